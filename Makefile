@@ -1,0 +1,41 @@
+# make reproduce   the paper's main experiment, in a fresh environment
+# make test        the tests, in the same environment
+# make bench       the kernel beside a plain C loop
+# make lint        style and types
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := pyproject.toml setup.py $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd' \
+	-o -name '*.pyi' -o -name '*.h' -o -name '*.mplstyle')
+
+.PHONY: reproduce test bench lint clean
+
+reproduce: $(VENV)/installed
+	$(BIN)/twonn reproduce --output reproduction
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n auto -p no:benchmark
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/installed-bench
+	$(BIN)/python -m pytest bench
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet .
+	touch $@
+
+# The extras install the package too.
+$(VENV)/installed-%: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet ".[$*]"
+	touch $@ $(VENV)/installed
+
+clean:
+	rm -rf $(VENV) build dist reproduction src/*.egg-info src/twonn/_core.c
