@@ -1,0 +1,617 @@
+"""The frozen question: data, training rule and start; all arguments are checked here."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import itertools
+import math
+import numbers
+import reprlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, fields
+from decimal import Decimal, localcontext
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+LOSSES = ("exponential", "logistic")
+REDUCTIONS = ("mean", "sum")
+
+#: Largest magnitude of an input number. Products of three such numbers still fit binary64, so a
+#: start inside the bound can only overflow by moving, which is divergence and reported as such.
+LARGEST_INPUT = 1e100
+
+_LARGEST_LOG10_STEPS = 1e6
+
+
+# --------------------------------------------------------------------------------------------------
+# What a refusal says: the argument, what was got, what was expected, how to fix it.
+
+
+def refusal(argument: str, got: object, expected: str, fix: str) -> str:
+    """One sentence per fact about a bad argument; the text of every error raised for one."""
+    shown = got if isinstance(got, Verbatim) else brief(got)
+    return f"{argument}: got {shown}; expected {expected}. {fix}"
+
+
+def brief(value: object) -> str:
+    """Return a short repr, also of integers beyond the digits that Python agrees to print."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:
+        return f"{type(value).__name__} too long to print"
+
+
+class Verbatim(str):
+    """Text that a refusal shows as it is, without quotes (a shape, a count)."""
+
+
+def real_array(argument: str, value: ArrayLike) -> NDArray[np.float64]:
+    """Return a fresh float64 array of finite numbers; refuse what binary64 cannot hold exactly."""
+    expected = "finite real numbers"
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # ragged nesting
+        raise ValueError(refusal(argument, value, expected, "Give rows of equal length.")) from error
+    if array.dtype.kind not in "iuf":
+        raise TypeError(
+            refusal(
+                argument,
+                Verbatim(f"{brief(value)} (dtype {array.dtype})"),
+                expected,
+                "Convert it to a float64 array first.",
+            )
+        )
+    with np.errstate(over="ignore"):
+        converted = array.astype(np.float64)
+    # A longdouble or a large integer that binary64 cannot hold would silently be a different start.
+    if array.dtype.kind == "f":
+        lost = np.isfinite(array) & (converted != array)
+    else:  # as Python numbers: NumPy would round the integers before comparing them with floats
+        lost = array.astype(object) != converted.astype(object)
+    if np.any(lost):
+        raise ValueError(
+            refusal(
+                argument,
+                value,
+                "numbers that binary64 holds exactly",
+                "Round them to float64 yourself, so that the start is the one you mean.",
+            )
+        )
+    if not np.all(np.isfinite(converted)):
+        raise ValueError(refusal(argument, value, expected, "Remove the NaN or infinite entries."))
+    if np.any(np.abs(converted) > LARGEST_INPUT):
+        raise ValueError(
+            refusal(
+                argument,
+                value,
+                f"magnitudes of at most {LARGEST_INPUT:g}",
+                "Rescale the problem: products of larger numbers overflow binary64.",
+            )
+        )
+    return converted
+
+
+def real_number(argument: str, value: object, expected: str) -> float:
+    """Return a Python float, or refuse with what was expected; booleans are not numbers here."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(refusal(argument, value, expected, "Give a plain real number."))
+    try:
+        return float(value)
+    except OverflowError as error:  # an integer or a fraction beyond 1.8e308
+        raise ValueError(
+            refusal(argument, value, expected, "Give a number that binary64 can hold.")
+        ) from error
+
+
+def positive_number(argument: str, value: object, fix: str) -> float:
+    """Return a finite float above zero, or refuse."""
+    expected = "a finite number > 0"
+    number = real_number(argument, value, expected)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(refusal(argument, value, expected, fix))
+    return number
+
+
+def whole_number(argument: str, value: object, *, least: int, fix: str) -> int:
+    """Return a Python int of at least `least`, or refuse; floats are refused even when integral."""
+    expected = f"a whole number >= {least}"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise TypeError(refusal(argument, value, expected, fix))
+    if value < least:
+        raise ValueError(refusal(argument, value, expected, fix))
+    return int(value)
+
+
+def flag(argument: str, value: object) -> bool:
+    """Return a bool, or refuse; 0 and 1 are refused so that a misplaced argument is noticed."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(refusal(argument, value, "True or False", "Pass a boolean."))
+    return bool(value)
+
+
+def one_of(argument: str, value: object, names: Sequence[str]) -> str:
+    """Return `value` if it is one of `names`, or refuse and name the closest match."""
+    expected = "one of " + ", ".join(repr(name) for name in names)
+    if not isinstance(value, str):
+        raise TypeError(refusal(argument, value, expected, "Give its name as a string."))
+    if value not in names:
+        raise ValueError(refusal(argument, value, expected, closest(value, names)))
+    return value
+
+
+def closest(value: str, names: Sequence[str]) -> str:
+    """Return a hint naming the closest of `names`."""
+    match = difflib.get_close_matches(value.lower(), names, n=1, cutoff=0.4)
+    return f"Did you mean {match[0]!r}?" if match else "Choose one of these."
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    array = np.ascontiguousarray(array)
+    array.flags.writeable = False
+    return array
+
+
+# --------------------------------------------------------------------------------------------------
+# Problem
+
+
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class Problem:
+    """Two labelled points and the gradient descent that trains on them.
+
+    The network is f(x) = Σ_j v_j max(0, w_j·x + b_j), j = 0, 1; the objective is the mean or the
+    sum over both samples of ℓ(y_i f(x_i)); every step moves all trained parameters at once by
+    ``step_size`` times the negative gradient.
+
+    Parameters
+    ----------
+    x : array_like, shape (2,) or (2, d)
+        The two points. A vector of two numbers is two points on the line, d = 1.
+    y : array_like, shape (2,)
+        Their labels, each −1 or +1. Equal labels may be run; then there is no separator, the
+        optimal margin is inf and the gap is nan.
+    step_size : float
+        η > 0, constant.
+    loss : {"exponential", "logistic"}
+        ℓ(m) = exp(−m), or ℓ(m) = log(1 + exp(−m)).
+    reduction : {"mean", "sum"}
+        Objective ½ Σ_i ℓ(m_i), or Σ_i ℓ(m_i).
+    bias : bool
+        With False, b_j = 0 throughout.
+    train_output : bool
+        With True the output weights v are trained too; the paper keeps them fixed.
+
+    Attributes
+    ----------
+    dimension : int
+        d.
+    rate : float
+        h = η ("sum") or η/2 ("mean"), the factor of each sample's gradient.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was got, what was expected, and the fix. Coincident points with
+        opposite labels are refused: nothing separates them.
+
+    References
+    ----------
+    Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.int64]
+    step_size: float
+    loss: str
+    reduction: str
+    bias: bool
+    train_output: bool
+
+    def __init__(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        step_size: float,
+        loss: str = "exponential",
+        reduction: str = "mean",
+        bias: bool = True,
+        train_output: bool = False,
+    ) -> None:
+        points, labels = _points(x), _labels(y)
+        if labels[0] != labels[1] and np.array_equal(points[0], points[1]):
+            raise ValueError(
+                refusal(
+                    "x",
+                    x,
+                    "two different points where the labels differ",
+                    "No classifier separates coincident points; move one of them.",
+                )
+            )
+        _set(
+            self,
+            x=_frozen(points),
+            y=_frozen(labels),
+            step_size=_step_size(step_size),
+            loss=one_of("loss", loss, LOSSES),
+            reduction=one_of("reduction", reduction, REDUCTIONS),
+            bias=flag("bias", bias),
+            train_output=flag("train_output", train_output),
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickled or copied arrays come back writeable; the constructor freezes them again.
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+
+    @property
+    def dimension(self) -> int:
+        return int(self.x.shape[1])
+
+    @property
+    def rate(self) -> float:
+        return self.step_size if self.reduction == "sum" else self.step_size / 2
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Problem):
+            return NotImplemented
+        return self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[object, ...]:
+        return (
+            self.x.shape,
+            # Adding zero turns -0.0 into 0.0: equal numbers must have equal hashes.
+            (self.x + 0.0).tobytes(),
+            self.y.tobytes(),
+            self.step_size,
+            self.loss,
+            self.reduction,
+            self.bias,
+            self.train_output,
+        )
+
+    def __repr__(self) -> str:
+        x = self.x[:, 0] if self.dimension == 1 else self.x
+        return (
+            f"Problem(x={reprlib.repr(x.tolist())}, y={self.y.tolist()}, "
+            f"step_size={self.step_size!r}, loss={self.loss!r}, reduction={self.reduction!r}, "
+            f"bias={self.bias}, train_output={self.train_output})"
+        )
+
+
+def _set(frozen: object, **values: object) -> None:
+    """Fill in the fields of a frozen object that is being made."""
+    for name, value in values.items():
+        object.__setattr__(frozen, name, value)
+
+
+def _step_size(value: object) -> float:
+    fix = "Choose a step size such as 0.01."
+    step_size = positive_number("step_size", value, fix)
+    if step_size > LARGEST_INPUT:
+        raise ValueError(refusal("step_size", value, f"a number of at most {LARGEST_INPUT:g}", fix))
+    return step_size
+
+
+def _points(value: ArrayLike) -> NDArray[np.float64]:
+    points = real_array("x", value)
+    if points.ndim == 1:
+        points = points[:, np.newaxis]
+    if points.ndim != 2 or points.shape[0] != 2 or points.shape[1] < 1:
+        raise ValueError(
+            refusal(
+                "x",
+                Verbatim(f"shape {np.shape(value)}"),
+                "shape (2,) or (2, d) with d >= 1",
+                "Give exactly two points, one per row.",
+            )
+        )
+    return points
+
+
+def _labels(value: ArrayLike) -> NDArray[np.int64]:
+    labels = real_array("y", value)
+    if labels.shape != (2,):
+        raise ValueError(
+            refusal(
+                "y",
+                Verbatim(f"shape {np.shape(value)}"),
+                "shape (2,)",
+                "Give one label per point.",
+            )
+        )
+    if not np.all(np.abs(labels) == 1):
+        raise ValueError(refusal("y", value, "labels -1 or +1", "Encode the classes as -1 and +1."))
+    return labels.astype(np.int64)
+
+
+# --------------------------------------------------------------------------------------------------
+# Params
+
+
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class Params:
+    """Parameters of one network, or of many along a leading run axis.
+
+    Parameters
+    ----------
+    w : array_like, shape (2,), (2, d) or (runs, 2, d)
+        Input weights, one row per neuron. A vector of two numbers means d = 1.
+    b : array_like, shape (2,) or (runs, 2), optional
+        Biases; 0 by default.
+    v : array_like, shape (2,) or (runs, 2), optional
+        Output weights; (+1, −1) by default.
+
+    Attributes
+    ----------
+    w, b, v : ndarray of float64
+        Shapes (2, d), (2,), (2,), each with a leading (runs,) if `w` has one. Read-only.
+    dimension : int
+        d.
+    runs : int or None
+        Length of the run axis, None without one. ``params[r]`` is run r; ``len`` and iteration
+        follow.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was got, what was expected, and the fix.
+    """
+
+    w: NDArray[np.float64]
+    b: NDArray[np.float64]
+    v: NDArray[np.float64]
+
+    def __init__(self, w: ArrayLike, b: ArrayLike | None = None, v: ArrayLike | None = None) -> None:
+        weights = real_array("w", w)
+        if weights.ndim == 1:
+            weights = weights[:, np.newaxis]
+        if weights.ndim not in (2, 3) or weights.shape[-2] != 2 or weights.shape[-1] < 1:
+            raise ValueError(
+                refusal(
+                    "w",
+                    Verbatim(f"shape {np.shape(w)}"),
+                    "shape (2,), (2, d) or (runs, 2, d) with d >= 1",
+                    "Give one row of input weights per neuron.",
+                )
+            )
+        _set(
+            self,
+            w=_frozen(weights),
+            b=_per_neuron("b", b, (0.0, 0.0), weights.shape[:-1]),
+            v=_per_neuron("v", v, (1.0, -1.0), weights.shape[:-1]),
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Params.of_finite_state, (self.w, self.b, self.v)
+
+    @classmethod
+    def of_finite_state(cls, w: ArrayLike, b: ArrayLike, v: ArrayLike) -> Params:
+        """Return the parameters a run has reached, which may be larger than a start may be."""
+        params = object.__new__(cls)
+        arrays = {"w": w, "b": b, "v": v}
+        _set(params, **{name: _frozen(np.array(array)) for name, array in arrays.items()})
+        return params
+
+    @property
+    def dimension(self) -> int:
+        return int(self.w.shape[-1])
+
+    @property
+    def runs(self) -> int | None:
+        return int(self.w.shape[0]) if self.w.ndim == 3 else None
+
+    def __len__(self) -> int:
+        if self.runs is None:
+            raise TypeError("these Params are one network and have no run axis, hence no len()")
+        return self.runs
+
+    def __getitem__(self, index: Any) -> Params:
+        if self.runs is None:
+            raise TypeError("these Params are one network and have no run axis to index")
+        # Only the run axis is indexed: w[:, 0] of two runs in d = 2 would pass for one network.
+        if not isinstance(index, (numbers.Integral, slice)):
+            index = np.arange(self.runs)[index]
+        return Params(w=self.w[index], b=self.b[index], v=self.v[index])
+
+    def __iter__(self) -> Iterator[Params]:
+        return (self[run] for run in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Params):
+            return NotImplemented
+        return all(
+            np.array_equal(mine, theirs)
+            for mine, theirs in zip((self.w, self.b, self.v), (other.w, other.b, other.v), strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        if self.runs is not None:
+            return f"Params({self.runs} runs, d={self.dimension})"
+        w = self.w[:, 0] if self.dimension == 1 else self.w
+        shown = reprlib.repr(w.tolist()) if self.dimension > 1 else str(w.tolist())
+        return f"Params(w={shown}, b={self.b.tolist()}, v={self.v.tolist()})"
+
+
+def _per_neuron(
+    argument: str, value: ArrayLike | None, default: tuple[float, float], shape: tuple[int, ...]
+) -> NDArray[np.float64]:
+    array = real_array(argument, default if value is None else value)
+    # One pair of numbers may serve all runs; everything else has to have the shape of w's runs.
+    if array.shape not in (shape, (2,)):
+        raise ValueError(
+            refusal(
+                argument,
+                Verbatim(f"shape {array.shape}"),
+                f"shape {shape}, as w has shape {(*shape, 'd')}".replace("'", ""),
+                "Give one number per neuron.",
+            )
+        )
+    return _frozen(np.broadcast_to(array, shape).copy())
+
+
+def check_compatible(problem: object, params: object) -> None:
+    """Refuse a pair of problem and parameters that cannot belong together."""
+    if not isinstance(problem, Problem):
+        raise TypeError(refusal("problem", problem, "a twonn.Problem", "Build one with twonn.Problem(...)."))
+    if not isinstance(params, Params):
+        raise TypeError(refusal("params", params, "a twonn.Params", "Build one with twonn.Params(...)."))
+    if params.dimension != problem.dimension:
+        raise ValueError(
+            refusal(
+                "params.w",
+                Verbatim(f"dimension {params.dimension}"),
+                f"dimension {problem.dimension}, that of problem.x",
+                "Give weights and points the same dimension.",
+            )
+        )
+    if not problem.bias and np.any(params.b != 0):
+        raise ValueError(
+            refusal(
+                "params.b",
+                params.b.tolist(),
+                "zeros, because the problem has bias=False",
+                "Set b to zero, or build the Problem with bias=True.",
+            )
+        )
+
+
+def single_run(params: Params) -> Params:
+    """Return `params` if it is one network, or refuse."""
+    if params.runs is not None:
+        raise ValueError(
+            refusal(
+                "params",
+                Verbatim(f"{params.runs} runs"),
+                "one network",
+                "Pick one run with params[r], or loop over params.",
+            )
+        )
+    return params
+
+
+# --------------------------------------------------------------------------------------------------
+# Numbers of steps
+
+
+def horizon(steps: object, log10_steps: object) -> int:
+    """Return the number of steps asked for as an exact integer; exactly one argument is given.
+
+    ``log10_steps`` is rounded to the nearest whole number of steps.
+    """
+    if (steps is None) == (log10_steps is None):
+        raise ValueError(
+            refusal(
+                "steps",
+                Verbatim(f"steps={brief(steps)}, log10_steps={brief(log10_steps)}"),
+                "exactly one of steps and log10_steps",
+                "Write steps=10**6 or log10_steps=6.0.",
+            )
+        )
+    if steps is not None:
+        return whole_number("steps", steps, least=0, fix="Write a Python int such as 10**6.")
+    expected = f"a number from 0 to {_LARGEST_LOG10_STEPS:g}"
+    exponent = real_number("log10_steps", log10_steps, expected)
+    if not 0 <= exponent <= _LARGEST_LOG10_STEPS:
+        raise ValueError(refusal("log10_steps", log10_steps, expected, "Write e.g. log10_steps=16.0."))
+    return power_of_ten(exponent)
+
+
+def power_of_ten(exponent: float) -> int:
+    """Return 10**exponent rounded to the nearest integer, beyond 10^50 to 50 digits.
+
+    Integer exponents give the exact power.
+    """
+    whole = math.floor(exponent)
+    return _scaled(_mantissa(exponent - whole), whole)
+
+
+@functools.lru_cache(maxsize=1024)
+def _mantissa(fraction: float) -> int:
+    """Return 10**fraction in units of 10^-50."""
+    with localcontext() as context:
+        context.prec = 60
+        return int((Decimal(10) ** Decimal(fraction)).scaleb(50))
+
+
+def _scaled(mantissa: int, whole: int) -> int:
+    # In integers: decimal arithmetic would round to the digits of the caller's decimal context.
+    if whole >= 50:
+        return mantissa * int(10 ** (whole - 50))
+    unit = int(10 ** (50 - whole))
+    return (mantissa + unit // 2) // unit
+
+
+def sample_schedule(steps: int, samples_per_decade: object, sample_steps: object) -> list[int]:
+    """Return the steps to record, strictly increasing from 0 to `steps`, both included.
+
+    Without an explicit list they are 10^(k/samples_per_decade), rounded, repetitions removed.
+    """
+    chosen: Collection[int]
+    if sample_steps is not None:
+        chosen = _explicit_samples(sample_steps, steps)
+    else:
+        density = positive_number(
+            "samples_per_decade", samples_per_decade, "Write e.g. samples_per_decade=20."
+        )
+        if density > 1e6:
+            raise ValueError(
+                refusal(
+                    "samples_per_decade",
+                    samples_per_decade,
+                    "at most 1e6",
+                    "Give sample_steps to record particular steps.",
+                )
+            )
+        chosen = _log_spaced(steps, density)
+    return sorted({0, *chosen, steps})
+
+
+def _log_spaced(steps: int, density: float) -> set[int]:
+    chosen: set[int] = set()
+    decades = math.log10(max(steps, 1))
+    for index in itertools.count():
+        whole, rest = divmod(index, density)
+        if whole > decades + 1:  # at a density near zero, a power too large to be computed
+            break
+        step = _scaled(_mantissa(rest / density), int(whole))
+        if step >= steps:
+            break
+        chosen.add(step)
+    return chosen
+
+
+def _explicit_samples(sample_steps: object, steps: int) -> list[int]:
+    expected = f"increasing whole numbers from 0 to {brief(steps)}"
+    fix = "Sort them, remove repetitions, and stay within the horizon."
+    if isinstance(sample_steps, np.ndarray) and sample_steps.ndim == 1:
+        sample_steps = sample_steps.tolist()
+    if not isinstance(sample_steps, Sequence) or isinstance(sample_steps, (str, bytes)):
+        raise TypeError(refusal("sample_steps", sample_steps, expected, "Give a list of integers."))
+    chosen = [
+        whole_number(f"sample_steps[{i}]", step, least=0, fix="Write whole numbers of steps.")
+        for i, step in enumerate(sample_steps)
+    ]
+    for i, step in enumerate(chosen):
+        if step > steps or (i > 0 and step <= chosen[i - 1]):
+            raise ValueError(refusal(f"sample_steps[{i}]", step, expected, fix))
+    return chosen
+
+
+def written_steps(steps: int) -> str:
+    """Return a number of steps as people write it: 1,000,000; 10^400; 3.2e+57."""
+    if steps < 10**15:
+        return f"{steps:,}"
+    # int -> str is quadratic and limited in length; the logarithm is neither.
+    exponent = math.floor(math.log10(steps))
+    for power in (exponent, exponent + 1):
+        if steps == 10**power:
+            return f"10^{power}"
+    mantissa = 10 ** (math.log10(steps) - exponent)
+    return f"{mantissa:.3g}e+{exponent}"
