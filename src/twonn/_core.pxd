@@ -1,0 +1,64 @@
+# The records the kernel works on, in reduced coordinates (see _core.pyx).
+
+cdef enum:
+    BLOCK_STEPS = 256          # steps between two canonical states; every block starts at a multiple of it
+    STATE_SIZE = 12            # doubles in one recorded State
+
+cdef struct Model:             # constants of a run
+    double gram[2][2]          # lifted Gram matrix G_ik
+    double gram_low[2][2]      # what rounding left out of it: points that almost coincide need it
+    double start[2][2]         # z_ji at step 0
+    double start_low[2][2]
+    double label[2]            # y_i
+    double rate                # h
+    bint logistic              # else exponential
+    bint trained               # output weights are trained
+
+cdef struct State:             # everything that moves; recorded as it lies in memory
+    double c[2][2]             # C_jk
+    double c_low[2][2]         # what rounding left out of C_jk
+    double v[2]
+    double v_low[2]
+
+cdef extern from "_kernel/pair.h" nogil:
+    ctypedef double pair       # two doubles in a vector register
+    ctypedef struct pair_mask:
+        pass
+    pair pair_of(double first, double second) noexcept
+    pair both(double value) noexcept
+    double first(pair p) noexcept
+    double second(pair p) noexcept
+    pair firsts(pair a, pair b) noexcept
+    pair seconds(pair a, pair b) noexcept
+    pair_mask above(pair a, pair b) noexcept
+    pair where(pair_mask mask, pair a) noexcept
+    pair larger(pair a, pair b) noexcept
+    int pattern_of(pair_mask sample0, pair_mask sample1) noexcept
+    pair_mask active_neurons(int pattern, int sample) noexcept
+    bint both_within(pair a, double bound) noexcept
+
+# A State unfolded for stepping. Whatever changes is measured from the block's start. A pair runs over the
+# neurons j, or, where marked (i), over the samples.
+cdef struct Block:
+    int pattern                # activation pattern now
+    bint smooth                # proven constant for all BLOCK_STEPS steps, output weights fixed
+    pair slope                 # s_i now (i)
+    pair margin                # m_i at the start (i)
+    # smooth stretch
+    double decay[2][2]         # −h H_ik: change of ln s_i, to first order, per unit of s_k
+    pair total                 # Σ s_i (i)
+    pair total_low
+    # general stretch
+    pair kink[2]               # −z_ji at the start: neuron j is active on sample i while dz_ji exceeds it
+    pair base[2]               # max(0, kink)
+    pair relu[2]               # max(0, z_ji) at the start
+    pair push[2][2]            # push[i][k]: dz_ji per unit of impulse[k]
+    pair impulse[2]            # impulse[k] = Σ a_jk s_k, times v_j of the step if v is trained
+    pair impulse_low[2]
+    pair v                     # output weights at the start
+    pair dv                    # their change
+    pair dv_low
+    pair rise[2]               # change of max(0, z_ji)
+    pair change                # change of m_i (i)
+    pair anchor                # `change` about which s_i is expanded (i)
+    pair taylor[4]             # s_i = Σ_n taylor[n] (anchor − change)^n (i)
