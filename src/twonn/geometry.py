@@ -1,0 +1,471 @@
+"""How far the samples are from being misclassified: exact distances, margins, gap and boundary.
+
+With p_j = y_i v_j and z_j = w_j·x_i + b_j, the points that sample i's classifier gets wrong,
+{y_i f ≤ 0}, are bounded by few hyperplanes, so no quadratic program is needed for any dimension:
+
+- no p_j > 0: every point;
+- p_j > 0 ≥ p_k: {z_j ≤ 0} ∪ {p_j z_j + p_k z_k ≤ 0}, because p_k max(0, z_k) = min(0, p_k z_k)
+  turns p_j z_j + p_k max(0, z_k) ≤ 0 into "one of two half-spaces";
+- both p_j > 0: {z_0 ≤ 0} ∩ {z_1 ≤ 0}, where f vanishes.
+
+The functions ending in ``_of`` work on arrays with any leading axes ``...``: `w` (..., 2, d) and
+`v` (..., 2) are the weights, `z` (..., 2, 2) the pre-activations, z[j, i] of neuron j at sample i.
+They take z as given because a run carries it more accurately than w·x + b, and they need no b.
+Where an input is not finite, so that the network has diverged, they return nan.
+
+The robustness margin is that of Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twonn import _core
+from twonn.problem import Params, Problem, Verbatim, check_compatible, refusal
+
+Floats = NDArray[np.float64]
+
+#: Unit normals whose sum is shorter than this are antiparallel. Normalising a row and adding two of
+#: them errs by about 2 + log2(d)/2 roundings, so this leaves room for weights rounded elsewhere.
+RANK_TOLERANCE = 16 * float(np.finfo(np.float64).eps)
+
+
+# --------------------------------------------------------------------------------------------------
+# Problem and parameters
+
+
+def optimal_margin(problem: Problem) -> float:
+    """Return the largest robustness margin that any classifier of these samples has.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    float
+        ‖x_0 − x_1‖/2, in the units of x; inf for equal labels, which nothing has to separate.
+    """
+    if problem.y[0] == problem.y[1]:
+        return math.inf
+    return math.dist(problem.x[0].tolist(), problem.x[1].tolist()) / 2
+
+
+def distances(problem: Problem, params: Params) -> Floats:
+    """Return how far each sample is from the nearest point that the network gets wrong.
+
+    Parameters
+    ----------
+    problem : Problem
+    params : Params
+        One network, or many along a leading run axis.
+
+    Returns
+    -------
+    ndarray, shape (2,) or (runs, 2)
+        The smallest ‖δ‖₂ with y_i f(x_i + δ) ≤ 0, in the units of x; 0 if sample i is
+        misclassified, inf if no such δ exists. A region where f ≡ 0 counts as wrong.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If problem and parameters cannot belong together.
+
+    References
+    ----------
+    Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095.
+    """
+    return distances_of(problem, *_arrays(problem, params))
+
+
+def robust_margin(problem: Problem, params: Params) -> Floats:
+    """Return the robustness margin, the smaller of the two `distances`.
+
+    Parameters
+    ----------
+    problem : Problem
+    params : Params
+        One network, or many along a leading run axis.
+
+    Returns
+    -------
+    float64 or ndarray, shape (runs,)
+        In the units of x.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If problem and parameters cannot belong together.
+
+    References
+    ----------
+    Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095.
+    """
+    return np.asarray(distances(problem, params).min(axis=-1))[()]
+
+
+def gap(problem: Problem, params: Params) -> Floats:
+    """Return the optimal margin minus the robustness margin, without cancellation.
+
+    Parameters
+    ----------
+    problem : Problem
+    params : Params
+        One network, or many along a leading run axis.
+
+    Returns
+    -------
+    float64 or ndarray, shape (runs,)
+        In the units of x, between 0 and the optimal margin; nan for equal labels.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If problem and parameters cannot belong together.
+    """
+    return gap_of(problem, *_arrays(problem, params))[()]
+
+
+def boundary(problem: Problem, params: Params) -> Floats:
+    """Return where f changes sign between the two samples; for points on the line only.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of dimension 1.
+    params : Params
+        One network, or many along a leading run axis.
+
+    Returns
+    -------
+    float64 or ndarray, shape (runs,)
+        A position on the line, in the units of x. nan if f does not change sign between the
+        samples, or if a zone with f ≡ 0 separates the signs; then `distances` lead to its edges.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If problem and parameters cannot belong together, or if the dimension is not 1.
+    """
+    arrays = _arrays(problem, params)
+    if problem.dimension != 1:
+        raise ValueError(
+            refusal(
+                "problem",
+                Verbatim(f"dimension {problem.dimension}"),
+                "dimension 1, where the decision boundary is a point",
+                "Use distances or gap, which are defined in every dimension.",
+            )
+        )
+    return boundary_of(problem, *arrays)[()]
+
+
+def _arrays(problem: Problem, params: Params) -> tuple[Floats, Floats, Floats]:
+    """Return w, v and z with or without a run axis, or refuse arguments that do not fit."""
+    check_compatible(problem, params)
+    w = params.w.reshape(-1, 2, params.dimension)
+    z: Floats = _core.preactivations(w, params.b.reshape(-1, 2), problem.x)
+    return params.w, params.v, z.reshape(*params.v.shape, 2)
+
+
+# --------------------------------------------------------------------------------------------------
+# Arrays of networks
+
+
+@np.errstate(all="ignore")
+def functional_margins(problem: Problem, v: Floats, z: Floats) -> Floats:
+    """Return m_i = y_i f(x_i).
+
+    Parameters
+    ----------
+    problem : Problem
+    v : ndarray, shape (..., 2)
+    z : ndarray, shape (..., 2, 2)
+
+    Returns
+    -------
+    ndarray, shape (..., 2)
+        In the units of f; nan where an input is not finite.
+    """
+    margins = problem.y * _combined(v, np.maximum(z, 0))
+    return np.where(_finite(v, 1)[..., None] & _finite(z, 2)[..., None], margins, np.nan)
+
+
+@np.errstate(all="ignore")
+def distances_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
+    """Return how far each sample is from the nearest point that the network gets wrong.
+
+    Parameters
+    ----------
+    problem : Problem
+    w : ndarray, shape (..., 2, d)
+    v : ndarray, shape (..., 2)
+    z : ndarray, shape (..., 2, 2)
+
+    Returns
+    -------
+    ndarray, shape (..., 2)
+        As `distances`; nan where an input is not finite.
+
+    References
+    ----------
+    Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095, define the margin; the closed form is
+    derived at the head of this module.
+    """
+    serves, servants = _serving(problem, v)
+    kink = _to_half_space(z, _norm(w)[..., None])
+    own = np.where(serves, kink, 0).max(axis=-2)
+    joint = _to_half_space(problem.y * _combined(v, z), _norm(_combined(v, w))[..., None])
+    result = np.select([servants == 0, servants == 1], [0.0, np.minimum(own, joint)], _to_dead_region(w, z))
+    return np.where(_finite_network(w, v, z)[..., None], result, np.nan)
+
+
+@np.errstate(all="ignore")
+def gap_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
+    """Return the optimal margin minus the robustness margin, without cancellation.
+
+    With z correct to working precision, so is the gap, down to gaps far below the rounding error of
+    the margin: each distance is compared with the optimal margin before it is rounded.
+
+    Parameters
+    ----------
+    problem : Problem
+    w : ndarray, shape (..., 2, d)
+    v : ndarray, shape (..., 2)
+    z : ndarray, shape (..., 2, 2)
+
+    Returns
+    -------
+    ndarray, shape (...)
+        As `gap`; nan where an input is not finite, and everywhere for equal labels.
+    """
+    optimal = optimal_margin(problem)
+    finite = _finite_network(w, v, z)
+    if math.isinf(optimal):
+        return np.full(finite.shape, np.nan)
+    direction = (problem.x[1] - problem.x[0]) / (2 * optimal)
+    serves, servants = _serving(problem, v)
+    kink = _shortfall(optimal, direction, w, z, z[..., ::-1], z.sum(axis=-1, keepdims=True) / 2)
+    own = np.where(serves, kink, -np.inf).max(axis=-2)
+    output = _combined(v, z)
+    joint = _shortfall(
+        optimal,
+        direction,
+        _combined(v, w),
+        problem.y * output,
+        problem.y * output[..., ::-1],
+        problem.y * _combined_middle(v, z)[..., None],
+    )
+    # Two neurons serving one sample leave the other one unserved: misclassified, distance 0.
+    by_sample = np.where(servants == 1, np.maximum(own, joint), optimal)
+    # 0 <= gap, as f has the wrong sign (or none) for one of the samples at their midpoint, and
+    # gap <= optimal, as distances are >= 0: only rounding can leave these bounds.
+    return np.where(finite, np.clip(by_sample.max(axis=-1), 0, optimal), np.nan)
+
+
+@np.errstate(all="ignore")
+def boundary_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
+    """Return where f changes sign between the two samples; for points on the line only.
+
+    There is at most one such place, whatever the labels: f needs output weights of opposite sign to
+    change sign at all, and then {f > 0} and {f < 0} are both intervals, being intersections of two
+    half-lines. Where they meet, both pre-activations are >= 0, hence L = v_0 z_0 + v_1 z_1 is zero.
+    That zero of L is the boundary if it lies between the samples and either both neurons are active
+    there, or it is the kink of both and they open to opposite sides. Otherwise one sign is missing,
+    or a zone with f ≡ 0 separates the two. A sample with f = 0 is unclassified but no boundary: f
+    has to take both signs strictly between the samples.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of dimension 1.
+    w : ndarray, shape (..., 2, 1)
+    v : ndarray, shape (..., 2)
+    z : ndarray, shape (..., 2, 2)
+
+    Returns
+    -------
+    ndarray, shape (...)
+        As `boundary`; nan where an input is not finite.
+    """
+    at_samples = np.sign(_combined(v, z))
+    opposed = np.sign(v[..., 0]) * np.sign(v[..., 1]) < 0
+    crosses = at_samples[..., 0] * at_samples[..., 1] < 0
+    # At the zero of L, z_0 = v_1 det(z)/(L_1 - L_0), and z_1 has the sign of z_0.
+    determinant = _dot(
+        np.stack([z[..., 0, 0], -z[..., 0, 1]], axis=-1),
+        np.stack([z[..., 1, 1], z[..., 1, 0]], axis=-1),
+    )
+    activity = np.sign(v[..., 1]) * np.sign(determinant) * at_samples[..., 1]
+    diverging = np.sign(w[..., 0, 0]) * np.sign(w[..., 1, 0]) < 0
+    exists = opposed & crosses & ((activity > 0) | ((activity == 0) & diverging))
+    # Relative to the midpoint, so that data far from the origin lose nothing.
+    low, high = np.sort(problem.x[:, 0])
+    position = (low + high) / 2 - _combined_middle(v, z) / _combined(v, w)[..., 0]
+    exists &= _finite_network(w, v, z)
+    return np.where(exists, np.clip(position, low, high), np.nan)
+
+
+# --------------------------------------------------------------------------------------------------
+# Half-spaces
+
+
+def _serving(problem: Problem, v: Floats) -> tuple[NDArray[np.bool_], NDArray[np.int_]]:
+    """Return whether y_i v_j > 0, shape (..., 2, 2) indexed [j, i], and the number of such j."""
+    serves = problem.y * v[..., :, None] > 0
+    return serves, serves.sum(axis=-2)
+
+
+def _to_half_space(value: Floats, norm: Floats) -> Floats:
+    """Return the distance to {L ≤ 0} from a point with L = `value`, for a gradient of this norm."""
+    return np.where(value <= 0, 0.0, value / norm)
+
+
+def _to_dead_region(w: Floats, z: Floats) -> Floats:
+    """Return the distance of each sample to {z_0 ≤ 0} ∩ {z_1 ≤ 0}, shape (..., 2).
+
+    It is that to the farther half-space if the projection on it lies in the nearer one, else that
+    to the edge. With unit normals u_j and signed distances r_j = z_j/‖w_j‖ the latter is
+    ‖δ‖² = (r_0 + r_1)²/‖u_0 + u_1‖² + (r_0 − r_1)²/‖u_0 − u_1‖², since u_0 ± u_1 are orthogonal;
+    unlike the inverse Gram matrix this does not cancel for nearly parallel rows.
+    """
+    norm = _norm(w)[..., None]
+    # Without weights the half-space is everything or nothing.
+    signed = np.where(norm > 0, z / norm, np.where(z > 0, np.inf, 0.0))
+    near, far = signed.min(axis=-2), signed.max(axis=-2)
+    unit = np.where(norm > 0, w / norm, 0.0)
+    together = _norm(unit[..., 0, :] + unit[..., 1, :])[..., None]
+    apart = _norm(unit[..., 0, :] - unit[..., 1, :])[..., None]
+    # near − far·cos, what the projection on the far one has left, written so as not to cancel when
+    # cos is close to 1 or −1.
+    left = np.where(together >= apart, near - far + far * apart**2 / 2, near + far - far * together**2 / 2)
+    antiparallel = together <= RANK_TOLERANCE
+    projected = (far <= 0) | (left <= np.where(antiparallel, RANK_TOLERANCE * far, 0.0))
+    edge = np.hypot((near + far) / together, (far - near) / apart)
+    edge = np.where(antiparallel, np.inf, edge)
+    return np.where(projected, np.maximum(far, 0.0), edge)
+
+
+def _shortfall(
+    optimal: float,
+    direction: Floats,
+    gradient: Floats,
+    here: Floats,
+    there: Floats,
+    middle: Floats,
+) -> Floats:
+    """Return the optimal margin minus the distance of each sample to {L ≤ 0}, for a linear L.
+
+    With D = ‖x_0 − x_1‖ and q half the difference of L between the two samples,
+    D/2 − L/‖g‖ = ([D‖g‖/2 − q] − L(midpoint))/‖g‖. For q > 0 the bracket cancels as it stands; it
+    equals (D/2)²‖g_⊥‖²/(D‖g‖/2 + q), where g_⊥ is g without its component along x_1 − x_0, 0 on the
+    line.
+
+    Parameters
+    ----------
+    optimal : float
+        D/2.
+    direction : ndarray, shape (d,)
+        (x_1 − x_0)/D.
+    gradient : ndarray, shape (..., d)
+        g, or −g, of which only the norms matter.
+    here, there, middle : ndarray, shape (..., 2), middle also (..., 1)
+        L at the sample, at the other one, and at their midpoint.
+
+    Returns
+    -------
+    ndarray, shape (..., 2)
+        -inf where {L ≤ 0} is empty.
+    """
+    norm = _norm(gradient)[..., None]
+    across = optimal * _norm(_across(gradient, direction))[..., None]
+    along = (here - there) / 2
+    span = optimal * norm
+    bracket = np.where(along > 0, across * (across / (span + along)), span - along)
+    shortfall = np.where(norm > 0, (bracket - middle) / norm, -np.inf)
+    return np.where(here <= 0, optimal, shortfall)
+
+
+def _across(gradient: Floats, direction: Floats) -> Floats:
+    """Return `gradient` without its component along the unit vector `direction`."""
+    # One pass is enough: rounding leaves about EPS‖g‖ along `direction`, but the norm adds that in
+    # quadrature, where it is nothing beside the same error across, which no second pass removes.
+    return gradient - _inner(gradient, direction)[..., None] * direction
+
+
+# --------------------------------------------------------------------------------------------------
+# Arithmetic
+
+
+def _norm(vectors: Floats) -> Floats:
+    """Return the Euclidean norm along the last axis; the squares cannot over- or underflow."""
+    _, exponent = np.frexp(np.abs(vectors).max(axis=-1))
+    scaled = np.ldexp(vectors, -exponent[..., None])
+    return np.asarray(np.ldexp(np.sqrt(_inner(scaled, scaled)), exponent))
+
+
+def _inner(a: Floats, b: Floats) -> Floats:
+    """Return Σ a b along the last axis."""
+    # With order="C" NumPy adds in the same order for one network and for a batch, in any layout.
+    return np.asarray(np.multiply(a, b, order="C").sum(axis=-1))
+
+
+def _combined(v: Floats, terms: Floats) -> Floats:
+    """Return v_0 t_0 + v_1 t_1 for `terms` (..., 2, n), shape (..., n)."""
+    return _dot(v[..., None, :], np.swapaxes(terms, -1, -2))
+
+
+def _combined_middle(v: Floats, z: Floats) -> Floats:
+    """Return v_0 z_0 + v_1 z_1 at the midpoint of the samples, shape (...)."""
+    return _dot(np.repeat(v, 2, axis=-1), z.reshape(*z.shape[:-2], 4)) / 2
+
+
+def _dot(a: Floats, b: Floats) -> Floats:
+    """Return Σ a b along the last axis as if in twice the working precision, then rounded.
+
+    The sign of a margin decides between distance 0 and a positive one, and close to the maximum
+    margin the terms cancel: plain sums would lose both. Ogita, Rump, Oishi (2005), "Accurate sum
+    and dot product", SIAM J. Sci. Comput. 26, algorithm Dot2.
+    """
+    total, correction = np.zeros(()), np.zeros(())
+    for k in range(a.shape[-1]):
+        product, product_error = _two_product(a[..., k], b[..., k])
+        total, sum_error = _two_sum(total, product)
+        correction = correction + (sum_error + product_error)
+    return total + correction
+
+
+def _two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """Return a + b rounded, and its rounding error exactly."""
+    total = a + b
+    b_part = total - a
+    return total, (a - (total - b_part)) + (b - b_part)
+
+
+def _two_product(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """Return a·b rounded, and its rounding error exactly unless it underflows."""
+    product = a * b
+    a_high, a_low = _split(a)
+    b_high, b_low = _split(b)
+    error = a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+    return product, error
+
+
+def _split(a: Floats) -> tuple[Floats, Floats]:
+    """Return a as the sum of two numbers of at most 26 bits each."""
+    spread = a * (2.0**27 + 1)
+    high = spread - (spread - a)
+    return high, a - high
+
+
+def _finite_network(w: Floats, v: Floats, z: Floats) -> NDArray[np.bool_]:
+    """Return whether all numbers of a network are finite, shape (...)."""
+    return _finite(w, 2) & _finite(v, 1) & _finite(z, 2)
+
+
+def _finite(array: Floats, axes: int) -> NDArray[np.bool_]:
+    """Return whether all numbers along the last `axes` axes are finite."""
+    return np.asarray(np.isfinite(array).all(axis=tuple(range(-axes, 0))))
