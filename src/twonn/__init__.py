@@ -1,0 +1,30 @@
+"""Gradient descent on a two-neuron ReLU network with two training points, stepped exactly.
+
+The instrument for one question: how slowly does gradient descent find the robust classifier? See
+Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095.
+"""
+
+from twonn import initializers, plot
+from twonn.config import show_config
+from twonn.geometry import boundary, distances, gap, optimal_margin, robust_margin
+from twonn.problem import Params, Problem
+from twonn.run import run
+from twonn.trajectory import CheckpointError, Status, Trajectory, load
+
+__all__ = [
+    "CheckpointError",
+    "Params",
+    "Problem",
+    "Status",
+    "Trajectory",
+    "boundary",
+    "distances",
+    "gap",
+    "initializers",
+    "load",
+    "optimal_margin",
+    "plot",
+    "robust_margin",
+    "run",
+    "show_config",
+]

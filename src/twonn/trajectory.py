@@ -1,0 +1,509 @@
+"""What a run gives back: samples, transitions, outcome; derived arrays are computed when first asked for."""
+
+from __future__ import annotations
+
+import enum
+import html
+import json
+import math
+import os
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twonn import _core, geometry
+from twonn.problem import (
+    Params,
+    Problem,
+    Verbatim,
+    check_compatible,
+    refusal,
+    written_steps,
+)
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
+Floats = NDArray[np.float64]
+
+#: One activation-pattern transition, dated to the step that shows the new pattern. Where rounding leaves
+#: doubt, the true step lies in [t_low, t_high].
+TRANSITION = np.dtype(
+    [
+        ("t", np.float64),
+        ("log_t", np.float64),
+        ("before", np.uint8),
+        ("after", np.uint8),
+        ("t_low", np.float64),
+        ("t_high", np.float64),
+    ]
+)
+
+#: One sliding episode of a neuron along its kink at a sample.
+SLIDE = np.dtype(
+    [
+        ("neuron", np.uint8),
+        ("sample", np.uint8),
+        ("t_enter", np.float64),
+        ("t_exit", np.float64),
+        ("active_fraction", np.float64),
+    ]
+)
+
+#: One stretch of steps and the engine that covered it.
+SEGMENT = np.dtype(
+    [
+        ("engine", "U8"),
+        ("t_start", np.float64),
+        ("t_stop", np.float64),
+        ("blocks", np.int64),
+        ("iterations", np.int64),
+    ]
+)
+
+#: Every array along the samples: name -> (dimensions after the sample, unit, meaning).
+VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "w": (("neuron", "axis"), "1/[x]", "input weights"),
+    "b": (("neuron",), "1", "biases"),
+    "v": (("neuron",), "1", "output weights"),
+    "margins": (("point",), "1", "functional margins y_i f(x_i)"),
+    "log_loss": ((), "1", "natural logarithm of the objective"),
+    "loss": ((), "1", "objective"),
+    "pattern": ((), "1", "activation pattern, bit 2j+i: neuron j active on sample i"),
+    "distances": (
+        ("point",),
+        "[x]",
+        "distance of each sample to the nearest point not classified as it",
+    ),
+    "robust_margin": ((), "[x]", "smallest of the distances"),
+    "gap": ((), "[x]", "optimal margin minus robust margin"),
+    "boundary": ((), "[x]", "sign change of f between the samples"),
+}
+
+_FORMAT = "twonn trajectory 1"
+
+
+class CheckpointError(Exception):
+    """A file that cannot be read as what it should be; the message says why."""
+
+
+class Status(enum.Enum):
+    """How a run ended."""
+
+    COMPLETED = "completed"
+    STATIONARY = "stationary"
+    DIVERGED = "diverged"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trajectory:
+    """One run of gradient descent, sampled.
+
+    Attributes
+    ----------
+    problem, params : Problem, Params
+        What was run, and its start.
+    horizon : int
+        Steps asked for.
+    status : Status
+        How it ended; ``message`` says it in a sentence.
+    end_step : int
+        The step at which it ended: the last one taken, the one at which no unit was active any more, or
+        the one at which the parameters stopped being finite. In that last case the last sample is the step
+        before, the last finite state.
+    t, log_t : ndarray, shape (n,)
+        Sampled steps (exact up to 2^53) and their natural logarithm (−inf at step 0).
+    states : ndarray, shape (n, 12)
+        Reduced coordinates: C_jk, its compensation, v, its compensation, with
+        w_j = w_j(0) + Σ_k C_jk x_k, b_j = b_j(0) + Σ_k C_jk.
+    pattern : ndarray of uint8, shape (n,)
+        Activation pattern; bit 2j + i is set where neuron j is active on sample i.
+    transitions : structured ndarray, shape (k,)
+        The first 10,000 transitions: t, log_t, before, after, t_low, t_high.
+    n_transitions, n_transitions_exact : int, bool
+        How many there were in all, and whether that is exact (it is where every step was taken).
+    transition_counts : ndarray of int64, shape (16, 16)
+        How often pattern [row] was followed by pattern [column].
+    slides : structured ndarray, shape (k,)
+        Sliding episodes that were averaged: neuron, sample, t_enter, t_exit, active_fraction.
+    segments : structured ndarray, shape (k,)
+        Which engine covered which steps: engine, t_start, t_stop, blocks, iterations.
+    error_estimate : float
+        Relative error of the parameters added by leaping; 0 where every step was taken.
+    provenance : dict
+        Versions, compiler, flags and instruction set that computed it.
+    w, b, v : ndarray, shapes (n, 2, d), (n, 2), (n, 2)
+        Parameters.
+    preactivations : ndarray, shape (n, 2, 2)
+        z_ji, indexed [sample of the trajectory, neuron j, sample i].
+    margins, log_loss, loss : ndarray, shapes (n, 2), (n,), (n,)
+        m_i = y_i f(x_i), ln L and L. L may underflow to 0; ln L does not.
+    distances, robust_margin, gap : ndarray, shapes (n, 2), (n,), (n,)
+        See `twonn.distances`; gap = optimal margin − robust margin, formed without cancellation; nan for
+        equal labels.
+    boundary : ndarray, shape (n,)
+        The sign change of f between the samples, nan where there is none; d = 1 only.
+    final : Params
+        Parameters of the last sample.
+    """
+
+    problem: Problem
+    params: Params
+    horizon: int
+    status: Status
+    end_step: int
+    t: Floats
+    log_t: Floats
+    states: Floats
+    pattern: NDArray[np.uint8]
+    transitions: NDArray[np.void]
+    n_transitions: int
+    n_transitions_exact: bool
+    transition_counts: NDArray[np.int64]
+    slides: NDArray[np.void]
+    segments: NDArray[np.void]
+    error_estimate: float
+    provenance: dict[str, str]
+
+    # ----------------------------------------------------------------------------------------------
+    # Derived arrays
+
+    @cached_property
+    def _weights(self) -> tuple[Floats, Floats]:
+        problem, start = self.problem, self.params
+        return _core.state_weights(problem.x, problem.bias, start.w, start.b, self.states)
+
+    @property
+    def w(self) -> Floats:
+        return self._weights[0]
+
+    @property
+    def b(self) -> Floats:
+        return self._weights[1]
+
+    @property
+    def v(self) -> Floats:
+        return self.states[:, 8:10]
+
+    @cached_property
+    def preactivations(self) -> Floats:
+        problem, start = self.problem, self.params
+        return _core.state_preactivations(problem.x, problem.bias, start.w, start.b, self.states)
+
+    @cached_property
+    def margins(self) -> Floats:
+        return geometry.functional_margins(self.problem, self.v, self.preactivations)
+
+    @cached_property
+    def log_loss(self) -> Floats:
+        log_losses = _log_exponential if self.problem.loss == "exponential" else _log_logistic
+        total = np.logaddexp(*np.moveaxis(log_losses(self.margins), -1, 0))
+        return np.asarray(total - math.log(2) if self.problem.reduction == "mean" else total)
+
+    @cached_property
+    def loss(self) -> Floats:
+        with np.errstate(over="ignore", under="ignore"):
+            return np.exp(self.log_loss)
+
+    @cached_property
+    def distances(self) -> Floats:
+        return geometry.distances_of(self.problem, self.w, self.v, self.preactivations)
+
+    @cached_property
+    def robust_margin(self) -> Floats:
+        return np.asarray(self.distances.min(axis=-1))
+
+    @cached_property
+    def gap(self) -> Floats:
+        return geometry.gap_of(self.problem, self.w, self.v, self.preactivations)
+
+    @cached_property
+    def boundary(self) -> Floats:
+        if self.problem.dimension != 1:
+            raise ValueError(
+                refusal(
+                    "boundary",
+                    Verbatim(f"a problem of dimension {self.problem.dimension}"),
+                    "d = 1, where the boundary is one point",
+                    "Use distances, robust_margin and gap, which are defined for every d.",
+                )
+            )
+        return geometry.boundary_of(self.problem, self.w, self.v, self.preactivations)
+
+    @property
+    def final(self) -> Params:
+        return Params.of_finite_state(self.w[-1], self.b[-1], self.v[-1])
+
+    # ----------------------------------------------------------------------------------------------
+    # What happened, for people
+
+    @property
+    def message(self) -> str:
+        """One sentence on how the run ended."""
+        end, horizon = written_steps(self.end_step), written_steps(self.horizon)
+        if self.status is Status.COMPLETED:
+            return f"All {horizon} steps were taken."
+        if self.status is Status.STATIONARY:
+            return (
+                f"At step {end} of {horizon} no unit is active on any sample, "
+                "so every gradient is zero and nothing can move again."
+            )
+        if self.status is Status.DIVERGED:
+            return (
+                f"At step {end} of {horizon} the parameters stopped being finite; "
+                "the last sample is the step before. A smaller step size may help."
+            )
+        return f"The run was interrupted after {end} of {horizon} steps."
+
+    def _facts(self) -> dict[str, str]:
+        problem = self.problem
+        facts = {
+            "outcome": f"{self.status.value}. {self.message}",
+            "problem": (
+                f"d = {problem.dimension}, step size {problem.step_size:g}, {problem.reduction} "
+                f"{problem.loss} loss, output weights {'trained' if problem.train_output else 'fixed'}"
+                f"{'' if problem.bias else ', no biases'}"
+            ),
+            "samples": f"{len(self.t)}, from step 0 to {written_steps(int(self.t[-1]))}"
+            if math.isfinite(self.t[-1])
+            else f"{len(self.t)}, from step 0 to e^{self.log_t[-1]:.6g}",
+            "transitions": f"{'' if self.n_transitions_exact else 'at least '}{self.n_transitions:,}, "
+            f"last pattern {int(self.pattern[-1]):04b}",
+            "margins": ", ".join(f"{margin:.6g}" for margin in self.margins[-1]),
+        }
+        if problem.y[0] == problem.y[1]:
+            facts["gap"] = "none: the labels are equal, so there is no separator (optimal margin inf)"
+        else:
+            facts["gap"] = (
+                f"{self.gap[-1]:.6g} (robust margin {self.robust_margin[-1]:.6g}, "
+                f"optimal {geometry.optimal_margin(problem):.6g})"
+            )
+        return facts
+
+    def __repr__(self) -> str:
+        return "Trajectory\n" + "\n".join(f"  {name:<12}{text}" for name, text in self._facts().items())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
+            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
+            for name, text in self._facts().items()
+        )
+        return f"<table><caption>Trajectory</caption><tbody>{rows}</tbody></table>"
+
+    # ----------------------------------------------------------------------------------------------
+    # Other forms
+
+    def _variables(self) -> list[str]:
+        return [name for name in VARIABLES if name != "boundary" or self.problem.dimension == 1]
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Return one row per sample: t, log_t, and every array of the trajectory, one column per entry.
+
+        Columns of a vector or matrix carry the indices, as in ``w_0_2`` (neuron 0, third axis); for d = 1
+        the axis is left out (``w_0``).
+
+        Raises
+        ------
+        ImportError
+            Without pandas.
+        """
+        package = _required("pandas", "to_dataframe")
+        columns: dict[str, NDArray[Any]] = {"t": self.t, "log_t": self.log_t}
+        for name in self._variables():
+            values = getattr(self, name)
+            if name == "w" and self.problem.dimension == 1:
+                values = values[..., 0]
+            for index in np.ndindex(values.shape[1:]):
+                columns["_".join([name, *map(str, index)])] = values[(slice(None), *index)]
+        frame: pandas.DataFrame = package.DataFrame(columns)
+        return frame
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return a Dataset with dimensions sample, neuron, axis and point, units and long names.
+
+        Raises
+        ------
+        ImportError
+            Without xarray.
+        """
+        package = _required("xarray", "to_xarray")
+        variables = {
+            name: (
+                ("sample", *VARIABLES[name][0]),
+                getattr(self, name),
+                {"units": VARIABLES[name][1], "long_name": VARIABLES[name][2]},
+            )
+            for name in self._variables()
+        }
+        coordinates = {
+            "t": ("sample", self.t, {"units": "step", "long_name": "step"}),
+            "log_t": (
+                "sample",
+                self.log_t,
+                {"units": "1", "long_name": "natural logarithm of the step"},
+            ),
+        }
+        attributes = {
+            "problem": json.dumps(_described(self.problem)),
+            "status": self.status.value,
+            "message": self.message,
+            **self.provenance,
+        }
+        data: xarray.Dataset = package.Dataset(variables, coordinates, attributes)
+        return data
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the trajectory to an ``.npz`` file that `twonn.load` reads back to the last bit.
+
+        The file holds plain arrays only (no pickle) and can be read with `numpy.load` alone: ``format``;
+        ``problem``, ``provenance`` (JSON texts); ``start_w``, ``start_b``, ``start_v``; ``horizon``,
+        ``end_step`` (hexadecimal integers as text); ``status``; the stored arrays under their attribute
+        names; and, for readers without twonn, the derived arrays w, b, v, margins, log_loss, loss,
+        distances, robust_margin, gap, and boundary for d = 1.
+
+        The file appears under its name only when it is complete.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        path = Path(path)
+        arrays = {
+            "format": np.array(_FORMAT),
+            "problem": np.array(json.dumps(_described(self.problem))),
+            "provenance": np.array(json.dumps(self.provenance)),
+            "start_w": self.params.w,
+            "start_b": self.params.b,
+            "start_v": self.params.v,
+            "horizon": np.array(hex(self.horizon)),
+            "end_step": np.array(hex(self.end_step)),
+            "status": np.array(self.status.value),
+            **{name: np.asarray(getattr(self, name)) for name in _STORED},
+            **{name: getattr(self, name) for name in self._variables() if name not in _STORED},
+        }
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            with open(temporary, "wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **arrays)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+#: Attributes stored as they are: name -> (dtype, number of dimensions).
+_STORED: dict[str, tuple[np.dtype[Any], int]] = {
+    "t": (np.dtype(np.float64), 1),
+    "log_t": (np.dtype(np.float64), 1),
+    "states": (np.dtype(np.float64), 2),
+    "pattern": (np.dtype(np.uint8), 1),
+    "transitions": (TRANSITION, 1),
+    "n_transitions": (np.dtype(np.int64), 0),
+    "n_transitions_exact": (np.dtype(np.bool_), 0),
+    "transition_counts": (np.dtype(np.int64), 2),
+    "slides": (SLIDE, 1),
+    "segments": (SEGMENT, 1),
+    "error_estimate": (np.dtype(np.float64), 0),
+}
+
+
+def load(path: str | os.PathLike[str]) -> Trajectory:
+    """Read a trajectory written by `Trajectory.save`.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, or not a trajectory.
+    """
+    if not os.path.exists(path):
+        raise CheckpointError(f"{os.fspath(path)}: there is no such file.")
+    try:
+        if not zipfile.is_zipfile(path):
+            raise CheckpointError(f"{os.fspath(path)}: not an .npz file that Trajectory.save has written.")
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+            if str(file["format"]) != _FORMAT:
+                raise CheckpointError(
+                    f"{os.fspath(path)}: format {str(file['format'])!r} is not {_FORMAT!r}, "
+                    "the one this version reads."
+                )
+            problem = Problem(**json.loads(str(file["problem"])))
+            params = Params(w=file["start_w"], b=file["start_b"], v=file["start_v"])
+            check_compatible(problem, params)
+            stored = {name: _stored(file, name) for name in _STORED}
+            _check_shapes(stored)
+            return Trajectory(
+                problem=problem,
+                params=params,
+                horizon=int(str(file["horizon"]), 16),
+                end_step=int(str(file["end_step"]), 16),
+                status=Status(str(file["status"])),
+                provenance=json.loads(str(file["provenance"])),
+                **stored,
+            )
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever the many layers make of damaged bytes, it is damage
+        raise CheckpointError(f"{os.fspath(path)}: not a readable twonn trajectory ({error}).") from error
+
+
+def _stored(file: Any, name: str) -> Any:
+    array = file[name]
+    dtype, dimensions = _STORED[name]
+    if array.dtype != dtype or array.ndim != dimensions:
+        raise ValueError(f"{name} has dtype {array.dtype} and {array.ndim} dimensions")
+    return array if dimensions else array.item()
+
+
+def _check_shapes(stored: dict[str, Any]) -> None:
+    samples = len(stored["t"])
+    expected = {
+        "log_t": (samples,),
+        "states": (samples, 12),
+        "pattern": (samples,),
+        "transition_counts": (16, 16),
+    }
+    for name, shape in expected.items():
+        if samples == 0 or stored[name].shape != shape:
+            raise ValueError(f"{name} has shape {stored[name].shape}")
+
+
+def _described(problem: Problem) -> dict[str, Any]:
+    return {
+        "x": problem.x.tolist(),
+        "y": problem.y.tolist(),
+        "step_size": problem.step_size,
+        "loss": problem.loss,
+        "reduction": problem.reduction,
+        "bias": problem.bias,
+        "train_output": problem.train_output,
+    }
+
+
+def _required(package: str, method: str) -> Any:
+    try:
+        return __import__(package)
+    except ImportError as error:
+        raise ImportError(
+            f"Trajectory.{method} needs {package}; install it with: pip install twonn[frames]"
+        ) from error
+
+
+def _log_exponential(margins: Floats) -> Floats:
+    return -margins
+
+
+def _log_logistic(margins: Floats) -> Floats:
+    # log(log(1 + e^-m)): past m = 36 the inner logarithm is e^-m (1 - e^-m/2) to the last bit and would
+    # underflow at m = 745; before, log1p is accurate.
+    far = margins > 36
+    near = np.where(far, 0.0, margins)
+    with np.errstate(over="ignore"):
+        return np.where(far, -margins - np.exp(-np.abs(margins)) / 2, np.log(np.logaddexp(0.0, -near)))

@@ -1,0 +1,463 @@
+"""The direct engine against the textbook recurrence in binary128, and its own promises about bits."""
+
+import functools
+import importlib
+import math
+from dataclasses import dataclass
+
+import gmpy2
+import numpy as np
+import pytest
+from oracle import Textbook, binary128, textbook
+
+import twonn
+
+PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
+PAPER_START = twonn.Params(w=[0.4309350268754409, -1.470759627697770], b=[0.0, 0.0], v=[1.0, -1.0])
+CHATTER = twonn.Problem(x=[2.0, 1.0], y=[1, -1], step_size=0.05, reduction="sum")
+CHATTER_START = twonn.Params(w=[0.6, -0.4], b=[0.3, 0.9], v=[1.0, -1.0])
+
+
+def variant(problem: twonn.Problem, **changes: object) -> twonn.Problem:
+    fields = ("x", "y", "step_size", "loss", "reduction", "bias", "train_output")
+    return twonn.Problem(**({name: getattr(problem, name) for name in fields} | changes))
+
+
+def recurrence(
+    problem: twonn.Problem, params: twonn.Params, steps: int, samples=(), **arithmetic: object
+) -> Textbook:
+    return textbook(
+        problem.x.tolist(),
+        problem.y.tolist(),
+        params.w.tolist(),
+        params.b.tolist(),
+        params.v.tolist(),
+        step_size=problem.step_size,
+        loss=problem.loss,
+        reduction=problem.reduction,
+        bias=problem.bias,
+        train_output=problem.train_output,
+        steps=steps,
+        samples=samples,
+        **arithmetic,
+    )
+
+
+def in_binary128(problem: twonn.Problem, params: twonn.Params, steps: int, samples=()) -> Textbook:
+    with gmpy2.context(gmpy2.get_context(), precision=113):
+        return recurrence(problem, params, steps, samples, number=binary128, exp=gmpy2.exp)
+
+
+def relative_errors(parameters, reference: Textbook, step: int) -> list[float]:
+    """Of every parameter, in units of itself; a parameter that is exactly 0 has to be met exactly."""
+    w, b, v = parameters
+    pairs = [
+        *((w[j][a], reference.w[step][j][a]) for j in (0, 1) for a in range(len(w[0]))),
+        *((b[j], reference.b[step][j]) for j in (0, 1)),
+        *((v[j], reference.v[step][j]) for j in (0, 1)),
+    ]
+    with gmpy2.context(gmpy2.get_context(), precision=113):
+        return [
+            float(abs(gmpy2.mpfr(got) - exact) / abs(exact)) if exact else float(got != 0)
+            for got, exact in pairs
+        ]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    problem: twonn.Problem
+    errors: list[float]
+    plain_errors: list[float]
+    transitions: list[tuple[int, int, int]]
+    expected_transitions: list[tuple[int, int, int]]
+
+
+def random_case(seed: int) -> tuple[twonn.Problem, twonn.Params]:
+    """A random problem; both losses, fixed and trained output are taken in turn."""
+    rng = np.random.default_rng([2603, seed])
+    d = int(rng.integers(1, 4))
+    problem = twonn.Problem(
+        x=rng.normal(size=(2, d)),
+        y=[-1, 1] if rng.random() < 0.8 else [1, 1],
+        step_size=10 ** rng.uniform(-2.5, -0.3),
+        loss=("exponential", "logistic")[seed % 2],
+        train_output=bool(seed // 2 % 2),
+        reduction=("mean", "sum")[seed // 4 % 2],
+        bias=seed % 7 != 3,
+    )
+    b = rng.normal(size=2) / 2 if problem.bias else np.zeros(2)
+    v = rng.normal(size=2) if rng.random() < 0.5 else np.array([1.0, -1.0])
+    return problem, twonn.Params(w=rng.normal(size=(2, d)), b=b, v=v)
+
+
+STEPS = 100_000
+
+
+@functools.cache
+def compare(seed: int) -> Comparison:
+    print("seed", seed)
+    problem, params = random_case(seed)
+    reference = in_binary128(problem, params, STEPS)
+    plain = recurrence(problem, params, STEPS)
+    traj = twonn.run(problem, params, steps=STEPS, engine="direct")
+    final = traj.final
+    return Comparison(
+        problem=problem,
+        errors=relative_errors((final.w, final.b, final.v), reference, STEPS),
+        plain_errors=relative_errors((plain.w[STEPS], plain.b[STEPS], plain.v[STEPS]), reference, STEPS),
+        transitions=[(int(row["t"]), int(row["before"]), int(row["after"])) for row in traj.transitions],
+        expected_transitions=reference.transitions[:10_000],
+    )
+
+
+SEEDS = range(16)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_runs_agree_with_binary128(seed):
+    case = compare(seed)
+    assert max(case.errors) <= 1e-13  # some trajectories amplify rounding
+    assert case.transitions == case.expected_transitions
+
+
+def test_the_typical_error_is_one_rounding():
+    errors = [error for seed in SEEDS for error in compare(seed).errors]
+    plain = [error for seed in SEEDS for error in compare(seed).plain_errors]
+    moved = [(e, p) for e, p in zip(errors, plain, strict=True) if p > 0]
+    assert len(moved) > 40
+    median, plain_median = np.median(moved, axis=0)
+    assert median <= 2e-15
+    # The same recurrence without compensation, which is what the accumulators' low parts are for.
+    assert plain_median >= 10 * median
+
+
+def test_the_papers_run_to_every_digit_a_double_holds():
+    # binary128 arithmetic, 19 digits
+    expected = {
+        10**3: (
+            "1.438757554371179473",
+            "-2.067551240018745747",
+            "1.007822527495738573",
+            "0.596791612320975757",
+        ),
+        10**5: (
+            "3.670130085669336020",
+            "-4.191442547162370812",
+            "3.239195058793895120",
+            "2.720682919464600812",
+        ),
+    }
+    traj = twonn.run(PAPER, PAPER_START, steps=10**5, sample_steps=[10**3])
+    for row, step in ((1, 10**3), (2, 10**5)):
+        assert traj.t[row] == step
+        got = (*traj.w[row, :, 0], *traj.b[row])
+        assert got == tuple(float(digits) for digits in expected[step])
+
+
+def test_the_gap_first_grows_and_then_falls():
+    expected = {
+        2: 0.0653131873,
+        3: 0.1172261028,
+        4: 0.0906463215,
+        5: 0.0659552692,
+        6: 0.0511511695,
+        7: 0.0417126512,
+    }
+    traj = twonn.run(PAPER, PAPER_START, steps=10**7)
+    for decade, gap in expected.items():
+        (row,) = np.flatnonzero(traj.t == 10.0**decade)
+        assert traj.gap[row] == pytest.approx(gap, abs=5e-11)  # ten decimals are given
+    assert traj.gap[0] == 0.0
+
+
+# --------------------------------------------------------------------------------------------------
+# Transitions
+
+
+@pytest.mark.parametrize("train_output", [False, True])
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+def test_chattering_transitions_are_dated_as_in_binary128(loss, train_output):
+    problem = variant(CHATTER, loss=loss, train_output=train_output)
+    steps = 20_000
+    reference = in_binary128(problem, CHATTER_START, steps)
+    traj = twonn.run(problem, CHATTER_START, steps=steps)
+    assert len(reference.transitions) > 1_000  # it does chatter
+    assert traj.n_transitions == len(reference.transitions)
+    assert traj.n_transitions_exact
+    got = [(int(row["t"]), int(row["before"]), int(row["after"])) for row in traj.transitions]
+    assert got == reference.transitions[:10_000]
+    for name in ("t_low", "t_high"):
+        assert np.array_equal(traj.transitions[name], traj.transitions["t"])
+    assert np.array_equal(traj.transitions["log_t"], np.log(traj.transitions["t"]))
+    counts = np.zeros((16, 16), dtype=int)
+    for _, before, after in reference.transitions:
+        counts[before, after] += 1
+    assert np.array_equal(traj.transition_counts, counts)
+
+
+def test_transitions_past_ten_thousand_are_counted_and_not_kept():
+    problem = variant(CHATTER, x=[-0.5, 0.5], y=[-1, 1])
+    plain = recurrence(problem, CHATTER_START, 60_000)
+    traj = twonn.run(problem, CHATTER_START, steps=60_000)
+    assert len(traj.transitions) == 10_000
+    assert traj.n_transitions == traj.transition_counts.sum() > 20_000
+    # Uncompensated doubles may date single flips differently, not lose a share of them.
+    assert traj.n_transitions == pytest.approx(len(plain.transitions), rel=1e-3)
+    assert np.all(np.diff(traj.transitions["t"]) >= 1)
+    assert np.array_equal(traj.transitions["before"][1:], traj.transitions["after"][:-1])
+    assert np.trace(traj.transition_counts) == 0
+
+
+def test_a_late_transition_is_dated_exactly():
+    # Neuron 1 starts active on sample −1, which neuron 0 already classifies: z = 3, m_0 = 1.
+    problem = variant(PAPER, reduction="sum")
+    params = twonn.Params(w=[-1.0, -1.0], b=[1.0, 1.0], v=[-1.0, 1.0])
+    reference = recurrence(problem, params, 60_000)
+    traj = twonn.run(problem, params, steps=60_000)
+    got = [(int(row["t"]), int(row["before"]), int(row["after"])) for row in traj.transitions]
+    assert got == reference.transitions
+    assert got  # there is one
+
+
+def test_a_start_on_the_kink_counts_as_inactive():
+    # max(0, ·) has derivative 0 at 0.
+    params = twonn.Params(w=[1.0, -1.0], b=[1.0, 0.0], v=[1.0, -1.0])  # z_00 = 0
+    traj = twonn.run(PAPER, params, steps=1000)
+    assert traj.preactivations[0, 0, 0] == 0.0
+    assert traj.pattern[0] == 0b0110
+    assert traj.pattern[0] == recurrence(PAPER, params, 0).pattern[0]
+
+
+# --------------------------------------------------------------------------------------------------
+# Bits
+
+
+def assert_same_run(one: twonn.Trajectory, other: twonn.Trajectory, steps: list[int]) -> None:
+    """The samples both hold at `steps`, bit for bit."""
+    for step in steps:
+        (i,) = np.flatnonzero(one.t == step)
+        (j,) = np.flatnonzero(other.t == step)
+        assert one.states[i].tobytes() == other.states[j].tobytes(), step
+        assert one.pattern[i] == other.pattern[j]
+
+
+KINDS = {
+    "smooth": (PAPER, PAPER_START),
+    "smooth logistic": (variant(PAPER, loss="logistic", step_size=0.5), PAPER_START),
+    "trained": (variant(PAPER, train_output=True), PAPER_START),
+    "chatter": (CHATTER, CHATTER_START),
+    "chatter logistic, trained": (
+        variant(CHATTER, loss="logistic", train_output=True),
+        CHATTER_START,
+    ),
+    "transitions": (
+        variant(PAPER, reduction="sum"),
+        twonn.Params(w=[-1.0, -1.0], b=[1.0, 1.0], v=[-1.0, 1.0]),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bits_do_not_depend_on_where_a_run_is_sampled_or_ended(kind):
+    problem, params = KINDS[kind]
+    seed = 5
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    last = 60_000
+    # Block boundaries and their neighbours, and steps anywhere.
+    steps = sorted({1, 255, 256, 257, 511, 512, 59_904, *rng.integers(2, last, 40).tolist(), last})
+    one = twonn.run(problem, params, steps=last, sample_steps=steps)
+    assert list(one.t) == [0, *steps]
+    for step in steps:
+        alone = twonn.run(problem, params, steps=step)
+        assert_same_run(one, alone, [step])
+        kept = one.transitions[one.transitions["t"] <= step]
+        assert np.array_equal(alone.transitions, kept[:10_000])
+
+
+@pytest.mark.parametrize("kind", ["smooth", "chatter"])
+def test_bits_do_not_depend_on_how_a_run_is_watched(kind, monkeypatch):
+    problem, params = KINDS[kind]
+    whole = twonn.run(problem, params, steps=100_000)
+    seen = []
+    monkeypatch.setattr(importlib.import_module("twonn.run"), "_CHUNK", 1000)
+    watched = twonn.run(
+        problem, params, steps=100_000, progress=lambda taken, asked: seen.append((taken, asked))
+    )
+    assert len(seen) > 90 and seen[-1] == (100_000, 100_000)
+    assert whole.states.tobytes() == watched.states.tobytes()
+    assert np.array_equal(whole.transitions, watched.transitions)
+    assert whole.n_transitions == watched.n_transitions
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_extra_dimensions_that_are_zero_change_no_bit(kind):
+    problem, params = KINDS[kind]
+    x = np.zeros((2, 1000))
+    x[:, :1] = problem.x
+    w = np.zeros((2, 1000))
+    w[:, :1] = params.w
+    wide = twonn.run(variant(problem, x=x), twonn.Params(w=w, b=params.b, v=params.v), steps=20_000)
+    narrow = twonn.run(problem, params, steps=20_000)
+    assert wide.states.tobytes() == narrow.states.tobytes()
+    assert np.array_equal(wide.w[:, :, 0], narrow.w[:, :, 0])
+    assert np.all(wide.w[:, :, 1:] == 0)
+    assert np.array_equal(wide.gap, narrow.gap)
+
+
+def test_every_step_can_be_sampled():
+    traj = twonn.run(CHATTER, CHATTER_START, steps=3000, sample_steps=range(3001))
+    reference = recurrence(CHATTER, CHATTER_START, 3000, samples=range(3001))
+    assert traj.pattern.tolist() == [reference.pattern[step] for step in range(3001)]
+    changes = np.flatnonzero(np.diff(traj.pattern)) + 1
+    assert traj.n_transitions == len(changes)
+    assert np.array_equal(traj.transitions["t"], changes)
+
+
+# --------------------------------------------------------------------------------------------------
+# Outcomes
+
+
+def test_a_dead_start_is_stationary_at_once_however_long_the_horizon():
+    dead = twonn.Params(w=[0.0, 0.0], b=[-1.0, -2.0])
+    for steps in (0, 1, 10**6, 2**63 - 1, 2**63, 10**400):
+        traj = twonn.run(PAPER, dead, steps=steps)
+        assert traj.status is twonn.Status.STATIONARY
+        assert traj.end_step == 0
+        assert traj.horizon == steps
+        assert list(traj.t) == [0]
+        assert "no unit is active" in traj.message
+    assert twonn.run(PAPER, dead, log10_steps=1e5).end_step == 0
+
+
+@pytest.mark.parametrize("steps", [10**5, 10**400])
+def test_a_network_that_dies_is_stationary_at_that_step(steps):
+    # Both neurons on the wrong side: each is pushed off its only sample.
+    params = twonn.Params(w=[-1.0, 1.0])
+    reference = recurrence(PAPER, params, 1000)
+    ((died, _, last),) = [entry for entry in reference.transitions if entry[2] == 0]
+    traj = twonn.run(PAPER, params, steps=steps)
+    assert traj.status is twonn.Status.STATIONARY
+    assert (traj.end_step, last) == (died, 0)
+    assert traj.t[-1] == died
+    assert traj.pattern[-1] == 0
+    assert traj.transitions[-1]["t"] == died
+    assert str(died) in traj.message
+
+
+def test_underflow_is_not_rest():
+    # The margins are so large that every slope underflows to 0; the units stay active.
+    params = twonn.Params(w=[2000.0, -2000.0])
+    traj = twonn.run(PAPER, params, steps=10_000)
+    assert traj.status is twonn.Status.COMPLETED
+    assert traj.loss[-1] == 0.0
+    assert traj.log_loss[-1] == -2000.0
+    assert np.array_equal(traj.w[-1], params.w)
+
+
+def test_divergence_is_dated_and_the_last_sample_is_finite():
+    problem = variant(CHATTER, train_output=True, step_size=30.0)
+    params = twonn.Params(w=[0.6, -0.4], b=[0.3, 0.9], v=[0.7, -0.6])
+    traj = twonn.run(problem, params, steps=10**6)
+    assert traj.status is twonn.Status.DIVERGED
+    assert traj.end_step == 2
+    # binary128 has the exponents to say what happened: the first state that binary64 cannot hold.
+    reference = in_binary128(problem, params, traj.end_step, samples=range(10))
+    assert largest(reference, traj.end_step - 1) < 1e300
+    assert largest(reference, traj.end_step) > np.finfo(float).max
+    assert traj.t[-1] == traj.end_step - 1
+    assert np.all(np.isfinite(traj.states))
+    assert str(traj.end_step) in traj.message
+    assert isinstance(traj.final, twonn.Params)
+    shorter = twonn.run(problem, params, steps=traj.end_step - 1)
+    assert shorter.status is twonn.Status.COMPLETED
+    assert shorter.states[-1].tobytes() == traj.states[-1].tobytes()
+
+
+def largest(reference: Textbook, step: int) -> gmpy2.mpfr:
+    parameters = [
+        *reference.w[step][0],
+        *reference.w[step][1],
+        *reference.b[step],
+        *reference.v[step],
+    ]
+    return max(abs(entry) for entry in parameters)
+
+
+def test_random_divergences_are_dated_as_in_binary128():
+    seed = 11
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    dates = []
+    for _ in range(400):
+        problem = twonn.Problem(
+            x=rng.normal(size=2), y=[1, -1], step_size=5.0, train_output=bool(rng.integers(2))
+        )
+        params = twonn.Params(w=2 * rng.normal(size=2), b=rng.normal(size=2), v=2 * rng.normal(size=2))
+        traj = twonn.run(problem, params, steps=3000)
+        if traj.status is twonn.Status.DIVERGED:
+            end = traj.end_step
+            reference = in_binary128(problem, params, end, samples=range(end))
+            assert largest(reference, end - 1) < np.finfo(float).max < largest(reference, end)
+            dates.append(end)
+    assert len(dates) > 20 and max(dates) > 2
+
+
+@pytest.mark.parametrize("step_size", [1e-12, 1.0, 30.0, 1e3, 1e9, 1e100])
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+@pytest.mark.parametrize("train_output", [False, True])
+def test_any_step_size_has_a_defined_answer(step_size, loss, train_output):
+    problem = variant(PAPER, step_size=step_size, loss=loss, train_output=train_output)
+    traj = twonn.run(problem, PAPER_START, steps=5000)
+    assert traj.status in (twonn.Status.COMPLETED, twonn.Status.STATIONARY, twonn.Status.DIVERGED)
+    assert np.all(np.isfinite(traj.states))
+    assert np.all(np.isfinite(traj.w)) and not np.any(np.isnan(traj.gap))
+
+
+@pytest.mark.parametrize("step_size", [0.5, 4.0, 20.0, 60.0])
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+@pytest.mark.parametrize("train_output", [False, True])
+def test_large_steps_follow_the_recurrence(step_size, loss, train_output):
+    # Few steps: at these step sizes trajectories may be chaotic and amplify any rounding.
+    problem = variant(CHATTER, step_size=step_size / 2, loss=loss, train_output=train_output)
+    params = twonn.Params(w=[0.6, -0.4], b=[0.3, 0.9], v=[0.7, -0.6])
+    steps = 12
+    traj = twonn.run(problem, params, steps=steps)
+    reference = in_binary128(problem, params, traj.end_step)
+    if traj.status is twonn.Status.DIVERGED:
+        assert largest(reference, traj.end_step) > np.finfo(float).max
+        return
+    final = traj.final
+    errors = relative_errors((final.w, final.b, final.v), reference, traj.end_step)
+    # Rounding is amplified by at most the product of the step's derivatives, below 10^3 here.
+    assert max(errors) < 1e-12
+
+
+def test_zero_steps():
+    traj = twonn.run(PAPER, PAPER_START, steps=0)
+    assert traj.status is twonn.Status.COMPLETED
+    assert list(traj.t) == [0] and traj.log_t[0] == -math.inf
+    assert traj.final == PAPER_START
+    assert len(traj.transitions) == traj.n_transitions == 0
+
+
+def test_a_horizon_that_stepping_cannot_reach_is_refused():
+    with pytest.raises(ValueError, match=r"steps: got 10\^400; expected at most 2\^63 - 1"):
+        twonn.run(PAPER, PAPER_START, steps=10**400)
+
+
+@pytest.mark.parametrize("labels", [[1, 1], [-1, -1]])
+def test_equal_labels_run_and_have_no_gap(labels):
+    problem = variant(PAPER, y=labels)
+    traj = twonn.run(problem, PAPER_START, steps=2000)
+    reference = in_binary128(problem, PAPER_START, int(traj.t[-1]))
+    final = traj.final
+    assert max(relative_errors((final.w, final.b, final.v), reference, int(traj.t[-1]))) < 1e-14
+    assert np.all(np.isnan(traj.gap))
+    assert "no separator" in repr(traj)
+
+
+def test_coincident_points_with_equal_labels_run():
+    problem = twonn.Problem(x=[1.0, 1.0], y=[1, 1], step_size=0.1)
+    traj = twonn.run(problem, PAPER_START, steps=1000)
+    assert np.array_equal(traj.margins[:, 0], traj.margins[:, 1])

@@ -1,0 +1,334 @@
+"""Derived arrays against their definitions, files, and the forms people look at."""
+
+import builtins
+import json
+import math
+import pickle
+
+import mpmath
+import numpy as np
+import pytest
+
+import twonn
+from twonn.trajectory import VARIABLES, written_steps
+
+PROBLEM = twonn.Problem(x=[[2.0, 0.5], [1.0, -0.25]], y=[1, -1], step_size=0.05, reduction="sum")
+START = twonn.Params(w=[[0.6, 0.1], [-0.4, 0.2]], b=[0.3, 0.9], v=[1.0, -1.0])
+LINE = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
+
+
+@pytest.fixture(scope="module")
+def traj():
+    return twonn.run(PROBLEM, START, steps=30_000)
+
+
+def test_the_shapes_are_those_promised(traj):
+    n, d = len(traj.t), 2
+    shapes = {
+        "t": (n,),
+        "log_t": (n,),
+        "w": (n, 2, d),
+        "b": (n, 2),
+        "v": (n, 2),
+        "margins": (n, 2),
+        "log_loss": (n,),
+        "loss": (n,),
+        "pattern": (n,),
+        "distances": (n, 2),
+        "robust_margin": (n,),
+        "gap": (n,),
+        "preactivations": (n, 2, 2),
+    }
+    for name, shape in shapes.items():
+        array = getattr(traj, name)
+        assert array.shape == shape, name
+        assert array.dtype == (np.uint8 if name == "pattern" else np.float64), name
+    assert traj.transitions.dtype.names == ("t", "log_t", "before", "after", "t_low", "t_high")
+    assert traj.slides.dtype.names == ("neuron", "sample", "t_enter", "t_exit", "active_fraction")
+    assert len(traj.slides) == 0
+    assert traj.error_estimate == 0.0
+    assert traj.segments["engine"].tolist() == ["direct"]
+    assert traj.segments["t_stop"].tolist() == [30_000.0]
+
+
+def test_samples_start_at_zero_and_end_at_the_last_step(traj):
+    assert traj.t[0] == 0 and traj.log_t[0] == -math.inf
+    assert traj.t[-1] == 30_000
+    assert np.all(np.diff(traj.t) > 0)
+    late = traj.t[(traj.t >= 100) & (traj.t < 10_000)]
+    assert len(late) == 40  # 20 a decade
+    assert np.array_equal(traj.log_t[1:], np.log(traj.t[1:]))
+
+
+def test_derived_arrays_follow_from_the_parameters(traj):
+    x, y = PROBLEM.x, PROBLEM.y
+    for n in range(0, len(traj.t), 7):
+        z = np.array([[math.fsum([*(traj.w[n, j] * x[i]), traj.b[n, j]]) for i in (0, 1)] for j in (0, 1)])
+        # z comes from the reduced coordinates, w and b are rounded: a few roundings of |w·x| + |b| < 32.
+        assert np.allclose(traj.preactivations[n], z, rtol=0, atol=32 * 4e-16)
+        z = traj.preactivations[n]
+        margins = [y[i] * math.fsum(traj.v[n, j] * max(0.0, z[j, i]) for j in (0, 1)) for i in (0, 1)]
+        assert np.allclose(traj.margins[n], margins, rtol=4e-16, atol=0)
+        loss = math.fsum(math.exp(-m) for m in margins)
+        assert traj.loss[n] == pytest.approx(loss, rel=1e-13)
+        here = twonn.Params(w=traj.w[n], b=traj.b[n], v=traj.v[n])
+        assert np.allclose(twonn.distances(PROBLEM, here), traj.distances[n], rtol=1e-13, atol=1e-14)
+    assert np.array_equal(traj.robust_margin, traj.distances.min(axis=1))
+    optimal = twonn.optimal_margin(PROBLEM)
+    assert np.allclose(traj.gap, optimal - traj.robust_margin, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+def test_log_loss_keeps_its_digits_where_the_loss_underflows(loss, reduction):
+    problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01, loss=loss, reduction=reduction)
+    with mpmath.workdps(400):
+        for margin in (-900.0, -40.0, -1.0, 0.0, 1e-3, 1.0, 30.0, 35.9, 36.1, 40.0, 700.0, 5000.0):
+            # Margins (margin, margin + 1); a margin below 0 needs the other sign of v.
+            v = [1.0, -1.0] if margin >= 0 else [-1.0, 1.0]
+            params = twonn.Params(w=[abs(margin + 1), -abs(margin)], v=v)
+            traj = twonn.run(problem, params, steps=0)
+            m = [mpmath.mpf(float(entry)) for entry in traj.margins[0]]
+            terms = [mpmath.exp(-e) if loss == "exponential" else mpmath.log1p(mpmath.exp(-e)) for e in m]
+            exact = mpmath.log(sum(terms) / (2 if reduction == "mean" else 1))
+            # Two logarithms and an addition, each within 2 ulp of numbers no larger than 1 + |ln L|.
+            assert abs(traj.log_loss[0] - exact) <= 6 * 2.3e-16 * (1 + abs(exact))
+
+
+def test_equal_points_on_a_line_have_a_boundary_and_planes_do_not(traj):
+    line = twonn.run(LINE, twonn.Params(w=[0.5, -1.0]), steps=100)
+    assert line.boundary.shape == line.t.shape
+    with pytest.raises(ValueError, match="boundary: got a problem of dimension 2"):
+        _ = traj.boundary
+
+
+# --------------------------------------------------------------------------------------------------
+# Files
+
+
+def identical(one: twonn.Trajectory, other: twonn.Trajectory) -> bool:
+    arrays = (
+        "t",
+        "log_t",
+        "states",
+        "pattern",
+        "transitions",
+        "transition_counts",
+        "slides",
+        "segments",
+        "w",
+        "b",
+        "v",
+        "margins",
+        "distances",
+        "gap",
+    )
+    scalars = (
+        "problem",
+        "params",
+        "horizon",
+        "status",
+        "end_step",
+        "n_transitions",
+        "n_transitions_exact",
+        "error_estimate",
+        "provenance",
+        "message",
+    )
+    return all(getattr(one, a).tobytes() == getattr(other, a).tobytes() for a in arrays) and all(
+        getattr(one, s) == getattr(other, s) for s in scalars
+    )
+
+
+def test_a_saved_trajectory_comes_back_to_the_last_bit(traj, tmp_path):
+    path = tmp_path / "run"
+    traj.save(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]  # the name as given, nothing left over
+    assert identical(twonn.load(path), traj)
+    assert identical(pickle.loads(pickle.dumps(traj)), traj)
+
+
+def test_every_outcome_can_be_saved(tmp_path):
+    dead = twonn.run(LINE, twonn.Params(w=[0.0, 0.0], b=[-1.0, -1.0]), steps=10**400)
+    wild = twonn.run(
+        twonn.Problem(x=[2.0, 1.0], y=[1, -1], step_size=30.0, reduction="sum", train_output=True),
+        twonn.Params(w=[0.6, -0.4], b=[0.3, 0.9], v=[0.7, -0.6]),
+        steps=100,
+    )
+    assert wild.status is twonn.Status.DIVERGED
+    for one in (dead, wild):
+        one.save(tmp_path / "one.npz")
+        assert identical(twonn.load(tmp_path / "one.npz"), one)
+
+
+def test_the_file_can_be_read_without_the_library(traj, tmp_path):
+    traj.save(tmp_path / "run.npz")
+    with np.load(tmp_path / "run.npz", allow_pickle=False) as file:
+        for name in VARIABLES.keys() - {"boundary"}:
+            assert np.array_equal(file[name], getattr(traj, name)), name
+        assert json.loads(str(file["problem"]))["x"] == PROBLEM.x.tolist()
+        assert int(str(file["horizon"]), 16) == 30_000
+
+
+def rewritten(path, **changes):
+    """A copy of a trajectory file with some arrays replaced, or left out where None."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files} | changes
+    other = path.with_name("changed.npz")
+    np.savez(other, **{name: array for name, array in arrays.items() if array is not None})
+    return other
+
+
+def test_a_file_that_is_no_trajectory_is_refused(traj, tmp_path):
+    path = tmp_path / "run.npz"
+    traj.save(path)
+    (tmp_path / "text.npz").write_text("no archive")
+    (tmp_path / "empty.npz").write_bytes(b"")
+    (tmp_path / "cut.npz").write_bytes(path.read_bytes()[:-200])
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    broken = [
+        tmp_path / "missing.npz",
+        tmp_path,
+        tmp_path / "text.npz",
+        tmp_path / "empty.npz",
+        tmp_path / "cut.npz",
+        tmp_path / "array.npy",
+    ]
+    for case in broken:
+        with pytest.raises(twonn.CheckpointError, match=case.name):
+            twonn.load(case)
+    changes = [
+        {"format": np.array("twonn trajectory 99")},
+        {"states": None},
+        {"states": np.zeros((3, 12), dtype=np.float32)},
+        {"states": traj.states[:-1]},
+        {"states": traj.states[:, :5]},
+        {"pattern": traj.pattern[:-1]},
+        {"t": traj.t[:, np.newaxis]},
+        {"status": np.array("asleep")},
+        {"problem": np.array("{}")},
+        {"problem": np.array("[1")},
+        {"start_w": np.array([math.nan, 1.0])},
+        {"start_w": np.array([0.5, 1.0])},
+        {"horizon": np.array("many")},
+        {"transition_counts": np.zeros((2, 2), dtype=np.int64)},
+    ]
+    for change in changes:
+        with pytest.raises(twonn.CheckpointError, match=r"changed\.npz"):
+            twonn.load(rewritten(path, **change))
+
+
+def test_damage_anywhere_in_a_file_never_gives_a_wrong_trajectory(tmp_path):
+    one = twonn.run(LINE, twonn.Params(w=[0.5, -1.0]), steps=20, sample_steps=[10])
+    path = tmp_path / "run.npz"
+    one.save(path)
+    whole = path.read_bytes()
+    seed = 3
+    print("seed", seed)
+    for offset in np.random.default_rng(seed).integers(0, len(whole), 300):
+        damaged = bytearray(whole)
+        damaged[offset] ^= 0xFF
+        path.write_bytes(damaged)
+        try:
+            back = twonn.load(path)
+        except twonn.CheckpointError:
+            continue
+        # The byte was in what zip archives say twice, in a time stamp, or in an array for other readers.
+        assert identical(back, one)
+
+
+def test_a_failed_write_leaves_the_old_file(traj, tmp_path, monkeypatch):
+    path = tmp_path / "run.npz"
+    traj.save(path)
+    before = path.read_bytes()
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(OSError, match="No space left"):
+        traj.save(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["run.npz"]
+    with pytest.raises(OSError):
+        traj.save(tmp_path / "no folder" / "run.npz")
+
+
+# --------------------------------------------------------------------------------------------------
+# Tables
+
+
+def test_to_dataframe(traj):
+    frame = traj.to_dataframe()
+    assert len(frame) == len(traj.t)
+    assert np.array_equal(frame["t"], traj.t)
+    assert np.array_equal(frame["w_1_0"], traj.w[:, 1, 0])
+    assert np.array_equal(frame["margins_1"], traj.margins[:, 1])
+    assert "boundary" not in frame
+    line = twonn.run(LINE, twonn.Params(w=[0.5, -1.0]), steps=100)
+    assert np.array_equal(line.to_dataframe()["w_1"], line.w[:, 1, 0])
+    assert np.array_equal(line.to_dataframe()["boundary"], line.boundary, equal_nan=True)
+
+
+def test_to_xarray(traj):
+    data = traj.to_xarray()
+    assert dict(data.sizes) == {"sample": len(traj.t), "neuron": 2, "axis": 2, "point": 2}
+    for name in VARIABLES.keys() - {"boundary"}:
+        assert np.array_equal(data[name], getattr(traj, name))
+        assert data[name].attrs["units"] and data[name].attrs["long_name"]
+    assert np.array_equal(data.coords["log_t"], traj.log_t)
+    assert data.attrs["status"] == "completed"
+
+
+@pytest.mark.parametrize(("method", "package"), [("to_dataframe", "pandas"), ("to_xarray", "xarray")])
+def test_a_missing_optional_package_is_named(traj, method, package, monkeypatch):
+    genuine = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name == package:
+            raise ImportError(name)
+        return genuine(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError, match=rf"{package}; install it with: pip install twonn\[frames\]"):
+        getattr(traj, method)()
+
+
+# --------------------------------------------------------------------------------------------------
+# What people see
+
+
+def test_repr_tells_what_happened(traj):
+    text = repr(traj)
+    assert "All 30,000 steps were taken." in text
+    assert f"{traj.n_transitions:,}" in text
+    assert f"{traj.gap[-1]:.6g}" in text
+    assert "trained" not in text and "fixed" in text
+
+
+def test_repr_html_escapes_and_tells_the_same(traj):
+    page = traj._repr_html_()
+    assert "<table" in page and "All 30,000 steps were taken." in page
+
+
+def test_a_trajectory_cannot_be_changed(traj):
+    with pytest.raises(AttributeError):
+        traj.status = twonn.Status.DIVERGED
+
+
+@pytest.mark.parametrize(
+    ("steps", "text"),
+    [
+        (0, "0"),
+        (1_000_000, "1,000,000"),
+        (10**15 - 1, "999,999,999,999,999"),
+        (10**15, "10^15"),
+        (10**400, "10^400"),
+        (10**100_000, "10^100000"),
+        (123 * 10**50, "1.23e+52"),
+        (10**400 - 1, "1e+400"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",  # pytest cannot write 10^100000
+)
+def test_steps_as_people_write_them(steps, text):
+    assert written_steps(steps) == text
