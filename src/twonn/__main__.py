@@ -1,0 +1,6 @@
+"""Lets ``python -m twonn`` be the command."""
+
+from twonn.cli import main
+
+if __name__ == "__main__":
+    main()

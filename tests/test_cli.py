@@ -1,0 +1,424 @@
+"""The command: what it prints, what it writes, how it refuses and with which exit code."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import twonn
+from twonn import _core, initializers, spec
+from twonn.cli import PLOTS, app, whole_steps
+
+SPEC = """\
+# The paper's first run.
+[problem]
+x = [-1.0, 1.0]
+y = [
+    -1,  # left
+    1,
+]
+step_size = 0.01
+
+[initializer]
+name = "he_normal"
+seed = 42
+
+[run]
+steps = 10_000
+samples_per_decade = 5
+"""
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture
+def refused(command):
+    """Run a command that must be refused, and give its sentence."""
+
+    def refusal(*arguments: str) -> str:
+        result = command(*arguments)
+        assert result.exit_code == 2, result.output
+        assert isinstance(result.exception, SystemExit)
+        assert result.stdout == ""
+        assert "Traceback" not in result.stderr
+        assert result.stderr.startswith("twonn: ")
+        return result.stderr
+
+    return refusal
+
+
+def write(tmp_path, text: str, name: str = "spec.toml") -> str:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    return name
+
+
+def process(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=60, **options)
+
+
+# --------------------------------------------------------------------------------------------------
+# run
+
+
+def same(a: twonn.Trajectory, b: twonn.Trajectory) -> bool:
+    return a.problem == b.problem and all(
+        np.array_equal(getattr(a, name), getattr(b, name)) for name in ("t", "w", "b", "v")
+    )
+
+
+def test_run_is_the_run_that_python_does(command, tmp_path):
+    result = command("run", write(tmp_path, SPEC))
+    assert result.exit_code == 0, result.output
+    assert "Saved in spec.npz" in result.stdout
+    assert "All 10,000 steps were taken." in result.stdout
+    problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
+    start = initializers.sample("he_normal", 1, 42)[0]
+    expected = twonn.run(problem, start, steps=10_000, samples_per_decade=5)
+    assert same(twonn.load(tmp_path / "spec.npz"), expected)
+
+
+def test_run_takes_every_option(command, tmp_path):
+    text = """
+        problem = {x = [[2.0, 1.0], [0.0, 1.0]], y = [1, -1], step_size = 0.05, loss = "logistic",
+                   reduction = "sum", bias = true, train_output = true}
+        [params]
+        w = [[0.6, -0.4], [0.2, 0.3]]
+        b = [0.3, 0.9]
+        v = [1.0, -0.5]
+        [run]
+        log10_steps = 2.0
+        engine = "direct"
+        sliding = "step"
+        sample_steps = [7, 50]
+        optimizer = "gd"
+    """.replace("\n                   ", " ")
+    result = command("run", write(tmp_path, text), "--output", "here.npz")
+    assert result.exit_code == 0, result.output
+    problem = twonn.Problem(
+        x=[[2.0, 1.0], [0.0, 1.0]],
+        y=[1, -1],
+        step_size=0.05,
+        loss="logistic",
+        reduction="sum",
+        train_output=True,
+    )
+    start = twonn.Params(w=[[0.6, -0.4], [0.2, 0.3]], b=[0.3, 0.9], v=[1.0, -0.5])
+    expected = twonn.run(problem, start, steps=100, sample_steps=[7, 50])
+    assert same(twonn.load(tmp_path / "here.npz"), expected)
+
+
+def test_a_start_is_picked_from_a_sample(tmp_path):
+    text = SPEC.replace('"he_normal"', '"small"').replace(
+        "seed = 42", "seed = 7\nrun = 2\nruns = 5\nscale = 0.3"
+    )
+    params = spec.Spec(tmp_path / write(tmp_path, text)).params
+    expected = initializers.sample("small", 5, 7, scale=0.3)[2]
+    assert params.w.tolist() == expected.w.tolist()
+    assert params.b.tolist() == expected.b.tolist()
+
+
+def test_divergence_is_an_outcome(command, tmp_path):
+    text = """
+        [problem]
+        x = [-1.0, 1.0]
+        y = [-1, 1]
+        step_size = 1e3
+        train_output = true
+        [params]
+        w = [2.0, -2.0]
+        b = [3.0, 3.0]
+        v = [-3.0, -3.0]
+        [run]
+        steps = 100
+    """
+    result = command("run", write(tmp_path, text))
+    assert result.exit_code == 0, result.output
+    assert "stopped being finite" in result.stdout
+    assert twonn.load(tmp_path / "spec.npz").status is twonn.Status.DIVERGED
+
+
+BAD_SPECS = {
+    "unknown key": (
+        "step_size",
+        "stpe_size",
+        r"line 8: unknown key in \[problem\]: 'stpe_size'.*'step_size'",
+    ),
+    "unknown key after a list": ("y = [", "labels = [", r"line 4: unknown key in \[problem\]: 'labels'"),
+    "unknown table": (
+        "[initializer]",
+        "[initialiser]",
+        r"line 10: unknown table: 'initialiser'.*Did you mean 'initializer'",
+    ),
+    "unknown option": (
+        "samples_per_decade",
+        "sample_per_decade",
+        r"line 16: unknown key in \[run\].*Did you mean 'samples_per_decade'",
+    ),
+    "the command's own option": (
+        "steps =",
+        "progress = true\nsteps =",
+        r"line 15: unknown key in \[run\]: 'progress'",
+    ),
+    "dotted": ("[initializer]", "run.plop = 1\n[initializer]", r"line 10: unknown key in \[problem\]: 'run'"),
+    "missing key": ("step_size = 0.01", "", r"line 2: \[problem\] lacks 'step_size'"),
+    "missing table": (
+        "[run]\nsteps = 10_000\nsamples_per_decade = 5\n",
+        "",
+        r"spec.toml: the table \[run\] is missing",
+    ),
+    "not a table": (SPEC, "problem = 3", r"line 1: 'problem' must be a table"),
+    "no start": (
+        '[initializer]\nname = "he_normal"\nseed = 42\n',
+        "",
+        r"got neither of \[params\] and \[init",
+    ),
+    "two starts": ("[run]", "[params]\nw = [1.0, 2.0]\n[run]", "got both"),
+    "bad value": (
+        "step_size = 0.01",
+        "step_size = -1.0",
+        r"line 8, \[problem\]: step_size: got -1.0; expected",
+    ),
+    "bad value in lines": ("-1,  # left", "-2,", r"line 4, \[problem\]: y: got"),
+    "bad name": (
+        "he_normal",
+        "he_norml",
+        r"line 11, \[initializer\]: name: got 'he_norml'.*Did you mean 'he_normal'",
+    ),
+    "bad run": ("seed = 42", "seed = 42\nrun = 3\nruns = 3", r"line 14, \[initializer\]: runs: got 3"),
+    "bad steps": ("10_000", "1e4", r"line 15, \[run\]: steps: got 10000.0"),
+    "no steps": ("steps = 10_000", "", r"line 14, \[run\]: steps: got steps=None"),
+    "bad dimension": (
+        '[initializer]\nname = "he_normal"\nseed = 42\n',
+        "[params]\nw = [[1.0, 2.0], [3.0, 4.0]]\n",
+        r"line 10, \[params\]: params.w: got dimension 2",
+    ),
+    "not TOML": ("seed = 42", "seed == 42", r"spec.toml: not valid TOML: .*line 12"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SPECS)
+def test_a_bad_spec_is_refused_with_its_line(case, refused, tmp_path):
+    old, new, pattern = BAD_SPECS[case]
+    assert SPEC.count(old) == 1
+    name = write(tmp_path, SPEC.replace(old, new))
+    sentence = refused("run", name)
+    assert re.search(pattern, sentence), sentence
+    assert not (tmp_path / "spec.npz").exists()
+
+
+def test_the_line_is_right_in_windows_files_and_quoted_keys(refused, tmp_path):
+    text = 'problem.x = [0.0, 1.0]\nproblem.y = """\n[run]\n"""\n\n# run\n"run"."what is" = 1\n'
+    (tmp_path / "spec.toml").write_bytes(text.replace("\n", "\r\n").encode())
+    assert "line 1: [problem] lacks 'step_size'" in refused("run", "spec.toml")
+    text = "problem.step_size = 1.0\n" + text
+    (tmp_path / "spec.toml").write_bytes(text.replace("\n", "\r\n").encode())
+    assert "line 8: unknown key in [run]: 'what is'" in refused("run", "spec.toml")
+
+
+def test_files_that_cannot_be_used(refused, tmp_path):
+    assert refused("run", "missing.toml") == "twonn: missing.toml: No such file or directory.\n"
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    assert "not a text" in refused("run", "binary.toml")
+    name = write(tmp_path, SPEC.replace("10_000", "1_000_000_000_000"))
+    # Before the run, not after it.
+    assert "there is no such folder" in refused("run", name, "--output", "nowhere/out.npz")
+    assert "this is a folder" in refused("run", name, "--output", ".")
+    assert "missing.npz: there is no such file" in refused("inspect", "missing.npz")
+    assert "not an .npz file" in refused("inspect", name)
+    assert "not a readable" in refused("plot", name)
+
+
+# --------------------------------------------------------------------------------------------------
+# inspect, plot, config
+
+
+@pytest.fixture
+def saved(tmp_path):
+    problem = twonn.Problem(x=[2.0, 1.0], y=[1, -1], step_size=0.05, reduction="sum")
+    traj = twonn.run(problem, twonn.Params(w=[0.6, -0.4], b=[0.3, 0.9]), steps=1000)
+    traj.save(tmp_path / "traj.npz")
+    return traj
+
+
+def test_inspect(command, saved):
+    result = command("inspect", "traj.npz")
+    assert result.exit_code == 0, result.output
+    assert repr(saved) in result.stdout
+    assert f"first 10 of {saved.n_transitions} transitions" in result.stdout
+    assert re.search(r"direct +│ 0 +│ 1,000 +│ 0 +│ 0", result.stdout)
+    first = saved.transitions[0]
+    row = rf"{int(first['t'])} +│ {first['before']:04b} +│ {first['after']:04b}"
+    assert re.search(row, result.stdout)
+    for name, value in saved.provenance.items():
+        assert re.search(rf"{re.escape(name)} +│ {re.escape(value)}", result.stdout)
+
+
+@pytest.mark.parametrize("kind", PLOTS)
+def test_plot(command, saved, tmp_path, kind):
+    result = command("plot", "traj.npz", "--kind", kind)
+    assert result.exit_code == 0, result.output
+    assert f"Saved in traj-{kind}.png" in result.stdout
+    assert (tmp_path / f"traj-{kind}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_plot_refuses(command, refused, saved, tmp_path):
+    assert "Did you mean 'pattern'?" in refused("plot", "traj.npz", "--kind", "patern")
+    assert "not supported" in refused("plot", "traj.npz", "--output", "figure.plop")
+    assert command("plot", "traj.npz", "--output", "figure.pdf").exit_code == 0
+    assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_config(command, monkeypatch):
+    result = command("config")
+    assert result.exit_code == 0
+    assert _core.ISA in result.stdout
+    assert "IEEE binary64" in result.stdout
+    monkeypatch.setattr(_core, "arithmetic_faults", lambda: ["subnormal numbers are flushed"])
+    result = command("config")
+    assert result.exit_code == 1
+    assert "subnormal numbers are flushed" in result.stdout
+
+
+def test_unsound_arithmetic_is_refused(refused, monkeypatch, tmp_path):
+    monkeypatch.setattr(_core, "arithmetic_faults", lambda: ["subnormal numbers are flushed"])
+    assert "not IEEE binary64" in refused("run", write(tmp_path, SPEC))
+
+
+def test_version(command):
+    result = command("--version")
+    assert result.exit_code == 0
+    assert result.stdout == f"twonn {twonn.config.provenance()['twonn']}\n"
+
+
+# --------------------------------------------------------------------------------------------------
+# reproduce
+
+
+def test_reproduce(command, tmp_path):
+    result = command("reproduce", "--runs", "2", "--steps", "1e2", "--output", "a/b")
+    assert result.exit_code == 0, result.output
+    summary = (tmp_path / "a" / "b" / "summary.txt").read_text(encoding="utf-8")
+    assert "Steps of each run: 100," in summary
+    assert result.stdout == f"{summary}\nReport in a/b\n"
+
+
+def test_reproduce_refuses(refused, tmp_path):
+    assert "runs: got 0" in refused("reproduce", "--runs", "0")
+    assert "steps: got '1.5'" in refused("reproduce", "--steps", "1.5")
+    assert "seed: got -1" in refused("reproduce", "--seed", "-1")
+    (tmp_path / "file").touch()
+    assert "file: " in refused("reproduce", "--output", "file")
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("0", 0),
+        ("1000000", 10**6),
+        ("1_000_000", 10**6),
+        ("10**6", 10**6),
+        ("10^6", 10**6),
+        ("2^63", 2**63),
+        ("1e6", 10**6),
+        ("1E+6", 10**6),
+        ("1.5e3", 1500),
+        ("9007199254740993", 2**53 + 1),
+        ("1e23", 10**23),  # not a binary64 number
+    ],
+)
+def test_numbers_of_steps_are_exact(text, steps):
+    assert whole_steps(text) == steps
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "1.5", "1e-3", "ten", "10**-1", "1.5^2", "10^6^2", "1e9999999", "inf", "1_"]
+)
+def test_other_numbers_of_steps_are_refused(text):
+    with pytest.raises(ValueError, match=r"steps: got .* expected a whole number"):
+        whole_steps(text)
+
+
+# --------------------------------------------------------------------------------------------------
+# As a process
+
+
+def test_faults_of_the_program_are_not_hidden(command, saved, monkeypatch):
+    def broken(*_):
+        raise AssertionError("a fault")
+
+    monkeypatch.setattr("twonn.cli.load", broken)
+    assert isinstance(command("inspect", "traj.npz").exception, AssertionError)
+
+
+def test_the_process_refuses_without_a_traceback(tmp_path):
+    result = process("-m", "twonn", "run", "missing.toml", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr == "twonn: missing.toml: No such file or directory.\n"
+    assert result.stdout == ""
+
+
+def test_start_up_does_not_wait_for_figures():
+    code = "import sys, twonn.cli, json; print(json.dumps(sorted(sys.modules)))"
+    loaded = json.loads(process("-c", code).stdout)
+    assert "twonn.cli" in loaded
+    assert not {"matplotlib", "scipy", "pandas", "xarray"} & set(loaded)
+
+
+#: The command, with Ctrl-C pressed for certain while the kernel is at work: after so many advances.
+PRESSING = """
+import signal, sys
+from twonn import _core
+from twonn.cli import main
+
+presses = int(sys.argv.pop(1))
+
+class Kernel(_core.DirectRun):
+    def advance(self, steps):
+        global presses
+        super().advance(steps)
+        presses -= 1
+        if presses == 0:
+            signal.raise_signal(signal.SIGINT)
+
+_core.DirectRun = Kernel
+main()
+"""
+
+
+def test_ctrl_c_saves_the_run_and_exits_130(tmp_path):
+    write(tmp_path, SPEC.replace("10_000", "1_000_000_000_000"))
+    result = process("-c", PRESSING, "3", "run", "spec.toml", cwd=tmp_path)
+    assert result.returncode == 130, result.stderr
+    assert result.stderr == ""
+    assert "interrupted after" in result.stdout
+    traj = twonn.load(tmp_path / "spec.npz")
+    assert traj.status is twonn.Status.INTERRUPTED
+    assert 0 < traj.end_step < 10**12
+
+
+def test_ctrl_c_reports_the_finished_runs_and_exits_130(tmp_path):
+    arguments = ("reproduce", "--runs", "50", "--steps", "10^7")
+    result = process("-c", PRESSING, "7", *arguments, cwd=tmp_path)
+    assert result.returncode == 130, result.stderr
+    assert result.stderr == ""
+    match = re.search(r"INTERRUPTED: (\d+) of 50 runs finished", result.stdout)
+    rows = (tmp_path / "reproduction" / "runs.csv").read_text(encoding="utf-8").splitlines()
+    assert 0 < int(match[1]) == len(rows) - 1 < 7
+
+
+def test_ctrl_c_anywhere_else_exits_130(command, monkeypatch, tmp_path):
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(spec.Spec, "run", pressed)
+    result = command("run", write(tmp_path, SPEC))
+    assert result.exit_code == 130
+    assert result.stderr == "Interrupted.\n"
