@@ -1,0 +1,83 @@
+"""The plain C loop as a fixture, and the table at the end of a benchmark run."""
+
+import ctypes
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROWS = pytest.StashKey[list]()
+NOTES = pytest.StashKey[list]()
+
+
+def pytest_configure(config):
+    config.stash[ROWS] = []
+    config.stash[NOTES] = []
+
+
+@pytest.fixture(scope="session")
+def plain_loop(tmp_path_factory):
+    """Return run(problem, params, steps) -> (transitions, w, b, v) in plain C, each array (2,).
+
+    The compiler is gcc unless the environment variable CC names another.
+    """
+    compiler = shlex.split(os.environ.get("CC", "")) or ["gcc"]
+    if shutil.which(compiler[0]) is None:
+        pytest.skip(f"no C compiler: {compiler[0]} was not found; name one in CC")
+    source = Path(__file__).with_name("plain_loop.c")
+    library = tmp_path_factory.mktemp("plain_loop") / "plain_loop.so"
+    flags = ["-O3", "-march=native", "-shared", "-fPIC"]
+    subprocess.run([*compiler, *flags, "-o", library, source, "-lm"], check=True)
+    functions = ctypes.CDLL(str(library))
+    doubles = np.ctypeslib.ndpointer(np.float64, ndim=1, flags="C_CONTIGUOUS")
+
+    def run(problem, params, steps):
+        output = "trained" if problem.train_output else "fixed"
+        function = getattr(functions, f"plain_{problem.loss}_{output}")
+        function.restype = ctypes.c_longlong
+        function.argtypes = [doubles, doubles, ctypes.c_double, doubles, doubles, doubles]
+        function.argtypes += [ctypes.c_longlong]
+        arrays = (problem.x, problem.y, params.w, params.b, params.v)
+        x, y, w, b, v = (np.array(array, dtype=np.float64).ravel() for array in arrays)
+        return function(x, y, problem.rate, w, b, v, steps), w, b, v
+
+    return run
+
+
+@pytest.fixture
+def add_row(request):
+    """Add a line to the table: case, seconds per step of each pair of runs, target of the ratio."""
+
+    def add(case, ours, other, target=None):
+        request.config.stash[ROWS].append((case, ours, other, target))
+
+    return add
+
+
+@pytest.fixture
+def add_note(request):
+    """Add a sentence below the table."""
+    return request.config.stash[NOTES].append
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter, config):
+    write = terminalreporter.write_line
+    rows, notes = config.stash[ROWS], config.stash[NOTES]
+    if rows or notes:
+        terminalreporter.section("direct engine")
+    if rows:
+        write(f"{'ns per step':<36} twonn  other  ratio  quartiles    min .. max      target")
+    for case, ours, other, target in rows:
+        low, first, median, third, high = np.percentile(ours / other, [0, 25, 50, 75, 100])
+        write(
+            f"{case:<36} {np.median(ours) * 1e9:5.2f}  {np.median(other) * 1e9:5.2f}  "
+            f"{median:5.3f}  {first:.3f} {third:.3f}  {low:.3f} .. {high:.3f}"
+            + (f"  {target:.2f} {'met' if median <= target else 'MISSED'}" if target else "")
+        )
+    for note in notes:
+        write(note)

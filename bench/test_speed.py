@@ -1,0 +1,191 @@
+"""What a step costs: twonn's direct engine against the plain C loop in plain_loop.c.
+
+No time is asserted, for a busy machine must not fail a build. What is asserted, before any time is
+taken, is that both sides computed the same thing.
+"""
+
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import twonn
+
+STEPS = 2_000_000  # the early phase, a few thousand steps, is then less than 1 % of a run
+PAIRS = 31  # many short ones rather than few long ones: load comes and goes
+
+LATE, GENERAL = 0.40, 0.80  # targets: cost of a step relative to the plain loop
+
+PAPER_START = twonn.Params(w=[0.4309350268754409, -1.470759627697770])
+
+
+def paper(**options):
+    return twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01, **options)
+
+
+def chattering(x, y, w, b, **options):
+    """A problem whose pattern flips every few steps for ever, and a start off the kinks.
+
+    A start on a kink would leave it to the last bit which of two trajectories is followed.
+    """
+    problem = twonn.Problem(x=x, y=y, step_size=0.05, reduction="sum", **options)
+    return problem, twonn.Params(w=w, b=b, v=[1.0, -1.0])
+
+
+SKEW = {"x": [2.0, 1.0], "y": [1, -1], "w": [0.6, -0.4], "b": [0.3, 0.9]}
+HALVES = {"x": [-0.5, 0.5], "y": [-1, 1], "w": [0.7, -0.4], "b": [0.2, 0.9]}
+
+CASES = {
+    "late phase, exponential": (paper(), PAPER_START, LATE),
+    "late phase, logistic": (paper(loss="logistic"), PAPER_START, LATE),
+    "trained output, exponential": (paper(train_output=True), PAPER_START, GENERAL),
+    "trained output, logistic": (
+        paper(train_output=True, loss="logistic"),
+        PAPER_START,
+        GENERAL,
+    ),
+    "chatter x=(2, 1), exponential": (*chattering(**SKEW), GENERAL),
+    "chatter x=(2, 1), logistic": (*chattering(**SKEW, loss="logistic"), GENERAL),
+    "chatter x=(2, 1), trained, exp.": (*chattering(**SKEW, train_output=True), GENERAL),
+    "chatter x=(2, 1), trained, logistic": (
+        *chattering(**SKEW, train_output=True, loss="logistic"),
+        GENERAL,
+    ),
+    "chatter x=(-.5, .5), exponential": (*chattering(**HALVES), GENERAL),
+}
+
+
+def direct(problem, params, steps=STEPS, **options):
+    return twonn.run(problem, params, steps=steps, engine="direct", **options)
+
+
+def alternate(benchmark, ours, other, pairs=PAIRS):
+    """Time two functions in turns, so that what slows the machine down slows both.
+
+    `ours` goes into pytest-benchmark's own statistics, `other` and the ratios into its extra_info.
+
+    Returns
+    -------
+    ours, other : ndarray, shape (pairs,)
+        Seconds. One pair only with --benchmark-disable.
+    """
+
+    def timed(function, seconds):
+        start = time.perf_counter()
+        function()
+        seconds.append(time.perf_counter() - start)
+
+    ours_seconds, other_seconds = [], []
+    benchmark.pedantic(
+        lambda: timed(ours, ours_seconds),
+        setup=lambda: timed(other, other_seconds),
+        rounds=pairs,
+    )
+    a, b = np.array(ours_seconds), np.array(other_seconds)
+    benchmark.extra_info["other_seconds"] = b.tolist()
+    benchmark.extra_info["ratios"] = (a / b).tolist()
+    benchmark.extra_info["ratio_min_quartiles_max"] = np.percentile(a / b, [0, 25, 50, 75, 100]).tolist()
+    return a, b
+
+
+def assert_same_run(trajectory, plain):
+    """Assert that parameters and transitions agree as far as the plain loop's rounding lets them.
+
+    Parameters: the plain loop rounds every parameter at every step, by up to u = 2^-53 of it,
+    always the same way at worst: `steps` u ‖p‖ in all, twice that with room for the increments' own
+    rounding. With fixed output weights and a constant pattern the loss is convex and a step brings
+    two trajectories no further apart, so this is also the error at the end. With trained ones
+    perturbed starts came out up to 7 times as far apart; 10 is allowed.
+
+    Where the pattern chatters, a pre-activation within rounding of 0 may count as active on one
+    side and inactive on the other. Two steps then happen in the opposite order, which leaves the
+    pattern and, but for second-order terms, the parameters as they were; only a run that ends
+    between the two shows it, by one step's move. Each such swap changes the number of transitions
+    by 2 at most. The teeth shrink like 1/t while rounding grows like √t, so a few swaps are
+    expected in some 10^6 steps. Counts differed by up to 5 in 4e6; 1e-5 of all steps is allowed.
+    """
+    steps = trajectory.t[-1]
+    assert steps == STEPS
+    transitions, w, b, v = plain
+    assert transitions >= 0, "the plain loop diverged"
+    ours = np.concatenate([trajectory.w[-1, :, 0], trajectory.b[-1], trajectory.v[-1]])
+    problem, size = trajectory.problem, np.linalg.norm(ours)
+    bound = (10 if problem.train_output else 2) * steps * 2.0**-53 * size
+    if trajectory.n_transitions > 0.01 * steps:
+        assert abs(trajectory.n_transitions - transitions) <= 1e-5 * steps
+        # Per unit of h Σ s_i, w_j moves by v_j x_i at most, b_j by v_j, and v_j by z_ji.
+        x, v = problem.x[:, 0], trajectory.v[-1]
+        reach = max(np.abs(v).max() * max(1, np.abs(x).max()), np.abs(trajectory.preactivations[-1]).max())
+        slopes = np.exp(-trajectory.margins[-1]).sum()  # those of the logistic loss are smaller
+        bound += problem.rate * slopes * reach
+    else:
+        assert trajectory.n_transitions == transitions
+    assert np.abs(ours - np.concatenate([w, b, v])).max() <= bound
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_step(case, benchmark, plain_loop, add_row):
+    """The cost of a step, early phase included, against the plain loop."""
+    problem, params, target = CASES[case]
+    trajectory = direct(problem, params)
+    assert_same_run(trajectory, plain_loop(problem, params, STEPS))
+    chatters = trajectory.n_transitions > 0.01 * STEPS
+    assert chatters == case.startswith("chatter"), "the case is not what its name says"
+    ours, plain = alternate(
+        benchmark,
+        lambda: direct(problem, params),
+        lambda: plain_loop(problem, params, STEPS),
+    )
+    benchmark.extra_info["target"] = target
+    add_row(case, ours / STEPS, plain / STEPS, target)
+
+
+def test_dimension(benchmark, add_row):
+    """A step in R^1000 against one on the line; w, rebuilt when asked for, is not in this time."""
+    # A unit vector whose entries are powers of two: embedding by it may not change a single bit.
+    unit = np.zeros(1000)
+    unit[:256] = 1 / 16
+    line = paper()
+    space = twonn.Problem(x=line.x * unit, y=line.y, step_size=line.step_size)
+    start = twonn.Params(w=PAPER_START.w * unit, b=PAPER_START.b, v=PAPER_START.v)
+    embedded, expected = direct(space, start), direct(line, PAPER_START)
+    assert np.array_equal(embedded.w, expected.w * unit)
+    assert np.array_equal(embedded.b, expected.b)
+    ours, other = alternate(benchmark, lambda: direct(space, start), lambda: direct(line, PAPER_START))
+    add_row("d = 1000 against d = 1", ours / STEPS, other / STEPS)
+
+
+def test_memory(benchmark, add_note):
+    """Peak memory does not grow with the number of steps, nor with the number of transitions."""
+    problem, params = chattering(**SKEW)
+
+    def peak(steps):
+        tracemalloc.start()
+        trajectory = direct(problem, params, steps, sample_steps=[])
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        # Both runs have more transitions than are kept in full.
+        assert trajectory.n_transitions > 2 * len(trajectory.transitions)
+        return size
+
+    peak(100_000)  # what is allocated once and kept, such as caches, is no run's
+    short = peak(100_000)
+    long = benchmark.pedantic(peak, args=(10_000_000,))
+    benchmark.extra_info["peak_bytes"] = {"100_000": short, "10_000_000": long}
+    add_note(f"peak memory: {short:,} bytes for 1e5 steps, {long:,} bytes for 1e7 steps")
+    assert long <= short + 1024  # room for objects of Python, none for one byte a step
+
+
+def test_call(benchmark, add_note):
+    """What one call costs: 1,000 steps with their samples, against no step at all."""
+    problem = paper()
+    ours, none = alternate(
+        benchmark,
+        lambda: direct(problem, PAPER_START, 1000),
+        lambda: direct(problem, PAPER_START, 0),
+        pairs=1000,
+    )
+    add_note(
+        f"one call: {np.median(ours) * 1e6:.0f} µs for 1,000 steps, {np.median(none) * 1e6:.0f} µs for none"
+    )
