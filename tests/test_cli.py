@@ -233,7 +233,7 @@ def test_files_that_cannot_be_used(refused, tmp_path):
     assert "this is a folder" in refused("run", name, "--output", ".")
     assert "missing.npz: there is no such file" in refused("inspect", "missing.npz")
     assert "not an .npz file" in refused("inspect", name)
-    assert "not a readable" in refused("plot", name)
+    assert "not an .npz file" in refused("plot", name)
 
 
 # --------------------------------------------------------------------------------------------------

@@ -370,6 +370,14 @@ def test_rounding_leaves_no_gap_or_boundary_outside_its_bounds():
         assert np.nanmax(boundary) <= x.max()
 
 
+def test_parallel_neurons_far_from_their_kinks_keep_a_finite_gap():
+    # f = z_0 − z_1 has no gradient, and only rounding of z gives it the sign of both labels.
+    data = problem([-(2.0**-54), 2.0**-54])
+    w, v = np.array([[1.0], [1.0]]), np.array([1.0, -1.0])
+    z = np.array([[1.0, 1 + EPS], [1 + EPS, 1.0]])
+    assert 0 <= geometry.gap_of(data, w, v, z) <= geometry.optimal_margin(data)
+
+
 # --------------------------------------------------------------------------------------------------
 # Defined answers, exactly
 
@@ -546,14 +554,15 @@ def test_edges_of_narrow_and_wide_wedges(angle):
 
 
 def test_edge_just_beyond_the_reach_of_one_projection():
-    # Rows (t, ±1), 1 + k EPS and −1 at the sample: the half-planes meet at k EPS/(2 t) to the left,
-    # and at right angles to that at distance 1 + k EPS/2.
+    # Rows (t, ±1), and near and far along ∓ the second axis: the half-planes meet at (far − near)/(2 t)
+    # to the left and (far + near)/2 up. Here far − near is k EPS, a few units of the last place.
     t = 2.0**-40
-    for k in range(1, 4):
-        net = {"w": [[t, 1.0], [t, -1.0]], "b": [1 + k * EPS, -1.0], "v": [1.0, 1.0]}
+    for near, k in itertools.product([1.0, 1 + EPS], [1, 2, 3]):
+        far = near + k * EPS
+        net = {"w": [[t, 1.0], [t, -1.0]], "b": [far, -near], "v": [1.0, 1.0]}
         got = answers([[0.0, 0.0], [9.0, 9.0]], **net, y=(1, 1))[0][0]
-        edge = mpmath.hypot(k * EPS / (2 * t), 1 + k * EPS / 2)
-        assert edge > 1 + 2.0**-28
+        edge = mpmath.hypot((far - near) / (2 * t), near + k * EPS / 2)
+        assert edge > far + 2.0**-28
         assert_close(got, edge, 4 * EPS)
 
 

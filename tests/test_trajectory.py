@@ -326,6 +326,7 @@ def test_a_trajectory_cannot_be_changed(traj):
         (10**400, "10^400"),
         (10**100_000, "10^100000"),
         (123 * 10**50, "1.23e+52"),
+        (99_999 * 10**16, "1e+21"),
         (10**400 - 1, "1e+400"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",  # pytest cannot write 10^100000

@@ -314,7 +314,21 @@ cdef bint is_finite(const State* state) noexcept nogil:
 # --------------------------------------------------------------------------------------------------
 # Steps
 
-cdef inline void smooth_steps(Block* block, int n, bint logistic) noexcept nogil:
+# One compiled body per case, chosen by the type of an argument: the loops are too long for compilers to
+# specialise by themselves, and a branch inside them costs registers.
+ctypedef char Exponential
+ctypedef short Logistic
+ctypedef fused Loss:
+    Exponential
+    Logistic
+ctypedef char FixedOutput
+ctypedef short TrainedOutput
+ctypedef fused Output:
+    FixedOutput
+    TrainedOutput
+
+
+cdef void smooth_steps(Block* block, int n, Loss loss) noexcept nogil:
     """n steps under a constant pattern with fixed output weights.
 
     s_k(t+1) = s_k(t) (1 + e), e = exp(−Δm_k) − 1, for the exponential loss. |Δm| < 2^-13, so e to degree 3
@@ -341,7 +355,7 @@ cdef inline void smooth_steps(Block* block, int n, bint logistic) noexcept nogil
         q1 = d10 * s0 + d11 * s1
         y0 = (s0 * q0) * ((1.0 + (f00 * s0 + f01 * s1)) + (q0 * q0) * (1.0 / 6.0))
         y1 = (s1 * q1) * ((1.0 + (f10 * s0 + f11 * s1)) + (q1 * q1) * (1.0 / 6.0))
-        if logistic:
+        if Loss is Logistic:
             s0 += (y0 * (1.0 - s0)) * (1.0 - y0)
             s1 += (y1 * (1.0 - s1)) * (1.0 - y1)
         else:
@@ -363,8 +377,8 @@ cdef inline void expand(const Model* model, pair s, pair* taylor) noexcept nogil
         taylor[3] = taylor[3] * (both(1.0) - both(6.0) * s * (both(1.0) - s))
 
 
-cdef inline void general_steps(const Model* model, Block* block, int n, uint8_t* patterns,
-                               bint trained) noexcept nogil:
+cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patterns,
+                        Output output) noexcept nogil:
     """n steps with every activation looked at, each step's pattern written to `patterns`.
 
     Changes since the block's start, dz_ji and dm_i, are formed directly, so that neither cancels: with
@@ -380,7 +394,7 @@ cdef inline void general_steps(const Model* model, Block* block, int n, uint8_t*
     cdef pair low0 = block.impulse_low[0], low1 = block.impulse_low[1]
     cdef pair dv = block.dv, dv_low = block.dv_low, v = block.v + block.dv
     cdef pair rise0 = block.rise[0], rise1 = block.rise[1]
-    cdef pair s0, s1, dz0, dz1, gain, total
+    cdef pair s0, s1, dz0, dz1, gain0, gain1, gain, total
     cdef pair label0 = both(model.label[0]), label1 = both(model.label[1])
     cdef pair rate0 = both(model.rate) * label0, rate1 = both(model.rate) * label1
     cdef pair weight0 = label0 * v, weight1 = label1 * v
@@ -392,15 +406,19 @@ cdef inline void general_steps(const Model* model, Block* block, int n, uint8_t*
     for step in range(n):
         s0 = firsts(s, s)
         s1 = seconds(s, s)
-        gain = where(active0, v) * s0 if trained else where(active0, s0)
-        total = impulse0 + gain
-        low0 += gain - (total - impulse0)
+        if Output is TrainedOutput:
+            gain0 = where(active0, v) * s0
+            gain1 = where(active1, v) * s1
+        else:
+            gain0 = where(active0, s0)
+            gain1 = where(active1, s1)
+        total = impulse0 + gain0
+        low0 += gain0 - (total - impulse0)
         impulse0 = total
-        gain = where(active1, v) * s1 if trained else where(active1, s1)
-        total = impulse1 + gain
-        low1 += gain - (total - impulse1)
+        total = impulse1 + gain1
+        low1 += gain1 - (total - impulse1)
         impulse1 = total
-        if trained:
+        if Output is TrainedOutput:
             gain = ((rate0 * (block.relu[0] + rise0)) * s0 + (rate1 * (block.relu[1] + rise1)) * s1)
             total = dv + gain
             dv_low += (dv - (total - gain)) + (gain - (total - (total - gain)))
@@ -416,7 +434,7 @@ cdef inline void general_steps(const Model* model, Block* block, int n, uint8_t*
         rise0 = larger(dz0, block.kink[0]) - block.base[0]
         rise1 = larger(dz1, block.kink[1]) - block.base[1]
         before = change
-        if trained:
+        if Output is TrainedOutput:
             change = sum_over_neurons(weight0 * rise0 + dv * relu0, weight1 * rise1 + dv * relu1)
         else:
             change = sum_over_neurons(weight0 * rise0, weight1 * rise1)
@@ -450,13 +468,13 @@ cdef void advance(const Model* model, Block* block, int n, uint8_t* patterns) no
     """Move a Block n steps on; patterns[0..n) receives the pattern after each unless it is smooth."""
     if block.smooth:
         if model.logistic:
-            smooth_steps(block, n, True)
+            smooth_steps(block, n, <Logistic>0)
         else:
-            smooth_steps(block, n, False)
+            smooth_steps(block, n, <Exponential>0)
     elif model.trained:
-        general_steps(model, block, n, patterns, True)
+        general_steps(model, block, n, patterns, <TrainedOutput>0)
     else:
-        general_steps(model, block, n, patterns, False)
+        general_steps(model, block, n, patterns, <FixedOutput>0)
 
 
 # --------------------------------------------------------------------------------------------------

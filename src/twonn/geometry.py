@@ -302,10 +302,10 @@ def boundary_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
     activity = np.sign(v[..., 1]) * np.sign(determinant) * at_samples[..., 1]
     diverging = np.sign(w[..., 0, 0]) * np.sign(w[..., 1, 0]) < 0
     exists = opposed & crosses & ((activity > 0) | ((activity == 0) & diverging))
-    # Relative to the midpoint, so that data far from the origin lose nothing.
+    # Relative to the midpoint, so that data far from the origin lose nothing. Every sum is nan where a
+    # number is not finite, and then so is the position.
     low, high = np.sort(problem.x[:, 0])
     position = (low + high) / 2 - _combined_middle(v, z) / _combined(v, w)[..., 0]
-    exists &= _finite_network(w, v, z)
     return np.where(exists, np.clip(position, low, high), np.nan)
 
 

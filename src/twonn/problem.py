@@ -292,8 +292,9 @@ def _set(frozen: object, **values: object) -> None:
 def _step_size(value: object) -> float:
     fix = "Choose a step size such as 0.01."
     step_size = positive_number("step_size", value, fix)
-    if step_size > LARGEST_INPUT:
-        raise ValueError(refusal("step_size", value, f"a number of at most {LARGEST_INPUT:g}", fix))
+    if not 1 / LARGEST_INPUT <= step_size <= LARGEST_INPUT:
+        expected = f"a number from {1 / LARGEST_INPUT:g} to {LARGEST_INPUT:g}"
+        raise ValueError(refusal("step_size", value, expected, fix))
     return step_size
 
 
@@ -613,5 +614,5 @@ def written_steps(steps: int) -> str:
     for power in (exponent, exponent + 1):
         if steps == 10**power:
             return f"10^{power}"
-    mantissa = 10 ** (math.log10(steps) - exponent)
-    return f"{mantissa:.3g}e+{exponent}"
+    mantissa = f"{10 ** (math.log10(steps) - exponent):.3g}"
+    return f"1e+{exponent + 1}" if mantissa == "10" else f"{mantissa}e+{exponent}"
