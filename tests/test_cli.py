@@ -380,6 +380,8 @@ from twonn.cli import main
 
 presses = int(sys.argv.pop(1))
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the parent may ignore it
+
 class Kernel(_core.DirectRun):
     def advance(self, steps):
         global presses
@@ -422,3 +424,13 @@ def test_ctrl_c_anywhere_else_exits_130(command, monkeypatch, tmp_path):
     result = command("run", write(tmp_path, SPEC))
     assert result.exit_code == 130
     assert result.stderr == "Interrupted.\n"
+
+
+@pytest.mark.parametrize("steps", ["12345678912345678912345^999999", "7**999999999", "1.5", "-1", "x", ""])
+def test_steps_that_are_no_reachable_number_are_refused(refused, steps):
+    assert "steps: got" in refused("reproduce", f"--steps={steps}")
+
+
+def test_a_spec_nested_without_end_is_refused(refused, tmp_path):
+    (tmp_path / "deep.toml").write_text("x = " + "[" * 100_000)
+    assert "deep.toml: " in refused("run", "deep.toml")

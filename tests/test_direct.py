@@ -3,7 +3,6 @@
 import functools
 import importlib
 import math
-import sys
 from dataclasses import dataclass
 
 import gmpy2
@@ -12,6 +11,7 @@ import pytest
 from oracle import Textbook, binary128, textbook
 
 import twonn
+from twonn import _core
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 PAPER_START = twonn.Params(w=[0.4309350268754409, -1.470759627697770], b=[0.0, 0.0], v=[1.0, -1.0])
@@ -388,8 +388,8 @@ def test_divergence_is_dated_and_the_last_sample_is_finite():
     assert traj.end_step == 2
     # binary128 has the exponents to say what happened: the first state that binary64 cannot hold.
     reference = in_binary128(problem, params, traj.end_step, samples=range(10))
-    assert largest(reference, traj.end_step - 1) < 1e300
-    assert largest(reference, traj.end_step) > sys.float_info.max
+    assert largest(problem, reference, traj.end_step - 1) < LIMIT
+    assert largest(problem, reference, traj.end_step) > LIMIT
     assert traj.t[-1] == traj.end_step - 1
     assert np.all(np.isfinite(traj.states))
     assert str(traj.end_step) in traj.message
@@ -399,14 +399,19 @@ def test_divergence_is_dated_and_the_last_sample_is_finite():
     assert shorter.states[-1].tobytes() == traj.states[-1].tobytes()
 
 
-def largest(reference: Textbook, step: int) -> gmpy2.mpfr:
-    parameters = [
-        *reference.w[step][0],
-        *reference.w[step][1],
-        *reference.b[step],
-        *reference.v[step],
-    ]
-    return max(abs(entry) for entry in parameters)
+#: Numbers have to stay below this, so that compensated arithmetic can split them.
+LIMIT = 2.0**996
+
+
+def largest(problem: twonn.Problem, reference: Textbook, step: int) -> gmpy2.mpfr:
+    """The largest number that has to be below LIMIT: parameters, and terms of z_ji and m_i."""
+    w, b, v = reference.w[step], reference.b[step], reference.v[step]
+    terms = [abs(entry) for entry in (*w[0], *w[1], *b, *v)]
+    for j in (0, 1):
+        for point in problem.x.tolist():
+            parts = [*(weight * entry for weight, entry in zip(w[j], point, strict=True)), b[j]]
+            terms += [sum(map(abs, parts)), abs(v[j]) * max(0, sum(parts))]
+    return max(terms)
 
 
 def test_random_divergences_are_dated_as_in_binary128():
@@ -423,12 +428,79 @@ def test_random_divergences_are_dated_as_in_binary128():
         if traj.status is twonn.Status.DIVERGED:
             end = traj.end_step
             reference = in_binary128(problem, params, end, samples=range(end))
-            assert largest(reference, end - 1) < sys.float_info.max < largest(reference, end)
+            assert largest(problem, reference, end - 1) < LIMIT
+            assert largest(problem, reference, end) > LIMIT
             dates.append(end)
     assert len(dates) > 20 and max(dates) > 2
 
 
-@pytest.mark.parametrize("step_size", [1e-12, 1.0, 30.0, 1e3, 1e9, 1e100])
+def test_output_weights_that_leap_by_far_keep_the_margin_right():
+    # The first step throws v_0 to -1e154 and switches its unit off; the margin that is left, +90 for
+    # -349 before, is a sum in which v_0 must not leave a trace.
+    problem = twonn.Problem(
+        x=[
+            [114.18210033004985, 108.1573795693738, -165.90281824280146, 237.10299937015188, -273.13638],
+            [-160.85234183885078, 189.41476397993694, 152.0780549473764, 438.17054475189366, -89.283995],
+        ],
+        y=[1, -1],
+        step_size=1.0,
+        reduction="sum",
+        bias=False,
+        train_output=True,
+    )
+    params = twonn.Params(
+        w=[
+            [-0.6085824860782707, -0.28283556622491335, 0.6073541288860139, 0.28947942051155, -0.95684722],
+            [-0.26139285442371035, -0.18688685021718712, -1.792981010177919, -0.3929542497317031, 0.23427],
+        ]
+    )
+    traj = twonn.run(problem, params, steps=600)
+    reference = in_binary128(problem, params, 2, samples=range(2))
+    assert [reference.pattern[step] for step in range(3)] == [7, 4, 0]
+    assert traj.status is twonn.Status.STATIONARY
+    assert traj.end_step == 2
+    assert traj.pattern.tolist() == [7, 4, 0]
+    assert np.abs(traj.v[-1]).max() > 1e150
+    assert traj.robust_margin[-1] == 0 and traj.gap[-1] == twonn.optimal_margin(problem)
+
+
+def test_slopes_near_overflow_are_steps_and_no_divergence():
+    # Σ s is 1e301, where Dekker's splitting overflows, but h Σ s is not.
+    params = twonn.Params(w=[-694.0, 0.3])
+    problem = variant(PAPER, step_size=2e-50)
+    traj = twonn.run(problem, params, steps=1)
+    reference = in_binary128(problem, params, 1)
+    assert max(relative_errors((traj.w[1], traj.b[1], traj.v[1]), reference, 1)) < 1e-13
+
+
+@pytest.mark.parametrize("scale", [1e-45, 1e-20, 1e20, 1e45])
+@pytest.mark.parametrize("train_output", [False, True])
+def test_extreme_inputs_have_the_outcome_of_the_recurrence(scale, train_output):
+    seed = 170
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    for _ in range(100):
+        x, w, v, step_size = np.where(rng.integers(2, size=4), scale, 1.0)
+        problem = twonn.Problem(
+            x=rng.uniform(0.1, 1, size=2) * x * [1, -1],
+            y=[1, -1],
+            step_size=step_size,
+            bias=bool(rng.integers(2)),
+            train_output=train_output,
+        )
+        params = twonn.Params(w=rng.uniform(-1, 1, size=2) * w, v=rng.uniform(-1, 1, size=2) * v)
+        traj = twonn.run(problem, params, steps=5)
+        reference = in_binary128(problem, params, traj.end_step, samples=range(6))
+        if traj.status is twonn.Status.DIVERGED:
+            assert largest(problem, reference, traj.end_step) > LIMIT
+            assert largest(problem, reference, traj.end_step - 1) < LIMIT
+        else:
+            assert largest(problem, reference, traj.end_step) < LIMIT
+            assert (traj.status is twonn.Status.STATIONARY) == (reference.pattern[traj.end_step] == 0)
+            assert not np.any(np.isnan(traj.margins)) and not np.any(np.isnan(traj.distances))
+
+
+@pytest.mark.parametrize("step_size", [1e-12, 1.0, 30.0, 1e3, 1e9, 1e50])
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])
 @pytest.mark.parametrize("train_output", [False, True])
 def test_any_step_size_has_a_defined_answer(step_size, loss, train_output):
@@ -450,7 +522,7 @@ def test_large_steps_follow_the_recurrence(step_size, loss, train_output):
     traj = twonn.run(problem, params, steps=steps)
     reference = in_binary128(problem, params, traj.end_step)
     if traj.status is twonn.Status.DIVERGED:
-        assert largest(reference, traj.end_step) > sys.float_info.max
+        assert largest(problem, reference, traj.end_step) > LIMIT
         return
     final = traj.final
     errors = relative_errors((final.w, final.b, final.v), reference, traj.end_step)
@@ -486,3 +558,63 @@ def test_coincident_points_with_equal_labels_run():
     problem = twonn.Problem(x=[1.0, 1.0], y=[1, 1], step_size=0.1)
     traj = twonn.run(problem, PAPER_START, steps=1000)
     assert np.array_equal(traj.margins[:, 0], traj.margins[:, 1])
+
+
+# --------------------------------------------------------------------------------------------------
+# The kernel looks at what it is given before it looks without bounds
+
+
+def kernel(**changes: object) -> _core.DirectRun:
+    arguments = {
+        "x": np.array([[-1.0], [1.0]]),
+        "labels": np.array([-1.0, 1.0]),
+        "rate": 0.005,
+        "bias": True,
+        "logistic": False,
+        "trained": False,
+        "w": np.array([[0.4], [-1.4]]),
+        "b": np.zeros(2),
+        "v": np.array([1.0, -1.0]),
+        "schedule": np.array([0, 1000]),
+    } | changes
+    return _core.DirectRun(**arguments)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"x": np.zeros((1, 1))},
+        {"x": np.zeros((2, 3))},
+        {"w": np.zeros((1, 1))},
+        {"b": np.zeros(1)},
+        {"v": np.zeros(3)},
+        {"labels": np.ones(1)},
+        {"schedule": np.array([], dtype=np.int64)},
+        {"schedule": np.array([0, 10, 5])},
+        {"schedule": np.array([5, 10])},
+    ],
+)
+def test_the_kernel_refuses_what_it_cannot_hold(change):
+    with pytest.raises(ValueError, match="expected"):
+        kernel(**change)
+
+
+def test_a_run_ends_once():
+    run = kernel()
+    run.advance(300)
+    run.interrupt()
+    assert run.status == _core.INTERRUPTED
+    assert run.sample_steps.tolist() == [0, 512]
+    with pytest.raises(ValueError, match="ended already"):
+        run.interrupt()
+    run.advance(10**6)
+    assert run.sample_steps.tolist() == [0, 512]
+
+
+def test_states_have_to_have_their_size():
+    x, w = np.zeros((2, 1)), np.zeros((2, 1))
+    for function in (_core.state_weights, _core.state_preactivations):
+        with pytest.raises(ValueError, match=r"\(n, 12\)"):
+            function(x, True, w, np.zeros(2), np.zeros((3, 11)))
+    with pytest.raises(ValueError, match="expected"):
+        _core.preactivations(np.zeros((1, 2, 2)), np.zeros((1, 2)), x)

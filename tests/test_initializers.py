@@ -323,3 +323,9 @@ def test_refusals(arguments, error, parts):
 def test_bias_and_scale_are_keywords():
     with pytest.raises(TypeError, match="positional"):
         sample("small", 2, 42, 1, True)
+
+
+@pytest.mark.parametrize(("runs", "d"), [(10**13, 1), (10**400, 1), (1, 10**10)])
+def test_what_would_not_fit_into_memory_is_refused(runs, d):
+    with pytest.raises(ValueError, match=r"runs: got .* at most 1,000,000,000"):
+        sample("he_normal", runs, seed=0, d=d)

@@ -223,3 +223,21 @@ def test_the_style_is_applied(traj):
     # The caller's axes keep the caller's colours.
     own = mpl.figure.Figure().subplots()
     assert mpl.colors.to_rgb(plot.gap(traj, own).lines[0].get_color()) != blue
+
+
+@pytest.mark.parametrize("draw", [plot.gap, plot.scaled_gap, plot.parameters, plot.pattern])
+@pytest.mark.parametrize("traj", [None, 3, "run.npz", [1, 2]])
+def test_what_is_no_trajectory_is_refused(draw, traj):
+    with pytest.raises(TypeError, match=r"expected a twonn\.Trajectory"):
+        draw(traj)
+
+
+@pytest.mark.parametrize("ax", [0, "", [], np.empty(2, dtype=object)])
+def test_what_are_no_axes_is_refused(ax):
+    with pytest.raises(TypeError, match=r"ax: got .* expected Matplotlib Axes"):
+        plot.constants([0.1, 0.2], ax)
+
+
+def test_constants_are_not_negative():
+    with pytest.raises(ValueError, match=r"c: got .* expected numbers >= 0"):
+        plot.constants([-1.0])

@@ -90,7 +90,8 @@ def test_memory_does_not_grow_with_the_number_of_steps():
 
 
 INTERRUPTED = """
-import os, signal, threading, twonn
+import os, signal, twonn
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the parent may ignore it
 problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 start = twonn.Params(w=[0.43, -1.47])
 def press(taken, asked):
@@ -110,6 +111,7 @@ print(traj.message)
 
 INTERRUPTED_TWICE = """
 import os, signal, twonn
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the parent may ignore it
 problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 def press(taken, asked):
     os.kill(os.getpid(), signal.SIGINT)

@@ -333,3 +333,22 @@ def test_a_trajectory_cannot_be_changed(traj):
 )
 def test_steps_as_people_write_them(steps, text):
     assert written_steps(steps) == text
+
+
+def test_files_are_named_by_names(traj):
+    for path in (3, None, b"run.npz"):
+        with pytest.raises(TypeError, match="path: got"):
+            twonn.load(path)
+        with pytest.raises(TypeError, match="path: got"):
+            traj.save(path)
+
+
+def test_the_optimal_margin_is_that_of_a_problem():
+    with pytest.raises(TypeError, match="problem: got"):
+        twonn.optimal_margin([-1, 1])
+
+
+def test_stored_arrays_are_read_only(traj):
+    for name in ("t", "states", "pattern", "transitions"):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(traj, name)[0] = 0

@@ -51,14 +51,13 @@ cdef struct Block:
     # general stretch
     pair kink[2]               # −z_ji at the start: neuron j is active on sample i while dz_ji exceeds it
     pair base[2]               # max(0, kink)
-    pair relu[2]               # max(0, z_ji) at the start
     pair push[2][2]            # push[i][k]: dz_ji per unit of impulse[k]
     pair impulse[2]            # impulse[k] = Σ a_jk s_k, times v_j of the step if v is trained
     pair impulse_low[2]
     pair v                     # output weights at the start
     pair dv                    # their change
     pair dv_low
-    pair rise[2]               # change of max(0, z_ji)
+    pair output[2]             # max(0, z_ji) now, kept up only if v is trained
     pair change                # change of m_i (i)
     pair anchor                # `change` about which s_i is expanded (i)
     pair taylor[4]             # s_i = Σ_n taylor[n] (anchor − change)^n (i)

@@ -11,6 +11,7 @@ RUNNING: Final[int]
 COMPLETED: Final[int]
 STATIONARY: Final[int]
 DIVERGED: Final[int]
+INTERRUPTED: Final[int]
 
 class DirectRun:
     step: int

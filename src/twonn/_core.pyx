@@ -67,12 +67,6 @@ cdef inline Sum plus_product(Sum a, double b, double c) noexcept nogil:
     return r
 
 
-cdef inline Sum times(Sum a, double b) noexcept nogil:
-    cdef Sum r = two_product(a.high, b)
-    r.low += a.low * b
-    return r
-
-
 cdef inline Sum finite_or(Sum a, double plain) noexcept nogil:
     """`a` with its high part rounded; near overflow, where splitting gives NaN, the plain evaluation."""
     cdef Sum r = two_sum(a.high, a.low)
@@ -81,6 +75,12 @@ cdef inline Sum finite_or(Sum a, double plain) noexcept nogil:
     if r.low - r.low != 0.0:
         r.low = 0.0
     return r
+
+
+cdef inline Sum times(Sum a, double b) noexcept nogil:
+    cdef Sum r = two_product(a.high, b)
+    r.low += a.low * b
+    return finite_or(r, a.high * b)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -198,14 +198,14 @@ cdef void open_block(const Model* model, const State* state, Block* block) noexc
         z = pair_of(preactivation(model, state, 0, i), preactivation(model, state, 1, i))
         block.kink[i] = -z
         block.base[i] = where(above(-z, zero), -z)
-        block.relu[i] = where(above(z, zero), z)
-        block.rise[i] = block.impulse[i] = block.impulse_low[i] = zero
+        block.output[i] = where(above(z, zero), z)
+        block.impulse[i] = block.impulse_low[i] = zero
         for k in range(2):
             block.push[i][k] = both(model.rate * model.gram[i][k] * model.label[k])
             if not model.trained:
                 block.push[i][k] = block.push[i][k] * block.v
-    block.pattern = pattern_of(above(block.relu[0], zero), above(block.relu[1], zero))
-    sums = sum_over_neurons(block.v * block.relu[0], block.v * block.relu[1])
+    block.pattern = pattern_of(above(block.output[0], zero), above(block.output[1], zero))
+    sums = sum_over_neurons(block.v * block.output[0], block.v * block.output[1])
     block.margin = pair_of(model.label[0], model.label[1]) * sums
     block.slope = loss_slopes(model, block.margin)
     block.change = block.anchor = block.total = block.total_low = zero
@@ -302,12 +302,25 @@ cdef inline Sum moved(double high, double low, Sum change) noexcept nogil:
     return two_sum(r.high, r.low)
 
 
-cdef bint is_finite(const State* state) noexcept nogil:
+cdef bint fits(const Model* model, const State* state) noexcept nogil:
+    """Whether parameters, pre-activations and margins are below 2^996, the most that two_product splits."""
     cdef const double* entry = <const double*>state
-    cdef double zero = 0.0
-    cdef int n
+    cdef double scale = 268435456.0  # 2^28: 2^996 times this is infinite
+    cdef double zero = 0.0, z, term, size
+    cdef int i, j, k, n
     for n in range(STATE_SIZE):
-        zero += entry[n] - entry[n]
+        zero += scale * entry[n] * 0.0
+    for i in range(2):
+        for j in range(2):
+            z = model.start[j][i]
+            size = abs(z)
+            for k in range(2):
+                term = state.c[j][k] * model.gram[i][k]
+                z += term
+                size += abs(term)
+            if z > 0.0:
+                size += abs(state.v[j]) * z
+            zero += scale * size * 0.0
     return zero == 0.0
 
 
@@ -381,8 +394,10 @@ cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patter
                         Output output) noexcept nogil:
     """n steps with every activation looked at, each step's pattern written to `patterns`.
 
-    Changes since the block's start, dz_ji and dm_i, are formed directly, so that neither cancels: with
-    kink = −z_ji(start), max(0, z + dz) − max(0, z) = max(dz, kink) − max(0, kink). s_i then follows from
+    Changes since the block's start, dz_ji and dm_i, are formed directly, so that neither cancels. With
+    kink = −z_ji(start), the unit's output now is max(dz, kink) − kink, and its rise since the start is
+    max(dz, kink) − max(0, kink); the margin has changed by Σ_j y_i (v_j rise + dv_j output), v_j being the
+    output weight at the start, where either term is exact to rounding. s_i then follows from
     its Taylor polynomial about an anchor, to degree 3, while the margins are within 2^-13 of the anchor's
     (remainder below 2^-56). Beyond that the step before becomes the anchor; if the step itself is longer
     than that, a full exp gives a new one.
@@ -393,12 +408,11 @@ cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patter
     cdef pair impulse0 = block.impulse[0], impulse1 = block.impulse[1]
     cdef pair low0 = block.impulse_low[0], low1 = block.impulse_low[1]
     cdef pair dv = block.dv, dv_low = block.dv_low, v = block.v + block.dv
-    cdef pair rise0 = block.rise[0], rise1 = block.rise[1]
-    cdef pair s0, s1, dz0, dz1, gain0, gain1, gain, total
+    cdef pair output0 = block.output[0], output1 = block.output[1]
+    cdef pair s0, s1, dz0, dz1, top0, top1, rise0, rise1, gain0, gain1, gain, total
     cdef pair label0 = both(model.label[0]), label1 = both(model.label[1])
     cdef pair rate0 = both(model.rate) * label0, rate1 = both(model.rate) * label1
-    cdef pair weight0 = label0 * v, weight1 = label1 * v
-    cdef pair relu0 = label0 * block.relu[0], relu1 = label1 * block.relu[1]
+    cdef pair weight0 = label0 * block.v, weight1 = label1 * block.v
     cdef pair_mask active0 = active_neurons(block.pattern, 0), active1 = active_neurons(block.pattern, 1)
     cdef int step
     for step in range(4):
@@ -419,23 +433,26 @@ cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patter
         low1 += gain1 - (total - impulse1)
         impulse1 = total
         if Output is TrainedOutput:
-            gain = ((rate0 * (block.relu[0] + rise0)) * s0 + (rate1 * (block.relu[1] + rise1)) * s1)
+            gain = (rate0 * output0) * s0 + (rate1 * output1) * s1
             total = dv + gain
             dv_low += (dv - (total - gain)) + (gain - (total - (total - gain)))
             dv = total
             v = block.v + dv
-            weight0 = label0 * v
-            weight1 = label1 * v
         dz0 = block.push[0][0] * impulse0 + block.push[0][1] * impulse1
         dz1 = block.push[1][0] * impulse0 + block.push[1][1] * impulse1
         active0 = above(dz0, block.kink[0])
         active1 = above(dz1, block.kink[1])
         patterns[step] = pattern_of(active0, active1)
-        rise0 = larger(dz0, block.kink[0]) - block.base[0]
-        rise1 = larger(dz1, block.kink[1]) - block.base[1]
+        top0 = larger(dz0, block.kink[0])
+        top1 = larger(dz1, block.kink[1])
+        rise0 = top0 - block.base[0]
+        rise1 = top1 - block.base[1]
         before = change
         if Output is TrainedOutput:
-            change = sum_over_neurons(weight0 * rise0 + dv * relu0, weight1 * rise1 + dv * relu1)
+            output0 = top0 - block.kink[0]
+            output1 = top1 - block.kink[1]
+            change = sum_over_neurons(weight0 * rise0 + (label0 * dv) * output0,
+                                      weight1 * rise1 + (label1 * dv) * output1)
         else:
             change = sum_over_neurons(weight0 * rise0, weight1 * rise1)
         x = anchor - change
@@ -456,8 +473,8 @@ cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patter
     block.impulse_low[1] = low1
     block.dv = dv
     block.dv_low = dv_low
-    block.rise[0] = rise0
-    block.rise[1] = rise1
+    block.output[0] = output0
+    block.output[1] = output1
     block.change = change
     block.anchor = anchor
     for step in range(4):
@@ -487,11 +504,11 @@ cdef enum:
 TRANSITIONS_KEPT = TRANSITIONS_KEPT_
 
 cpdef enum:
-    RUNNING, COMPLETED, STATIONARY, DIVERGED
+    RUNNING, COMPLETED, STATIONARY, DIVERGED, INTERRUPTED
 
 
 cdef int steps_to_divergence(const Model* model, const State* start, int n) noexcept nogil:
-    """Return the smallest number of steps in [1, n] after which the state is not finite; n is one."""
+    """Return the smallest number of steps in [1, n] after which the state does not fit; n is one."""
     cdef int good = 0, bad = n, middle
     cdef Block block
     cdef State state
@@ -501,7 +518,7 @@ cdef int steps_to_divergence(const Model* model, const State* start, int n) noex
         open_block(model, start, &block)
         advance(model, &block, middle, patterns)
         close_block(model, start, &block, &state)
-        if is_finite(&state):
+        if fits(model, &state):
             good = middle
         else:
             bad = middle
@@ -531,7 +548,7 @@ cdef class DirectRun:
     step : int
         Steps taken so far.
     status : int
-        RUNNING, COMPLETED, STATIONARY or DIVERGED.
+        RUNNING, COMPLETED, STATIONARY, DIVERGED or INTERRUPTED.
     n_samples, n_transitions : int
         How many samples are recorded; how many transitions happened.
     sample_steps, sample_states, sample_patterns : ndarray
@@ -561,6 +578,12 @@ cdef class DirectRun:
                  bint logistic, bint trained, const double[:, ::1] w, const double[::1] b,
                  const double[::1] v, const int64_t[::1] schedule):
         cdef int i, j
+        if not (x.shape[0] == w.shape[0] == labels.shape[0] == b.shape[0] == v.shape[0] == 2
+                and x.shape[1] == w.shape[1]):
+            raise ValueError("x, labels, w, b, v: expected shapes (2, d), (2,), (2, d), (2,), (2,)")
+        steps = np.asarray(schedule)
+        if len(steps) == 0 or steps[0] != 0 or np.any(np.diff(steps) <= 0):
+            raise ValueError("schedule: expected increasing steps, the first of them 0")
         set_model(&self.model, x, bias, w, b)
         self.model.rate = rate
         self.model.logistic = logistic
@@ -620,11 +643,14 @@ cdef class DirectRun:
                 self.run_block(horizon)
 
     def interrupt(self):
-        """Record the present step as the last sample of a run that is still RUNNING."""
+        """End a run that is still RUNNING: its present step becomes the last sample."""
         cdef Block block
+        if self.status != RUNNING:
+            raise ValueError("the run has ended already")
         open_block(&self.model, &self.state, &block)
         self.note(block.pattern, self.step)
         self.sample(0, True)
+        self.status = INTERRUPTED
 
     cdef void run_block(self, int64_t horizon) noexcept nogil:
         """Take the block that starts at `step`, up to the horizon or an earlier end."""
@@ -644,8 +670,8 @@ cdef class DirectRun:
         else:
             advance(&self.model, &block, last, patterns)
             close_block(&self.model, &self.state, &block, &after)
-            if not is_finite(&after):
-                # The last sample is the last finite state, one step before the one named.
+            if not fits(&self.model, &after):
+                # The last sample is the last state that fits, one step before the one named.
                 last = steps_to_divergence(&self.model, &self.state, last) - 1
                 status = DIVERGED
             if not block.smooth:
@@ -715,6 +741,9 @@ def preactivations(const double[:, :, ::1] w, const double[:, ::1] b, const doub
     """Return z[r, j, i] = w_j·x_i + b_j of run r, shape (runs, 2, 2)."""
     cdef Py_ssize_t r
     cdef int i, j
+    if not (w.shape[1] == b.shape[1] == x.shape[0] == 2 and w.shape[0] == b.shape[0]
+            and w.shape[2] == x.shape[1]):
+        raise ValueError("w, b, x: expected shapes (runs, 2, d), (runs, 2), (2, d)")
     result = np.empty((w.shape[0], 2, 2))
     cdef double[:, :, ::1] out = result
     with nogil:
@@ -725,12 +754,21 @@ def preactivations(const double[:, :, ::1] w, const double[:, ::1] b, const doub
     return result
 
 
+cdef int check_states(const double[:, ::1] x, const double[:, ::1] w, const double[::1] b,
+                      const double[:, ::1] states) except -1:
+    if not (x.shape[0] == w.shape[0] == b.shape[0] == 2 and x.shape[1] == w.shape[1]
+            and states.shape[1] == STATE_SIZE):
+        raise ValueError("x, w, b, states: expected shapes (2, d), (2, d), (2,), (n, 12)")
+    return 0
+
+
 def state_preactivations(const double[:, ::1] x, bint bias, const double[:, ::1] w,
                          const double[::1] b, const double[:, ::1] states):
     """Return z[n, j, i] of recorded states, shape (n, 2, 2); w and b are those of step 0."""
     cdef Py_ssize_t n
     cdef int i, j
     cdef Model model
+    check_states(x, w, b, states)
     result = np.empty((states.shape[0], 2, 2))
     cdef double[:, :, ::1] out = result
     with nogil:
@@ -747,6 +785,7 @@ def state_weights(const double[:, ::1] x, bint bias, const double[:, ::1] w, con
     """Return w_j + Σ_k C_jk x_k, shape (n, 2, d), and b_j + Σ_k C_jk, shape (n, 2), of recorded states."""
     cdef Py_ssize_t n, a
     cdef int j
+    check_states(x, w, b, states)
     weights = np.empty((states.shape[0], 2, w.shape[1]))
     biases = np.empty((states.shape[0], 2))
     cdef double[:, :, ::1] w_out = weights
@@ -770,7 +809,7 @@ cdef double parameter(double start, const State* state, int j, double x0, double
     return finite_or(r, start + (state.c[j][0] * x0 + state.c[j][1] * x1)).high
 
 
-def exp(double[::1] x):
+def exp(const double[::1] x):
     """Return the kernel's own exponential of each number, shape (n,)."""
     cdef Py_ssize_t n
     result = np.empty(x.shape[0])

@@ -27,7 +27,9 @@ INTERRUPTED = 130
 #: How many transitions `inspect` lists.
 _TRANSITIONS_SHOWN = 10
 
-#: Ways to write a number of steps. Longer exponents would take for ever to multiply out.
+_DIGITS = 10**6
+
+#: Ways to write a number of steps.
 _STEPS = re.compile(
     r"(?P<base>\d+)(\*\*|\^)(?P<power>\d{1,6})|(?P<number>\d+(_\d+)*(\.\d+)?([eE]\+?\d{1,6})?)"
 )
@@ -189,10 +191,10 @@ def whole_steps(text: str) -> int:
         If it is not a whole number >= 0.
     """
     match = _STEPS.fullmatch(text)
-    if match and match["base"]:
-        base, power = int(match["base"]), int(match["power"])
-        return int(base**power)
-    if match and (number := Fraction(match["number"])).denominator == 1:
+    # A power of too many digits would take for ever to multiply out.
+    if match and match["base"] and len(match["base"]) * int(match["power"]) <= _DIGITS:
+        return int(int(match["base"]) ** int(match["power"]))
+    if match and match["number"] and (number := Fraction(match["number"])).denominator == 1:
         return int(number)
     raise ValueError(refusal("steps", text, "a whole number >= 0", "Write e.g. 1000000, 10**6, 10^6 or 1e6."))
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn import _core
-from twonn.problem import Params, Problem, Verbatim, check_compatible, refusal
+from twonn.problem import Params, Problem, Verbatim, check_compatible, checked_problem, refusal
 
 Floats = NDArray[np.float64]
 
@@ -49,6 +49,7 @@ def optimal_margin(problem: Problem) -> float:
     float
         ‖x_0 − x_1‖/2, in the units of x; inf for equal labels, which nothing has to separate.
     """
+    problem = checked_problem(problem)
     if problem.y[0] == problem.y[1]:
         return math.inf
     return math.dist(problem.x[0].tolist(), problem.x[1].tolist()) / 2
@@ -215,6 +216,7 @@ def distances_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
     Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095, define the margin; the closed form is
     derived at the head of this module.
     """
+    w, v, z = _within_range(w, v, z)
     serves, servants = _serving(problem, v)
     kink = _to_half_space(z, _norm(w)[..., None])
     own = np.where(serves, kink, 0).max(axis=-2)
@@ -247,6 +249,7 @@ def gap_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
     if math.isinf(optimal):
         return np.full(finite.shape, np.nan)
     direction = (problem.x[1] - problem.x[0]) / (2 * optimal)
+    w, v, z = _within_range(w, v, z)
     serves, servants = _serving(problem, v)
     kink = _shortfall(optimal, direction, w, z, z[..., ::-1], z.sum(axis=-1, keepdims=True) / 2)
     own = np.where(serves, kink, -np.inf).max(axis=-2)
@@ -291,6 +294,7 @@ def boundary_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
     ndarray, shape (...)
         As `boundary`; nan where an input is not finite.
     """
+    w, v, z = _within_range(w, v, z)
     at_samples = np.sign(_combined(v, z))
     opposed = np.sign(v[..., 0]) * np.sign(v[..., 1]) < 0
     crosses = at_samples[..., 0] * at_samples[..., 1] < 0
@@ -459,6 +463,21 @@ def _split(a: Floats) -> tuple[Floats, Floats]:
     spread = a * (2.0**27 + 1)
     high = spread - (spread - a)
     return high, a - high
+
+
+def _within_range(w: Floats, v: Floats, z: Floats) -> tuple[Floats, Floats, Floats]:
+    """Scale huge networks down, as those of diverging runs, whose products would overflow.
+
+    Neither a common factor of v nor one of w and z moves the sets that f = 0 bounds; a power of two
+    changes no rounding.
+    """
+    inner = -_excess(np.maximum(np.abs(w).max(axis=(-2, -1)), np.abs(z).max(axis=(-2, -1))))[..., None, None]
+    return np.ldexp(w, inner), np.ldexp(v, -_excess(np.abs(v).max(axis=-1))[..., None]), np.ldexp(z, inner)
+
+
+def _excess(size: Floats) -> NDArray[np.int_]:
+    """Return by how many powers of two a size is above 2^400, or 0."""
+    return np.maximum(np.frexp(size)[1] - 400, 0)
 
 
 def _finite_network(w: Floats, v: Floats, z: Floats) -> NDArray[np.bool_]:

@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 #: Hidden neurons: the fan-out of the input layer and the fan-in of the output layer.
 _NEURONS = 2
 
+#: More numbers than this would not fit into memory.
+_LARGEST_DRAW = 10**9
+
 
 # --------------------------------------------------------------------------------------------------
 # Distributions: functions of the generator and the shape to fill
@@ -278,6 +281,10 @@ def sample(
     """
     d = whole_number("d", d, least=1, fix="Write e.g. d=1.")
     runs = whole_number("runs", runs, least=1, fix="Write e.g. runs=1000.")
+    if runs * d > _LARGEST_DRAW:
+        raise ValueError(
+            refusal("runs", runs, f"runs * d of at most {_LARGEST_DRAW:,}", "Draw fewer runs at a time.")
+        )
     seed = whole_number("seed", seed, least=0, fix="Write e.g. seed=42; none is chosen for you.")
     scheme = _scheme(name, d, scale)
     draw_bias = scheme.b if flag("bias", bias) else None

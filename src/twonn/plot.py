@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
@@ -95,7 +95,8 @@ def gap(traj: Trajectory, ax: Axes | None = None) -> Axes:
     Axes
         Samples where the gap is 0 or nan, and step 0, have no place on the axes and are left out.
     """
-    ax = ax or _new_axes()
+    _checked_trajectory(traj)
+    ax = _checked_axes(ax)
     shown = (traj.t > 0) & (traj.gap > 0)
     ax.plot(traj.t[shown], traj.gap[shown])
     ax.set(xscale="log", yscale="log", xlabel=_STEP, ylabel="robustness gap (units of $x$)")
@@ -132,8 +133,8 @@ def scaled_gap(
     ValueError
         If there is not one constant for each trajectory.
     """
-    ax = ax or _new_axes()
-    trajectories = [traj] if isinstance(traj, Trajectory) else list(traj)
+    ax = _checked_axes(ax)
+    trajectories = _checked_trajectories(traj)
     limits = None if c is None else _one_each(c, trajectories)
     # By its constant, so that the eye matches each trajectory with its limit.
     colours = _colours(limits, len(trajectories))
@@ -171,7 +172,8 @@ def parameters(traj: Trajectory, ax: Axes | None = None) -> Axes:
     Axes
         All trained parameters; for d > 1 one line per component of w. Step 0 is left out.
     """
-    ax = ax or _new_axes()
+    _checked_trajectory(traj)
+    ax = _checked_axes(ax)
     problem = traj.problem
     kinds = [("w", traj.w, "-")]
     if problem.bias:
@@ -210,7 +212,8 @@ def pattern(traj: Trajectory, ax: Axes | None = None) -> Axes:
     """
     from matplotlib.patches import Patch
 
-    ax = ax or _new_axes()
+    _checked_trajectory(traj)
+    ax = _checked_axes(ax)
     known_to = _recorded_to(traj)
     edges, codes = _ribbon(traj, known_to)
     if not len(codes):
@@ -260,8 +263,10 @@ def constants(c: ArrayLike, ax: Axes | None = None) -> Axes:
     """
     from scipy.special import erfc
 
-    ax = ax or _new_axes()
+    ax = _checked_axes(ax)
     values = real_array("c", c).ravel()
+    if np.any(values < 0):
+        raise ValueError(refusal("c", c, "numbers >= 0", "Give |w_0(0) + w_1(0)|/2 of each run."))
     top = float(values.max(initial=3.0))
     if len(values):
         # Rice's rule: bins narrow with the cube root of the number of runs.
@@ -282,10 +287,28 @@ def constants(c: ArrayLike, ax: Axes | None = None) -> Axes:
 # Parts
 
 
-def _new_axes() -> Axes:
-    from matplotlib import pyplot
+def _checked_axes(ax: object) -> Axes:
+    """Return `ax`, or new axes where it is None; refuse anything else."""
+    from matplotlib.axes import Axes
 
-    return pyplot.subplots()[1]
+    if ax is None:
+        from matplotlib import pyplot
+
+        return pyplot.subplots()[1]
+    if not isinstance(ax, Axes):
+        raise TypeError(refusal("ax", ax, "Matplotlib Axes or None", "Pick one, as in ax=axes[0]."))
+    return ax
+
+
+def _checked_trajectory(traj: object) -> Trajectory:
+    if not isinstance(traj, Trajectory):
+        raise TypeError(refusal("traj", traj, "a twonn.Trajectory", "Get one from twonn.run or twonn.load."))
+    return traj
+
+
+def _checked_trajectories(traj: Trajectory | Iterable[Trajectory]) -> list[Trajectory]:
+    several = traj if isinstance(traj, Iterable) else [traj]
+    return [_checked_trajectory(one) for one in several]
 
 
 def _note(ax: Axes, text: str) -> None:

@@ -7,10 +7,12 @@ import functools
 import itertools
 import math
 import numbers
+import os
 import reprlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal, localcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,10 @@ from numpy.typing import ArrayLike, NDArray
 LOSSES = ("exponential", "logistic")
 REDUCTIONS = ("mean", "sum")
 
-#: Largest magnitude of an input number. Products of three such numbers still fit binary64, so a
-#: start inside the bound can only overflow by moving, which is divergence and reported as such.
-LARGEST_INPUT = 1e100
+#: Range of magnitudes of an input number that is not 0. The longest product of inputs in the dynamics,
+#: h G_ik v_j² with G_ik quadratic in x, has five factors and fits binary64 with room to spare, so a start
+#: inside the range can only overflow by moving, which is divergence, and no activation underflows.
+SMALLEST_INPUT, LARGEST_INPUT = 1e-50, 1e50
 
 _LARGEST_LOG10_STEPS = 1e6
 
@@ -51,6 +54,8 @@ class Verbatim(str):
 def real_array(argument: str, value: ArrayLike) -> NDArray[np.float64]:
     """Return a fresh float64 array of finite numbers; refuse what binary64 cannot hold exactly."""
     expected = "finite real numbers"
+    if np.ma.is_masked(value):
+        raise ValueError(refusal(argument, value, expected, "Fill in the masked entries."))
     try:
         array = np.asarray(value)
     except ValueError as error:  # ragged nesting
@@ -82,13 +87,14 @@ def real_array(argument: str, value: ArrayLike) -> NDArray[np.float64]:
         )
     if not np.all(np.isfinite(converted)):
         raise ValueError(refusal(argument, value, expected, "Remove the NaN or infinite entries."))
-    if np.any(np.abs(converted) > LARGEST_INPUT):
+    size = np.abs(converted)
+    if np.any((size > LARGEST_INPUT) | ((size < SMALLEST_INPUT) & (size > 0))):
         raise ValueError(
             refusal(
                 argument,
                 value,
-                f"magnitudes of at most {LARGEST_INPUT:g}",
-                "Rescale the problem: products of larger numbers overflow binary64.",
+                f"zeros and magnitudes from {SMALLEST_INPUT:g} to {LARGEST_INPUT:g}",
+                "Rescale the problem: products of such numbers leave the range of binary64.",
             )
         )
     return converted
@@ -98,6 +104,8 @@ def real_number(argument: str, value: object, expected: str) -> float:
     """Return a Python float, or refuse with what was expected; booleans are not numbers here."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(refusal(argument, value, expected, "Give a plain real number."))
+    if isinstance(value, np.longdouble) and float(value) != value:
+        raise ValueError(refusal(argument, value, expected, "Round it to float64 yourself."))
     try:
         return float(value)
     except OverflowError as error:  # an integer or a fraction beyond 1.8e308
@@ -292,8 +300,8 @@ def _set(frozen: object, **values: object) -> None:
 def _step_size(value: object) -> float:
     fix = "Choose a step size such as 0.01."
     step_size = positive_number("step_size", value, fix)
-    if not 1 / LARGEST_INPUT <= step_size <= LARGEST_INPUT:
-        expected = f"a number from {1 / LARGEST_INPUT:g} to {LARGEST_INPUT:g}"
+    if not SMALLEST_INPUT <= step_size <= LARGEST_INPUT:
+        expected = f"a number from {SMALLEST_INPUT:g} to {LARGEST_INPUT:g}"
         raise ValueError(refusal("step_size", value, expected, fix))
     return step_size
 
@@ -457,10 +465,25 @@ def _per_neuron(
     return _frozen(np.broadcast_to(array, shape).copy())
 
 
-def check_compatible(problem: object, params: object) -> None:
-    """Refuse a pair of problem and parameters that cannot belong together."""
+def checked_problem(problem: object) -> Problem:
+    """Return `problem` if it is one, or refuse."""
     if not isinstance(problem, Problem):
         raise TypeError(refusal("problem", problem, "a twonn.Problem", "Build one with twonn.Problem(...)."))
+    return problem
+
+
+def checked_path(path: object) -> Path:
+    """Return the path of a file, or refuse."""
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(name := os.fspath(path), str):
+        raise TypeError(refusal("path", path, "a file name", "Give a str or a pathlib.Path."))
+    if not name or "\0" in name:
+        raise ValueError(refusal("path", path, "a file name", "Give a name such as 'run.npz'."))
+    return Path(name)
+
+
+def check_compatible(problem: object, params: object) -> None:
+    """Refuse a pair of problem and parameters that cannot belong together."""
+    problem = checked_problem(problem)
     if not isinstance(params, Params):
         raise TypeError(refusal("params", params, "a twonn.Params", "Build one with twonn.Params(...)."))
     if params.dimension != problem.dimension:
@@ -561,12 +584,12 @@ def sample_schedule(steps: int, samples_per_decade: object, sample_steps: object
         density = positive_number(
             "samples_per_decade", samples_per_decade, "Write e.g. samples_per_decade=20."
         )
-        if density > 1e6:
+        if density > 1000:
             raise ValueError(
                 refusal(
                     "samples_per_decade",
                     samples_per_decade,
-                    "at most 1e6",
+                    "at most 1000",
                     "Give sample_steps to record particular steps.",
                 )
             )

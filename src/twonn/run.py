@@ -48,7 +48,7 @@ _STATUS = {
     _core.COMPLETED: Status.COMPLETED,
     _core.STATIONARY: Status.STATIONARY,
     _core.DIVERGED: Status.DIVERGED,
-    _core.RUNNING: Status.INTERRUPTED,
+    _core.INTERRUPTED: Status.INTERRUPTED,
 }
 
 
@@ -173,7 +173,8 @@ def _try_to_end(kernel: _core.DirectRun, asked: int) -> None:
             refusal(
                 "steps",
                 Verbatim(written_steps(asked)),
-                "at most 2^63 - 1 steps for the direct engine, unless the run comes to rest before",
+                "at most 2^63 - 1 steps for the direct engine, unless the run comes to rest within "
+                f"its first {_TRIAL_STEPS:,}",
                 "Ask for fewer steps.",
             )
         )

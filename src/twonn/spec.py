@@ -141,6 +141,8 @@ def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
         return text, tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text in UTF-8, so not a spec file.") from error
+    except RecursionError as error:
+        raise ValueError(f"{path}: nested too deeply for a spec file.") from error
     except ValueError as error:  # its message has the line
         raise ValueError(f"{path}: not valid TOML: {error}.") from error
 

@@ -10,7 +10,6 @@ import os
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from twonn.problem import (
     Problem,
     Verbatim,
     check_compatible,
+    checked_path,
     refusal,
     written_steps,
 )
@@ -116,8 +116,8 @@ class Trajectory:
         How it ended; ``message`` says it in a sentence.
     end_step : int
         The step at which it ended: the last one taken, the one at which no unit was active any more, or
-        the one at which the parameters stopped being finite. In that last case the last sample is the step
-        before, the last finite state.
+        the one at which parameters, pre-activations or margins stopped being finite. In that last case the
+        last sample is the step before, the last finite state.
     t, log_t : ndarray, shape (n,)
         Sampled steps (exact up to 2^53) and their natural logarithm (−inf at step 0).
     states : ndarray, shape (n, 12)
@@ -171,6 +171,11 @@ class Trajectory:
     segments: NDArray[np.void]
     error_estimate: float
     provenance: dict[str, str]
+
+    def __post_init__(self) -> None:
+        for name, (_, dimensions) in _STORED.items():
+            if dimensions:
+                getattr(self, name).flags.writeable = False
 
     # ----------------------------------------------------------------------------------------------
     # Derived arrays
@@ -257,7 +262,7 @@ class Trajectory:
             )
         if self.status is Status.DIVERGED:
             return (
-                f"At step {end} of {horizon} the parameters stopped being finite; "
+                f"At step {end} of {horizon} the parameters or the network's values stopped being finite; "
                 "the last sample is the step before. A smaller step size may help."
             )
         return f"The run was interrupted after {end} of {horizon} steps."
@@ -376,7 +381,7 @@ class Trajectory:
         OSError
             If it cannot be written.
         """
-        path = Path(path)
+        path = checked_path(path)
         arrays = {
             "format": np.array(_FORMAT),
             "problem": np.array(json.dumps(_described(self.problem))),
@@ -423,16 +428,16 @@ def load(path: str | os.PathLike[str]) -> Trajectory:
     CheckpointError
         If the file is missing, damaged, or not a trajectory.
     """
-    if not os.path.exists(path):
-        raise CheckpointError(f"{os.fspath(path)}: there is no such file.")
+    path = checked_path(path)
+    if not path.exists():
+        raise CheckpointError(f"{path}: there is no such file.")
     try:
         if not zipfile.is_zipfile(path):
-            raise CheckpointError(f"{os.fspath(path)}: not an .npz file that Trajectory.save has written.")
+            raise CheckpointError(f"{path}: not an .npz file that Trajectory.save has written.")
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             if str(file["format"]) != _FORMAT:
                 raise CheckpointError(
-                    f"{os.fspath(path)}: format {str(file['format'])!r} is not {_FORMAT!r}, "
-                    "the one this version reads."
+                    f"{path}: format {str(file['format'])!r} is not {_FORMAT!r}, the one this version reads."
                 )
             problem = Problem(**json.loads(str(file["problem"])))
             params = Params(w=file["start_w"], b=file["start_b"], v=file["start_v"])
@@ -451,7 +456,7 @@ def load(path: str | os.PathLike[str]) -> Trajectory:
     except CheckpointError:
         raise
     except Exception as error:  # whatever the many layers make of damaged bytes, it is damage
-        raise CheckpointError(f"{os.fspath(path)}: not a readable twonn trajectory ({error}).") from error
+        raise CheckpointError(f"{path}: not a readable twonn trajectory ({error}).") from error
 
 
 def _stored(file: Any, name: str) -> Any:
@@ -459,7 +464,7 @@ def _stored(file: Any, name: str) -> Any:
     dtype, dimensions = _STORED[name]
     if array.dtype != dtype or array.ndim != dimensions:
         raise ValueError(f"{name} has dtype {array.dtype} and {array.ndim} dimensions")
-    return array if dimensions else array.item()
+    return np.ascontiguousarray(array) if dimensions else array.item()
 
 
 def _check_shapes(stored: dict[str, Any]) -> None:
