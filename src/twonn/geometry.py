@@ -477,7 +477,7 @@ def _within_range(w: Floats, v: Floats, z: Floats) -> tuple[Floats, Floats, Floa
 
 def _excess(size: Floats) -> NDArray[np.int_]:
     """Return by how many powers of two a size is above 2^400, or 0."""
-    return np.maximum(np.frexp(size)[1] - 400, 0)
+    return np.asarray(np.maximum(np.frexp(size)[1] - 400, 0))
 
 
 def _finite_network(w: Floats, v: Floats, z: Floats) -> NDArray[np.bool_]:
