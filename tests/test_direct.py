@@ -156,6 +156,26 @@ def test_the_first_steps_are_right_to_the_final_rounding(train_output):
     assert np.median([error for error in errors if error > 0]) < 9e-17
 
 
+@pytest.mark.parametrize(
+    ("x", "w", "b", "step_size"),
+    [
+        ([-0.0024, 0.0024], [0.0887, 0.0], [0.0, 0.0], 0.0999),
+        ([0.01, 0.02], [1.0, -0.5], [0.3, 0.2], 0.5),
+    ],
+)
+def test_samples_that_push_against_each_other_lose_no_digits(x, w, b, step_size):
+    # Each sample has moved b by hundreds, in opposite directions; what is left is a few hundredths.
+    problem = twonn.Problem(x=x, y=[-1, 1], step_size=step_size, loss="logistic")
+    params = twonn.Params(w=w, b=b)
+    steps = 30_000
+    traj = twonn.run(problem, params, steps=steps)
+    assert np.abs(traj.states[-1, :4]).max() > 300
+    reference = in_binary128(problem, params, steps)
+    final = traj.final
+    # Five roundings. Moves formed from each sample's total, where they cancel, err by twenty.
+    assert max(relative_errors((final.w, final.b, final.v), reference, steps)) < 1e-15
+
+
 def test_the_papers_run_to_every_digit_a_double_holds():
     # binary128 arithmetic, 19 digits
     expected = {

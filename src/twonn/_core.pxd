@@ -51,7 +51,8 @@ cdef struct Block:
     # general stretch
     pair kink[2]               # −z_ji at the start: neuron j is active on sample i while dz_ji exceeds it
     pair base[2]               # max(0, kink)
-    pair push[2][2]            # push[i][k]: dz_ji per unit of impulse[k]
+    pair push[2][2]            # push[i][k]: change of z_ji per unit of impulse[k]
+    pair dz[2]                 # change of z_ji since the start
     pair impulse[2]            # impulse[k] = Σ a_jk s_k, times v_j of the step if v is trained
     pair impulse_low[2]
     pair v                     # output weights at the start

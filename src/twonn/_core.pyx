@@ -199,7 +199,7 @@ cdef void open_block(const Model* model, const State* state, Block* block) noexc
         block.kink[i] = -z
         block.base[i] = where(above(-z, zero), -z)
         block.output[i] = where(above(z, zero), z)
-        block.impulse[i] = block.impulse_low[i] = zero
+        block.dz[i] = block.impulse[i] = block.impulse_low[i] = zero
         for k in range(2):
             block.push[i][k] = both(model.rate * model.gram[i][k] * model.label[k])
             if not model.trained:
@@ -397,10 +397,10 @@ cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patter
     Changes since the block's start, dz_ji and dm_i, are formed directly, so that neither cancels. With
     kink = −z_ji(start), the unit's output now is max(dz, kink) − kink, and its rise since the start is
     max(dz, kink) − max(0, kink); the margin has changed by Σ_j y_i (v_j rise + dv_j output), v_j being the
-    output weight at the start, where either term is exact to rounding. s_i then follows from
-    its Taylor polynomial about an anchor, to degree 3, while the margins are within 2^-13 of the anchor's
-    (remainder below 2^-56). Beyond that the step before becomes the anchor; if the step itself is longer
-    than that, a full exp gives a new one.
+    output weight at the start, where either term is exact to rounding. s_i then follows from its Taylor
+    polynomial about an anchor, to degree 3, while the margins are within 2^-13 of the anchor's (remainder
+    below 2^-56). Beyond that the step before becomes the anchor; if the step itself is longer than that,
+    a full exp gives a new one.
     """
     cdef double near = 0.0001220703125  # 2^-13
     cdef pair s = block.slope, anchor = block.anchor, change = block.change, before, x
@@ -409,7 +409,8 @@ cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patter
     cdef pair low0 = block.impulse_low[0], low1 = block.impulse_low[1]
     cdef pair dv = block.dv, dv_low = block.dv_low, v = block.v + block.dv
     cdef pair output0 = block.output[0], output1 = block.output[1]
-    cdef pair s0, s1, dz0, dz1, top0, top1, rise0, rise1, gain0, gain1, gain, total
+    cdef pair dz0 = block.dz[0], dz1 = block.dz[1]
+    cdef pair s0, s1, top0, top1, rise0, rise1, gain0, gain1, gain, total
     cdef pair label0 = both(model.label[0]), label1 = both(model.label[1])
     cdef pair rate0 = both(model.rate) * label0, rate1 = both(model.rate) * label1
     cdef pair weight0 = label0 * block.v, weight1 = label1 * block.v
@@ -438,8 +439,9 @@ cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patter
             dv_low += (dv - (total - gain)) + (gain - (total - (total - gain)))
             dv = total
             v = block.v + dv
-        dz0 = block.push[0][0] * impulse0 + block.push[0][1] * impulse1
-        dz1 = block.push[1][0] * impulse0 + block.push[1][1] * impulse1
+        # The samples' pushes may nearly cancel: summed step by step, no digit of the difference is lost.
+        dz0 += block.push[0][0] * gain0 + block.push[0][1] * gain1
+        dz1 += block.push[1][0] * gain0 + block.push[1][1] * gain1
         active0 = above(dz0, block.kink[0])
         active1 = above(dz1, block.kink[1])
         patterns[step] = pattern_of(active0, active1)
@@ -467,6 +469,8 @@ cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patter
         s = (taylor[0] + taylor[1] * x) + (x * x) * (taylor[2] + taylor[3] * x)
     block.slope = s
     block.pattern = pattern_of(active0, active1)
+    block.dz[0] = dz0
+    block.dz[1] = dz1
     block.impulse[0] = impulse0
     block.impulse[1] = impulse1
     block.impulse_low[0] = low0
