@@ -2,6 +2,8 @@
 
 cdef enum:
     BLOCK_STEPS = 256          # steps between two canonical states; every block starts at a multiple of it
+
+cpdef enum:
     STATE_SIZE = 12            # doubles in one recorded State
 
 cdef struct Model:             # constants of a run

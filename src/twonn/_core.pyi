@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 COMPILER: Final[str]
 FLAGS: Final[str]
 ISA: Final[str]
+STATE_SIZE: Final[int]
 TRANSITIONS_KEPT: Final[int]
 RUNNING: Final[int]
 COMPLETED: Final[int]

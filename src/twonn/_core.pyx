@@ -501,11 +501,8 @@ cdef void advance(const Model* model, Block* block, int n, uint8_t* patterns) no
 # --------------------------------------------------------------------------------------------------
 # A run
 
-cdef enum:
-    TRANSITIONS_KEPT_ = 10_000
-
-#: Number of transitions recorded in full; all of them are counted.
-TRANSITIONS_KEPT = TRANSITIONS_KEPT_
+cpdef enum:
+    TRANSITIONS_KEPT = 10_000        # number recorded in full; all of them are counted
 
 cpdef enum:
     RUNNING, COMPLETED, STATIONARY, DIVERGED, INTERRUPTED
@@ -578,9 +575,9 @@ cdef class DirectRun:
     cdef uint8_t[:, ::1] _transition_patterns
     cdef int64_t[:, ::1] _counts
 
-    def __init__(self, const double[:, ::1] x, const double[::1] labels, double rate, bint bias,
-                 bint logistic, bint trained, const double[:, ::1] w, const double[::1] b,
-                 const double[::1] v, const int64_t[::1] schedule):
+    def __cinit__(self, const double[:, ::1] x, const double[::1] labels, double rate, bint bias,
+                  bint logistic, bint trained, const double[:, ::1] w, const double[::1] b,
+                  const double[::1] v, const int64_t[::1] schedule):
         cdef int i, j
         if not (x.shape[0] == w.shape[0] == labels.shape[0] == b.shape[0] == v.shape[0] == 2
                 and x.shape[1] == w.shape[1]):
@@ -702,7 +699,7 @@ cdef class DirectRun:
     cdef void note(self, int pattern, int64_t step) noexcept nogil:
         """Take notice of the pattern at `step`; a change is a transition."""
         if self.last_pattern >= 0 and pattern != self.last_pattern:
-            if self.n_transitions < TRANSITIONS_KEPT_:
+            if self.n_transitions < TRANSITIONS_KEPT:
                 self._transition_steps[self.n_transitions] = step
                 self._transition_patterns[self.n_transitions, 0] = self.last_pattern
                 self._transition_patterns[self.n_transitions, 1] = pattern

@@ -8,9 +8,10 @@ import json
 import math
 import os
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -429,34 +430,40 @@ def load(path: str | os.PathLike[str]) -> Trajectory:
         If the file is missing, damaged, or not a trajectory.
     """
     path = checked_path(path)
-    if not path.exists():
-        raise CheckpointError(f"{path}: there is no such file.")
     try:
-        if not zipfile.is_zipfile(path):
-            raise CheckpointError(f"{path}: not an .npz file that Trajectory.save has written.")
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            if str(file["format"]) != _FORMAT:
-                raise CheckpointError(
-                    f"{path}: format {str(file['format'])!r} is not {_FORMAT!r}, the one this version reads."
-                )
-            problem = Problem(**json.loads(str(file["problem"])))
-            params = Params(w=file["start_w"], b=file["start_b"], v=file["start_v"])
-            check_compatible(problem, params)
-            stored = {name: _stored(file, name) for name in _STORED}
-            _check_shapes(stored)
-            return Trajectory(
-                problem=problem,
-                params=params,
-                horizon=int(str(file["horizon"]), 16),
-                end_step=int(str(file["end_step"]), 16),
-                status=Status(str(file["status"])),
-                provenance=json.loads(str(file["provenance"])),
-                **stored,
-            )
+        with open(path, "rb") as raw:
+            return _read(path, raw)
     except CheckpointError:
         raise
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: there is no such file.") from error
     except Exception as error:  # whatever the many layers make of damaged bytes, it is damage
         raise CheckpointError(f"{path}: not a readable twonn trajectory ({error}).") from error
+
+
+def _read(path: Path, raw: BinaryIO) -> Trajectory:
+    if not zipfile.is_zipfile(raw):
+        raise CheckpointError(f"{path}: not an .npz file that Trajectory.save has written.")
+    raw.seek(0)
+    with np.load(raw, allow_pickle=False) as file:
+        if str(file["format"]) != _FORMAT:
+            raise CheckpointError(
+                f"{path}: format {str(file['format'])!r} is not {_FORMAT!r}, the one this version reads."
+            )
+        problem = Problem(**json.loads(str(file["problem"])))
+        params = Params(w=file["start_w"], b=file["start_b"], v=file["start_v"])
+        check_compatible(problem, params)
+        stored = {name: _stored(file, name) for name in _STORED}
+        _check_shapes(stored)
+        return Trajectory(
+            problem=problem,
+            params=params,
+            horizon=int(str(file["horizon"]), 16),
+            end_step=int(str(file["end_step"]), 16),
+            status=Status(str(file["status"])),
+            provenance=json.loads(str(file["provenance"])),
+            **stored,
+        )
 
 
 def _stored(file: Any, name: str) -> Any:
@@ -471,7 +478,7 @@ def _check_shapes(stored: dict[str, Any]) -> None:
     samples = len(stored["t"])
     expected = {
         "log_t": (samples,),
-        "states": (samples, 12),
+        "states": (samples, _core.STATE_SIZE),
         "pattern": (samples,),
         "transition_counts": (16, 16),
     }
@@ -481,14 +488,9 @@ def _check_shapes(stored: dict[str, Any]) -> None:
 
 
 def _described(problem: Problem) -> dict[str, Any]:
+    values = {field.name: getattr(problem, field.name) for field in fields(problem)}
     return {
-        "x": problem.x.tolist(),
-        "y": problem.y.tolist(),
-        "step_size": problem.step_size,
-        "loss": problem.loss,
-        "reduction": problem.reduction,
-        "bias": problem.bias,
-        "train_output": problem.train_output,
+        name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()
     }
 
 
