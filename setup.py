@@ -18,7 +18,7 @@ setup(
             Extension(
                 "twonn._core",
                 ["src/twonn/_core.pyx"],
-                depends=["src/twonn/_core.pxd", *sorted(glob.glob("src/twonn/_kernel/*.h"))],
+                depends=["src/twonn/_core.pxd", *sorted(glob.glob("src/twonn/_kernel/*"))],
                 extra_compile_args=FLAGS,
                 # With -ffast-math a linker adds start-up code that flushes subnormals to zero.
                 extra_link_args=["-fno-fast-math"],

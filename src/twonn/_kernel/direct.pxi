@@ -1,0 +1,389 @@
+"""Direct stepping: a State is unfolded into a Block, stepped, and folded back."""
+
+cdef inline double loss_slope(const Model* model, double margin) noexcept nogil:
+    # s = −ℓ'(m)
+    cdef double e
+    if not model.logistic:
+        return exp_(-margin)
+    if margin < 0:
+        return 1.0 / (1.0 + exp_(margin))
+    e = exp_(-margin)
+    return e / (1.0 + e)
+
+
+cdef inline pair loss_slopes(const Model* model, pair margin) noexcept nogil:
+    return pair_of(loss_slope(model, first(margin)), loss_slope(model, second(margin)))
+
+
+# --------------------------------------------------------------------------------------------------
+# From a State to a Block and back
+
+cdef Sum lifted_dot(const double* w, double b, const double* x, Py_ssize_t d) noexcept nogil:
+    """w·x + b with twice the working precision."""
+    cdef Sum z
+    cdef Py_ssize_t a
+    cdef double plain = 0.0
+    z.high = z.low = 0.0
+    for a in range(d):
+        z = plus_product(z, w[a], x[a])
+        plain += w[a] * x[a]
+    return finite_or(plus(z, b), plain + b)
+
+
+cdef void set_model(Model* model, const double[:, ::1] x, bint bias, const double[:, ::1] w,
+                    const double[::1] b) noexcept nogil:
+    """Fill in the lifted Gram matrix and the pre-activations at step 0."""
+    cdef Py_ssize_t d = x.shape[1]
+    cdef Sum r
+    cdef int i, j, k
+    for i in range(2):
+        for k in range(2):
+            r = lifted_dot(&x[i, 0], 1.0 if bias else 0.0, &x[k, 0], d)
+            model.gram[i][k] = r.high
+            model.gram_low[i][k] = r.low
+        for j in range(2):
+            r = lifted_dot(&w[j, 0], b[j], &x[i, 0], d)
+            model.start[j][i] = r.high
+            model.start_low[j][i] = r.low
+
+
+cdef double preactivation(const Model* model, const State* state, int j, int i) noexcept nogil:
+    cdef Sum z
+    cdef int k
+    cdef double plain = model.start[j][i]
+    z.high = model.start[j][i]
+    z.low = model.start_low[j][i]
+    for k in range(2):
+        z = plus_product(z, state.c[j][k], model.gram[i][k])
+        z.low += state.c_low[j][k] * model.gram[i][k] + state.c[j][k] * model.gram_low[i][k]
+        plain += state.c[j][k] * model.gram[i][k]
+    return finite_or(z, plain).high
+
+
+cdef void open_block(const Model* model, const State* state, Block* block) noexcept nogil:
+    """Unfold a State; decide whether the pattern provably holds for the whole block."""
+    cdef int i, k
+    cdef pair z, sums
+    cdef pair zero = both(0.0)
+    block.v = pair_of(state.v[0], state.v[1])
+    block.dv = block.dv_low = zero
+    for i in range(2):
+        z = pair_of(preactivation(model, state, 0, i), preactivation(model, state, 1, i))
+        block.kink[i] = -z
+        block.base[i] = where(above(-z, zero), -z)
+        block.output[i] = where(above(z, zero), z)
+        block.dz[i] = block.impulse[i] = block.impulse_low[i] = zero
+        for k in range(2):
+            block.push[i][k] = both(model.rate * model.gram[i][k] * model.label[k])
+            if not model.trained:
+                block.push[i][k] = block.push[i][k] * block.v
+    block.pattern = pattern_of(above(block.output[0], zero), above(block.output[1], zero))
+    sums = sum_over_neurons(block.v * block.output[0], block.v * block.output[1])
+    block.margin = pair_of(model.label[0], model.label[1]) * sums
+    block.slope = loss_slopes(model, block.margin)
+    block.change = block.anchor = block.total = block.total_low = zero
+    expand(model, block.slope, block.taylor)
+    block.smooth = not model.trained and is_smooth(model, block)
+
+
+cdef inline pair sum_over_neurons(pair sample0, pair sample1) noexcept nogil:
+    return firsts(sample0, sample1) + seconds(sample0, sample1)
+
+
+cdef bint is_smooth(const Model* model, Block* block) noexcept nogil:
+    """Prove that no pre-activation changes sign and that Δm stays small for BLOCK_STEPS steps.
+
+    With |Δm_i| <= Σ_k |h H_ik| s_k <= 2^-14 at the start, s_k grows by less than a factor 1.03 within
+    256 steps (its logarithm moves by at most 2^-14 x 1.03 a step), so that |Δm_i| < 2^-13 throughout and
+    z_ji moves by less than 1.03 x 256 times its present rate. 1.05 leaves room for rounding.
+    """
+    cdef double[2] s = [first(block.slope), second(block.slope)]
+    cdef double[2] v = [first(block.v), second(block.v)]
+    cdef double[2][2] push
+    cdef double rate, kink
+    cdef int i, j, k
+    for i in range(2):
+        rate = 0.0
+        for k in range(2):
+            push[0][k] = first(block.push[i][k])
+            push[1][k] = second(block.push[i][k])
+            block.decay[i][k] = 0.0
+            for j in range(2):
+                if is_active(block.pattern, j, i) and is_active(block.pattern, j, k):
+                    block.decay[i][k] -= model.label[i] * v[j] * push[j][k]
+            rate += abs(block.decay[i][k]) * s[k]
+        if not rate <= 6.103515625e-05:  # 2^-14, and not NaN
+            return False
+        if model.logistic and s[i] > 0.001953125:  # 2^-9, see smooth_steps
+            return False
+        for j in range(2):
+            rate = 0.0
+            for k in range(2):
+                if is_active(block.pattern, j, k):
+                    rate += abs(push[j][k]) * s[k]
+            kink = first(block.kink[i]) if j == 0 else second(block.kink[i])
+            if rate != 0.0 and not abs(kink) > 1.05 * BLOCK_STEPS * rate:
+                return False
+    return True
+
+
+cdef inline bint is_active(int pattern, int j, int i) noexcept nogil:
+    return pattern >> (2 * j + i) & 1
+
+
+cdef void close_block(const Model* model, const State* start, const Block* block,
+                      State* state) noexcept nogil:
+    """Fold a Block at its present step back into a State."""
+    cdef int j, k
+    cdef Sum impulse, v
+    for k in range(2):
+        for j in range(2):
+            impulse = impulse_of(block, j, k)
+            impulse = times(impulse, model.rate * model.label[k])
+            if not model.trained:
+                impulse = times(impulse, start.v[j])
+            impulse = moved(start.c[j][k], start.c_low[j][k], impulse)
+            state.c[j][k] = impulse.high
+            state.c_low[j][k] = impulse.low
+    for j in range(2):
+        v.high = first(block.dv) if j == 0 else second(block.dv)
+        v.low = first(block.dv_low) if j == 0 else second(block.dv_low)
+        v = moved(start.v[j], start.v_low[j], v)
+        state.v[j] = v.high
+        state.v_low[j] = v.low
+
+
+cdef inline Sum impulse_of(const Block* block, int j, int k) noexcept nogil:
+    """Σ a_jk s_k (times v_j if trained) since the block's start."""
+    cdef Sum r
+    if not block.smooth:
+        r.high = first(block.impulse[k]) if j == 0 else second(block.impulse[k])
+        r.low = first(block.impulse_low[k]) if j == 0 else second(block.impulse_low[k])
+    elif is_active(block.pattern, j, k):
+        r.high = first(block.total) if k == 0 else second(block.total)
+        r.low = first(block.total_low) if k == 0 else second(block.total_low)
+    else:
+        r.high = r.low = 0.0
+    return r
+
+
+cdef inline Sum moved(double high, double low, Sum change) noexcept nogil:
+    cdef Sum r
+    r.high = high
+    r.low = low + change.low
+    r = plus(r, change.high)
+    return two_sum(r.high, r.low)
+
+
+cdef bint fits(const Model* model, const State* state) noexcept nogil:
+    """Whether parameters, pre-activations and margins are below 2^996, the most that two_product splits."""
+    cdef const double* entry = <const double*>state
+    cdef double scale = 268435456.0  # 2^28: 2^996 times this is infinite
+    cdef double zero = 0.0, z, term, size
+    cdef int i, j, k, n
+    for n in range(STATE_SIZE):
+        zero += scale * entry[n] * 0.0
+    for i in range(2):
+        for j in range(2):
+            z = model.start[j][i]
+            size = abs(z)
+            for k in range(2):
+                term = state.c[j][k] * model.gram[i][k]
+                z += term
+                size += abs(term)
+            if z > 0.0:
+                size += abs(state.v[j]) * z
+            zero += scale * size * 0.0
+    return zero == 0.0
+
+
+# --------------------------------------------------------------------------------------------------
+# Steps
+
+# One compiled body per case, chosen by the type of an argument: the loops are too long for compilers to
+# specialise by themselves, and a branch inside them costs registers.
+ctypedef char Exponential
+ctypedef short Logistic
+ctypedef fused Loss:
+    Exponential
+    Logistic
+ctypedef char FixedOutput
+ctypedef short TrainedOutput
+ctypedef fused Output:
+    FixedOutput
+    TrainedOutput
+
+
+cdef void smooth_steps(Block* block, int n, Loss loss) noexcept nogil:
+    """n steps under a constant pattern with fixed output weights.
+
+    s_k(t+1) = s_k(t) (1 + e), e = exp(−Δm_k) − 1, for the exponential loss. |Δm| < 2^-13, so e to degree 3
+    leaves out less than 2^-56. For the logistic loss, with s_k <= 2^-9 x 1.03 and y = s_k e,
+    s_k(t+1) = s_k (1 + e)/(1 + y) = s_k + y (1 − s_k)(1 − y + ...), leaving out less than 2^-56 of s_k.
+    """
+    cdef double s0 = first(block.slope), s1 = second(block.slope)
+    cdef double d00 = block.decay[0][0], d01 = block.decay[0][1]
+    cdef double d10 = block.decay[1][0], d11 = block.decay[1][1]
+    # The halves keep a product off the critical path.
+    cdef double f00 = 0.5 * d00, f01 = 0.5 * d01, f10 = 0.5 * d10, f11 = 0.5 * d11
+    cdef double total0 = first(block.total), total1 = second(block.total)
+    cdef double low0 = first(block.total_low), low1 = second(block.total_low)
+    cdef double q0, q1, y0, y1, sum0, sum1
+    cdef int step
+    for step in range(n):
+        sum0 = total0 + s0
+        sum1 = total1 + s1
+        low0 += s0 - (sum0 - total0)
+        low1 += s1 - (sum1 - total1)
+        total0 = sum0
+        total1 = sum1
+        q0 = d00 * s0 + d01 * s1
+        q1 = d10 * s0 + d11 * s1
+        y0 = (s0 * q0) * ((1.0 + (f00 * s0 + f01 * s1)) + (q0 * q0) * (1.0 / 6.0))
+        y1 = (s1 * q1) * ((1.0 + (f10 * s0 + f11 * s1)) + (q1 * q1) * (1.0 / 6.0))
+        if Loss is Logistic:
+            s0 += (y0 * (1.0 - s0)) * (1.0 - y0)
+            s1 += (y1 * (1.0 - s1)) * (1.0 - y1)
+        else:
+            s0 += y0
+            s1 += y1
+    block.slope = pair_of(s0, s1)
+    block.total = pair_of(total0, total1)
+    block.total_low = pair_of(low0, low1)
+
+
+cdef inline void expand(const Model* model, pair s, pair* taylor) noexcept nogil:
+    """Taylor coefficients of s in a fall x of the margin: ds/dx = s (exponential), s (1 − s) (logistic)."""
+    taylor[0] = s
+    taylor[1] = s * (both(1.0) - s) if model.logistic else s
+    taylor[2] = taylor[1] * both(0.5)
+    taylor[3] = taylor[1] * both(1.0 / 6.0)
+    if model.logistic:
+        taylor[2] = taylor[2] * (both(1.0) - both(2.0) * s)
+        taylor[3] = taylor[3] * (both(1.0) - both(6.0) * s * (both(1.0) - s))
+
+
+cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patterns,
+                        Output output) noexcept nogil:
+    """n steps with every activation looked at, each step's pattern written to `patterns`.
+
+    Changes since the block's start, dz_ji and dm_i, are formed directly, so that neither cancels. With
+    kink = −z_ji(start), the unit's output now is max(dz, kink) − kink, and its rise since the start is
+    max(dz, kink) − max(0, kink); the margin has changed by Σ_j y_i (v_j rise + dv_j output), v_j being the
+    output weight at the start, where either term is exact to rounding. s_i then follows from its Taylor
+    polynomial about an anchor, to degree 3, while the margins are within 2^-13 of the anchor's (remainder
+    below 2^-56). Beyond that the step before becomes the anchor; if the step itself is longer than that,
+    a full exp gives a new one.
+    """
+    cdef double near = 0.0001220703125  # 2^-13
+    cdef pair s = block.slope, anchor = block.anchor, change = block.change, before, x
+    cdef pair[4] taylor
+    cdef pair impulse0 = block.impulse[0], impulse1 = block.impulse[1]
+    cdef pair low0 = block.impulse_low[0], low1 = block.impulse_low[1]
+    cdef pair dv = block.dv, dv_low = block.dv_low, v = block.v + block.dv
+    cdef pair output0 = block.output[0], output1 = block.output[1]
+    cdef pair dz0 = block.dz[0], dz1 = block.dz[1]
+    cdef pair s0, s1, top0, top1, rise0, rise1, gain0, gain1, gain, total
+    cdef pair label0 = both(model.label[0]), label1 = both(model.label[1])
+    cdef pair rate0 = both(model.rate) * label0, rate1 = both(model.rate) * label1
+    cdef pair weight0 = label0 * block.v, weight1 = label1 * block.v
+    cdef pair_mask active0 = active_neurons(block.pattern, 0), active1 = active_neurons(block.pattern, 1)
+    cdef int step
+    for step in range(4):
+        taylor[step] = block.taylor[step]
+    for step in range(n):
+        s0 = firsts(s, s)
+        s1 = seconds(s, s)
+        if Output is TrainedOutput:
+            gain0 = where(active0, v) * s0
+            gain1 = where(active1, v) * s1
+        else:
+            gain0 = where(active0, s0)
+            gain1 = where(active1, s1)
+        total = impulse0 + gain0
+        low0 += gain0 - (total - impulse0)
+        impulse0 = total
+        total = impulse1 + gain1
+        low1 += gain1 - (total - impulse1)
+        impulse1 = total
+        if Output is TrainedOutput:
+            gain = (rate0 * output0) * s0 + (rate1 * output1) * s1
+            total = dv + gain
+            dv_low += (dv - (total - gain)) + (gain - (total - (total - gain)))
+            dv = total
+            v = block.v + dv
+        # The samples' pushes may nearly cancel: summed step by step, no digit of the difference is lost.
+        dz0 += block.push[0][0] * gain0 + block.push[0][1] * gain1
+        dz1 += block.push[1][0] * gain0 + block.push[1][1] * gain1
+        active0 = above(dz0, block.kink[0])
+        active1 = above(dz1, block.kink[1])
+        patterns[step] = pattern_of(active0, active1)
+        top0 = larger(dz0, block.kink[0])
+        top1 = larger(dz1, block.kink[1])
+        rise0 = top0 - block.base[0]
+        rise1 = top1 - block.base[1]
+        before = change
+        if Output is TrainedOutput:
+            output0 = top0 - block.kink[0]
+            output1 = top1 - block.kink[1]
+            change = sum_over_neurons(weight0 * rise0 + (label0 * dv) * output0,
+                                      weight1 * rise1 + (label1 * dv) * output1)
+        else:
+            change = sum_over_neurons(weight0 * rise0, weight1 * rise1)
+        x = anchor - change
+        if not both_within(x, near):
+            if both_within(before - change, near):
+                anchor = before
+                expand(model, s, taylor)
+            else:
+                anchor = change
+                expand(model, loss_slopes(model, block.margin + change), taylor)
+            x = anchor - change
+        s = (taylor[0] + taylor[1] * x) + (x * x) * (taylor[2] + taylor[3] * x)
+    block.slope = s
+    block.pattern = pattern_of(active0, active1)
+    block.dz[0] = dz0
+    block.dz[1] = dz1
+    block.impulse[0] = impulse0
+    block.impulse[1] = impulse1
+    block.impulse_low[0] = low0
+    block.impulse_low[1] = low1
+    block.dv = dv
+    block.dv_low = dv_low
+    block.output[0] = output0
+    block.output[1] = output1
+    block.change = change
+    block.anchor = anchor
+    for step in range(4):
+        block.taylor[step] = taylor[step]
+
+
+cdef void advance(const Model* model, Block* block, int n, uint8_t* patterns) noexcept nogil:
+    """Move a Block n steps on; patterns[0..n) receives the pattern after each unless it is smooth."""
+    if block.smooth:
+        if model.logistic:
+            smooth_steps(block, n, <Logistic>0)
+        else:
+            smooth_steps(block, n, <Exponential>0)
+    elif model.trained:
+        general_steps(model, block, n, patterns, <TrainedOutput>0)
+    else:
+        general_steps(model, block, n, patterns, <FixedOutput>0)
+
+
+cdef int steps_to_divergence(const Model* model, const State* start, int n) noexcept nogil:
+    """Return the smallest number of steps in [1, n] after which the state does not fit; n is one."""
+    cdef int good = 0, bad = n, middle
+    cdef Block block
+    cdef State state
+    cdef uint8_t patterns[BLOCK_STEPS]
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        open_block(model, start, &block)
+        advance(model, &block, middle, patterns)
+        close_block(model, start, &block, &state)
+        if fits(model, &state):
+            good = middle
+        else:
+            bad = middle
+    return bad
