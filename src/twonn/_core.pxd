@@ -1,7 +1,7 @@
 # The records the kernel works on, in reduced coordinates (see _core.pyx).
 
 cdef enum:
-    BLOCK_STEPS = 256          # steps between two canonical states; every block starts at a multiple of it
+    BLOCK_STEPS = 256          # steps between two canonical states of a directly stepped stretch
 
 cpdef enum:
     STATE_SIZE = 12            # doubles in one recorded State
@@ -13,6 +13,7 @@ cdef struct Model:             # constants of a run
     double start_low[2][2]
     double label[2]            # y_i
     double rate                # h
+    double log_rate            # ln h
     bint logistic              # else exponential
     bint trained               # output weights are trained
 

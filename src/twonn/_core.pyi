@@ -13,10 +13,23 @@ COMPLETED: Final[int]
 STATIONARY: Final[int]
 DIVERGED: Final[int]
 INTERRUPTED: Final[int]
+OBSTRUCTED: Final[int]
+DIRECT: Final[int]
+AUTO: Final[int]
+LEAP: Final[int]
+NONE: Final[int]
+LARGE_STEPS: Final[int]
+NEAR_KINK: Final[int]
+UNRESOLVED: Final[int]
+SEGMENTS_KEPT: Final[int]
+PATIENCE: Final[int]
 
-class DirectRun:
+class Run:
     step: int
+    log_step: float
     status: int
+    obstacle: int
+    error: float
     n_samples: int
     n_transitions: int
     def __init__(
@@ -31,21 +44,27 @@ class DirectRun:
         b: NDArray[float64],
         v: NDArray[float64],
         schedule: NDArray[int64],
+        late_schedule: NDArray[float64],
+        engine: int,
     ) -> None: ...
     @property
     def sample_steps(self) -> NDArray[int64]: ...
+    @property
+    def sample_logs(self) -> NDArray[float64]: ...
     @property
     def sample_states(self) -> NDArray[float64]: ...
     @property
     def sample_patterns(self) -> NDArray[uint8]: ...
     @property
-    def transition_steps(self) -> NDArray[int64]: ...
+    def transition_times(self) -> NDArray[float64]: ...
     @property
     def transition_before(self) -> NDArray[uint8]: ...
     @property
     def transition_after(self) -> NDArray[uint8]: ...
     @property
     def transition_counts(self) -> NDArray[int64]: ...
+    @property
+    def segments(self) -> list[tuple[bool, int, float, int, float, int, int]]: ...
     def advance(self, steps: int) -> None: ...
     def interrupt(self) -> None: ...
 

@@ -7,7 +7,7 @@ blocks of BLOCK_STEPS steps that start at multiples of BLOCK_STEPS. The bits of 
 State at its start alone, never on where a run is sampled, paused or ended.
 """
 
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, NAN, ceil, floor, sqrt  # the functions are exact everywhere
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
 
 import numpy as np
@@ -23,6 +23,8 @@ cdef extern from "_kernel/build.h" nogil:
 
 include "_kernel/arithmetic.pxi"
 include "_kernel/direct.pxi"
+include "_kernel/collocation.pxi"
+include "_kernel/leap.pxi"
 
 
 # --------------------------------------------------------------------------------------------------
@@ -30,13 +32,61 @@ include "_kernel/direct.pxi"
 
 cpdef enum:
     TRANSITIONS_KEPT = 10_000        # number recorded in full; all of them are counted
+    SEGMENTS_KEPT = 4096             # likewise; the last one covers the rest
+    PATIENCE = 1 << 24               # steps in a row that a run that must leap takes directly
 
 cpdef enum:
-    RUNNING, COMPLETED, STATIONARY, DIVERGED, INTERRUPTED
+    RUNNING, COMPLETED, STATIONARY, DIVERGED, INTERRUPTED, OBSTRUCTED
+
+cpdef enum:
+    DIRECT, AUTO, LEAP               # engines
+
+cdef enum:
+    LAST_LOG = 2_400_000             # beyond ln of the longest horizon
 
 
-cdef class DirectRun:
-    """One run, stepped directly: its state, its samples and its transitions.
+cdef struct Time:
+    int64_t step                     # −1 beyond 2^63 − 1
+    double log                       # natural logarithm of the step, kept up only beyond
+
+
+cdef inline bint is_before(Time a, Time b) noexcept nogil:
+    if a.step >= 0 and b.step >= 0:
+        return a.step < b.step
+    return b.step < 0 and (a.step >= 0 or a.log < b.log)
+
+
+cdef Time time_after(const Leap* leap, Time start, double passed) noexcept nogil:
+    """The last whole step within `passed` (in τ) of the start of a leap; a logarithm where it is too large."""
+    cdef Time time
+    cdef double steps = exp_(leap.log_scale) * expm1_(passed), ratio
+    if start.step >= 0 and start.step + steps < 9.2e18:
+        time.step = start.step + <int64_t>steps
+        time.log = 0.0
+        return time
+    # ln(t₀ + σ − σ₀)
+    ratio = start.step * leap.inverse if start.step >= 0 else exp_(start.log - leap.log_scale)
+    time.step = -1
+    time.log = leap.log_scale + passed + log1p_((ratio - 1.0) * exp_(-passed))
+    return time
+
+
+cdef double passed_until(const Leap* leap, Time start, Time end) noexcept nogil:
+    """ln(σ/σ₀) at `end`, σ = σ₀ + end − start."""
+    cdef double later, ratio
+    if end.step >= 0:
+        return log1p_(<double>(end.step - start.step) * leap.inverse)
+    if start.step < 0 and start.log == leap.log_scale:
+        return end.log - start.log
+    later = end.log - leap.log_scale
+    ratio = start.step * leap.inverse if start.step >= 0 else exp_(start.log - leap.log_scale)
+    if later < 30.0:
+        return log1p_(max(exp_(later) - ratio, 0.0))
+    return later + log1p_((1.0 - ratio) * exp_(-later))
+
+
+cdef class Run:
+    """One run: its state, its samples and its transitions.
 
     Parameters
     ----------
@@ -51,51 +101,90 @@ cdef class DirectRun:
     w, b, v : ndarray, shapes (2, d), (2,), (2,)
         Parameters at step 0.
     schedule : ndarray of int64, shape (n,)
-        Steps to record, increasing, the first 0, the last the horizon.
+        Steps to record, increasing, the first 0.
+    late_schedule : ndarray of float64, shape (m,)
+        Natural logarithms of steps to record beyond 2^63 − 1, not decreasing. The last step of both
+        together is the horizon.
+    engine : int
+        DIRECT takes every step; AUTO leaps where it can; LEAP ends as OBSTRUCTED when it could not leap
+        within PATIENCE steps, as AUTO does where the horizon is out of the reach of stepping.
 
     Attributes
     ----------
     step : int
-        Steps taken so far.
+        Steps taken so far, −1 beyond 2^63 − 1.
+    log_step : float
+        Their natural logarithm there.
     status : int
-        RUNNING, COMPLETED, STATIONARY, DIVERGED or INTERRUPTED.
+        RUNNING, COMPLETED, STATIONARY, DIVERGED, INTERRUPTED or OBSTRUCTED.
+    obstacle : int
+        Why a leap was last not possible.
+    error : float
+        Bound on what leaping added to the parameters, in the Euclidean norm of all of them.
     n_samples, n_transitions : int
         How many samples are recorded; how many transitions happened.
-    sample_steps, sample_states, sample_patterns : ndarray
-        Shapes (n_samples,), (n_samples, STATE_SIZE), (n_samples,).
-    transition_steps, transition_before, transition_after : ndarray
-        The first TRANSITIONS_KEPT transitions.
+    sample_steps, sample_logs, sample_states, sample_patterns : ndarray
+        Shapes (n_samples,), (n_samples,), (n_samples, STATE_SIZE), (n_samples,). The logarithm counts
+        where the step is −1.
+    transition_times : ndarray, shape (k, 4)
+        Step, its natural logarithm, and the bounds within which rounding leaves the step, of the first
+        TRANSITIONS_KEPT transitions.
+    transition_before, transition_after : ndarray
+        Their patterns.
     transition_counts : ndarray of int64, shape (16, 16)
         How often each pattern (row) was followed by each other pattern (column).
+    segments : list of (bool, step, logarithm, step, logarithm, blocks, iterations)
+        Whether a stretch was leapt over, its ends as `step` and `log_step`, and how.
     """
 
     cdef Model model
     cdef State state                 # at the start of the present block
-    cdef readonly int64_t step
+    cdef Time now
+    cdef int engine
     cdef readonly int status
+    cdef readonly int obstacle
+    cdef readonly double error
     cdef readonly int64_t n_samples
     cdef readonly int64_t n_transitions
     cdef int last_pattern            # −1 before the first
+    cdef int length                  # entry of LENGTH to try next
+    cdef int64_t debt                # steps to take before the next try of a leap
+    cdef int64_t penalty             # debt after the next failure
+    cdef int64_t walked              # steps taken since the last leap
+    cdef double calm                 # ln of the step since when P_k has been near its limit
+    cdef bint crossed                # the last leap ended behind a transition, dated by:
+    cdef double[4] crossing
     cdef const int64_t[::1] schedule
+    cdef const double[::1] late_schedule
     cdef int64_t[::1] _steps
+    cdef double[::1] _logs
     cdef double[:, ::1] _states
     cdef uint8_t[::1] _patterns
-    cdef int64_t[::1] _transition_steps
+    cdef double[:, ::1] _transition_times
     cdef uint8_t[:, ::1] _transition_patterns
     cdef int64_t[:, ::1] _counts
+    cdef int64_t n_segments
+    cdef int64_t[:, ::1] _segments   # leapt, step, step, blocks, iterations
+    cdef double[:, ::1] _segment_logs
 
     def __cinit__(self, const double[:, ::1] x, const double[::1] labels, double rate, bint bias,
                   bint logistic, bint trained, const double[:, ::1] w, const double[::1] b,
-                  const double[::1] v, const int64_t[::1] schedule):
+                  const double[::1] v, const int64_t[::1] schedule, const double[::1] late_schedule,
+                  int engine):
         cdef int i, j
         if not (x.shape[0] == w.shape[0] == labels.shape[0] == b.shape[0] == v.shape[0] == 2
                 and x.shape[1] == w.shape[1]):
             raise ValueError("x, labels, w, b, v: expected shapes (2, d), (2,), (2, d), (2,), (2,)")
-        steps = np.asarray(schedule)
+        steps, logs = np.asarray(schedule), np.asarray(late_schedule)
         if len(steps) == 0 or steps[0] != 0 or np.any(np.diff(steps) <= 0):
             raise ValueError("schedule: expected increasing steps, the first of them 0")
+        if not (np.all(logs > 43.6) and np.all(logs < LAST_LOG) and np.all(np.diff(logs) >= 0)):
+            raise ValueError("late_schedule: expected logarithms of steps beyond 2^63 that do not decrease")
+        if engine not in (DIRECT, AUTO, LEAP) or (engine == DIRECT and len(logs)):
+            raise ValueError("engine: expected DIRECT, AUTO or LEAP; DIRECT without late_schedule")
         set_model(&self.model, x, bias, w, b)
         self.model.rate = rate
+        self.model.log_rate = log_(rate)
         self.model.logistic = logistic
         self.model.trained = trained
         for j in range(2):
@@ -104,21 +193,48 @@ cdef class DirectRun:
             self.state.v_low[j] = 0.0
             for i in range(2):
                 self.state.c[j][i] = self.state.c_low[j][i] = 0.0
+        self.engine = engine
         self.schedule = schedule
-        self.step = self.n_samples = self.n_transitions = 0
+        self.late_schedule = late_schedule
+        self.now.step = self.n_samples = self.n_transitions = self.n_segments = 0
+        self.now.log = -INFINITY
         self.status = RUNNING
+        self.obstacle = NONE
+        self.error = 0.0
         self.last_pattern = -1
+        self.length = 2  # L = 1
+        self.debt = BLOCK_STEPS
+        self.penalty = 0
+        self.walked = 0
+        self.calm = INFINITY
+        self.crossed = False
         # One place more than scheduled: an early end is recorded too.
-        self._steps = np.empty(len(schedule) + 1, dtype=np.int64)
-        self._states = np.empty((len(schedule) + 1, STATE_SIZE))
-        self._patterns = np.empty(len(schedule) + 1, dtype=np.uint8)
-        self._transition_steps = np.empty(TRANSITIONS_KEPT, dtype=np.int64)
+        places = len(schedule) + len(late_schedule) + 1
+        self._steps = np.empty(places, dtype=np.int64)
+        self._logs = np.empty(places)
+        self._states = np.empty((places, STATE_SIZE))
+        self._patterns = np.empty(places, dtype=np.uint8)
+        self._transition_times = np.empty((TRANSITIONS_KEPT, 4))
         self._transition_patterns = np.empty((TRANSITIONS_KEPT, 2), dtype=np.uint8)
         self._counts = np.zeros((16, 16), dtype=np.int64)
+        self._segments = np.empty((SEGMENTS_KEPT, 5), dtype=np.int64)
+        self._segment_logs = np.empty((SEGMENTS_KEPT, 2))
+
+    @property
+    def step(self):
+        return self.now.step
+
+    @property
+    def log_step(self):
+        return self.now.log
 
     @property
     def sample_steps(self):
         return np.asarray(self._steps)[:self.n_samples].copy()
+
+    @property
+    def sample_logs(self):
+        return np.asarray(self._logs)[:self.n_samples].copy()
 
     @property
     def sample_states(self):
@@ -129,8 +245,8 @@ cdef class DirectRun:
         return np.asarray(self._patterns)[:self.n_samples].copy()
 
     @property
-    def transition_steps(self):
-        return np.asarray(self._transition_steps)[:self.n_transitions].copy()
+    def transition_times(self):
+        return np.asarray(self._transition_times)[:self.n_transitions].copy()
 
     @property
     def transition_before(self):
@@ -144,36 +260,82 @@ cdef class DirectRun:
     def transition_counts(self):
         return np.asarray(self._counts).copy()
 
+    @property
+    def segments(self):
+        cdef int64_t n
+        return [
+            (bool(self._segments[n, 0]), self._segments[n, 1], self._segment_logs[n, 0], self._segments[n, 2],
+             self._segment_logs[n, 1], self._segments[n, 3], self._segments[n, 4])
+            for n in range(self.n_segments)
+        ]
+
     def advance(self, int64_t steps):
-        """Take at least `steps` more steps, to the end of a block, unless the run ends before."""
-        cdef int64_t horizon = self.schedule[self.schedule.shape[0] - 1]
-        cdef int64_t pause = horizon if steps > horizon - self.step else self.step + steps
+        """Take at least `steps` more steps, or leaps that cost as much, unless the run ends before."""
+        cdef int64_t spent = 0
         with nogil:
-            while self.status == RUNNING and (self.step < pause or self.step == horizon):
-                self.run_block(horizon)
+            while self.status == RUNNING and (spent < steps or self.now.step == self.horizon().step):
+                spent += self.proceed()
 
     def interrupt(self):
         """End a run that is still RUNNING: its present step becomes the last sample."""
         cdef Block block
         if self.status != RUNNING:
             raise ValueError("the run has ended already")
-        open_block(&self.model, &self.state, &block)
-        self.note(block.pattern, self.step)
-        self.sample(0, True)
-        self.status = INTERRUPTED
+        self.end_here(INTERRUPTED)
 
-    cdef void run_block(self, int64_t horizon) noexcept nogil:
-        """Take the block that starts at `step`, up to the horizon or an earlier end."""
+    cdef Time horizon(self) noexcept nogil:
+        cdef Time time
+        time.step = self.schedule[self.schedule.shape[0] - 1]
+        time.log = -INFINITY
+        if self.late_schedule.shape[0] > 0:
+            time.step = -1
+            time.log = self.late_schedule[self.late_schedule.shape[0] - 1]
+        return time
+
+    cdef int64_t proceed(self) noexcept nogil:
+        """Leap, or else step; return what it cost, in steps."""
+        cdef int64_t cost = 0
+        if self.engine != DIRECT and self.debt <= 0:
+            cost = self.leap()
+            if self.debt <= 0 or self.status != RUNNING:
+                return cost
+        if self.now.step < 0 or (self.walked >= PATIENCE
+                                 and (self.engine == LEAP or self.late_schedule.shape[0] > 0)):
+            self.status = OBSTRUCTED
+            return cost
+        self.run_block(self.horizon())
+        self.debt -= BLOCK_STEPS
+        self.walked += BLOCK_STEPS
+        self.calm = INFINITY
+        return cost + BLOCK_STEPS
+
+    cdef void end_here(self, int status) noexcept nogil:
+        """End the run at its present step, which becomes the last sample."""
+        cdef Block block
+        open_block(&self.model, &self.state, &block)
+        self.note(block.pattern, self.now, &block)
+        if self.now.step >= 0:
+            self.sample(0, True)
+        else:
+            self.record(self.now, &self.state, block.pattern)
+        self.status = status
+
+    # ----------------------------------------------------------------------------------------------
+    # Stepping
+
+    cdef void run_block(self, Time horizon) noexcept nogil:
+        """Take the block that starts at the present step, up to the horizon or an earlier end."""
         cdef Block block
         cdef State after
         cdef uint8_t patterns[BLOCK_STEPS]
         cdef int last = BLOCK_STEPS
         cdef int status = RUNNING
-        if horizon - self.step < BLOCK_STEPS:
-            last = <int>(horizon - self.step)
+        cdef Time start = self.now
+        if horizon.step >= 0 and horizon.step - start.step < BLOCK_STEPS:
+            last = <int>(horizon.step - start.step)
             status = COMPLETED
         open_block(&self.model, &self.state, &block)
-        self.note(block.pattern, self.step)
+        self.note(block.pattern, start, &block)
         if block.pattern == 0:
             last = 0
             status = STATIONARY
@@ -190,58 +352,320 @@ cdef class DirectRun:
         if status == RUNNING:
             self.state = after
         self.status = status
-        self.step += last
+        self.now.step += last
+        self.note_segment(False, start, 1, 0)
 
     cdef int scan(self, const uint8_t* patterns, int last, int* status) noexcept nogil:
         """Note the transitions up to step `last` of the block; return the step at which all units died."""
+        cdef Block block
+        cdef uint8_t again[BLOCK_STEPS]
+        cdef Time time
         cdef int n
+        time.log = -INFINITY
         # The pattern after BLOCK_STEPS steps is the next block's to tell.
         for n in range(1, min(last, BLOCK_STEPS - 1) + 1):
             if patterns[n - 1] == self.last_pattern:
                 continue
-            self.note(patterns[n - 1], self.step + n)
+            time.step = self.now.step + n
+            if self.error > 0.0 and self.n_transitions < TRANSITIONS_KEPT:
+                open_block(&self.model, &self.state, &block)
+                advance(&self.model, &block, n, again)
+                self.note(patterns[n - 1], time, &block)
+            else:
+                self.note(patterns[n - 1], time, NULL)
             if patterns[n - 1] == 0:
                 status[0] = STATIONARY
                 return n
         return last
 
-    cdef void note(self, int pattern, int64_t step) noexcept nogil:
-        """Take notice of the pattern at `step`; a change is a transition."""
+    cdef void note(self, int pattern, Time time, const Block* block) noexcept nogil:
+        """Take notice of the pattern at a time; a change is a transition.
+
+        `block` is that time's, needed to bracket a transition once there is an error to account for.
+        """
+        cdef double* row
         if self.last_pattern >= 0 and pattern != self.last_pattern:
             if self.n_transitions < TRANSITIONS_KEPT:
-                self._transition_steps[self.n_transitions] = step
+                row = &self._transition_times[self.n_transitions, 0]
+                row[0] = row[2] = row[3] = <double>time.step
+                row[1] = log_(row[0])
+                if self.crossed:
+                    row[0], row[1], row[2], row[3] = (self.crossing[0], self.crossing[1], self.crossing[2],
+                                                      self.crossing[3])
+                elif self.error > 0.0 and block != NULL:
+                    self.bracket(pattern, block, row)
                 self._transition_patterns[self.n_transitions, 0] = self.last_pattern
                 self._transition_patterns[self.n_transitions, 1] = pattern
             self._counts[self.last_pattern, pattern] += 1
             self.n_transitions += 1
+            self.calm = INFINITY
+            self.length = min(self.length, 4)
+        self.crossed = False
         self.last_pattern = pattern
+
+    cdef void bracket(self, int pattern, const Block* block, double* row) noexcept nogil:
+        """Widen the date of a transition by the steps in which z_ji moves by its error."""
+        cdef double z, speed, doubt
+        cdef int i, j, k
+        for j in range(2):
+            for i in range(2):
+                if is_active(pattern ^ self.last_pattern, j, i):
+                    speed = 0.0
+                    for k in range(2):
+                        if is_active(self.last_pattern, j, k):
+                            speed += (self.model.rate * self.model.label[k] * self.model.gram[i][k]
+                                      * entry(block.v + block.dv, j) * entry(block.slope, k))
+                    speed = abs(speed)
+                    z = abs(entry(block.dz[i] - block.kink[i], j))
+                    doubt = self.doubt_of(2 * j + i)
+                    if speed - z < doubt:
+                        row[2] = min(row[2], row[0] - ceil((doubt - (speed - z)) / speed))
+                    if z < doubt:
+                        row[3] = max(row[3], row[0] + ceil((doubt - z) / speed))
+        row[2] = max(row[2], 0.0)
+
+    cdef double doubt_of(self, int guard) noexcept nogil:
+        """How wrong z_ji, or v_j, may be."""
+        return self.error * (1.0 if guard >= 4 else sqrt(self.model.gram[guard & 1][guard & 1]))
 
     cdef void sample(self, int last, bint ended) noexcept nogil:
         """Record the scheduled steps of the present block before `last`, and `last` if the run ended."""
         cdef Block block
+        cdef State state
         cdef uint8_t patterns[BLOCK_STEPS]
         cdef int taken = 0, target
-        cdef int64_t end = self.step + last
-        cdef int64_t scheduled = self.next_scheduled()
-        if not (scheduled < end or ended):
+        cdef Time time
+        cdef int64_t end = self.now.step + last
+        cdef int64_t scheduled = self.next_scheduled().step
+        if not (0 <= scheduled < end or ended):
             return
         open_block(&self.model, &self.state, &block)
-        while scheduled < end or ended:
-            target = <int>(min(scheduled, end) - self.step)
+        time.log = -INFINITY
+        while 0 <= scheduled < end or ended:
+            time.step = min(scheduled, end) if scheduled >= 0 else end
+            target = <int>(time.step - self.now.step)
             advance(&self.model, &block, target - taken, patterns)
             taken = target
-            close_block(&self.model, &self.state, &block, <State*>&self._states[self.n_samples, 0])
-            self._steps[self.n_samples] = self.step + taken
-            self._patterns[self.n_samples] = block.pattern
-            self.n_samples += 1
+            close_block(&self.model, &self.state, &block, &state)
+            self.record(time, &state, block.pattern)
             if taken == last:
                 return
-            scheduled = self.next_scheduled()
+            scheduled = self.next_scheduled().step
 
-    cdef int64_t next_scheduled(self) noexcept nogil:
-        if self.n_samples < self.schedule.shape[0]:
-            return self.schedule[self.n_samples]
-        return INT64_MAX
+    cdef void record(self, Time time, const State* state, int pattern) noexcept nogil:
+        self._steps[self.n_samples] = time.step
+        self._logs[self.n_samples] = time.log
+        (<State*>&self._states[self.n_samples, 0])[0] = state[0]
+        self._patterns[self.n_samples] = pattern
+        self.n_samples += 1
+
+    cdef Time next_scheduled(self) noexcept nogil:
+        """The next sample's time; LAST_LOG when there is none."""
+        cdef Time time
+        cdef int64_t late = self.n_samples - self.schedule.shape[0]
+        time.step = -1
+        time.log = LAST_LOG
+        if late < 0:
+            time.step = self.schedule[self.n_samples]
+        elif late < self.late_schedule.shape[0]:
+            time.log = self.late_schedule[late]
+        return time
+
+    cdef void note_segment(self, bint leapt, Time start, int blocks, int iterations) noexcept nogil:
+        """Add what lies between `start` and now to the segments."""
+        cdef int64_t n = self.n_segments - 1
+        if n < 0 or (self._segments[n, 0] != leapt and self.n_segments < SEGMENTS_KEPT):
+            n += 1
+            self.n_segments += 1
+            self._segments[n, 0] = leapt
+            self._segments[n, 1] = start.step
+            self._segments[n, 3] = self._segments[n, 4] = 0
+            self._segment_logs[n, 0] = start.log
+        self._segments[n, 2] = self.now.step
+        self._segments[n, 3] += blocks
+        self._segments[n, 4] += iterations
+        self._segment_logs[n, 1] = self.now.log
+
+    # ----------------------------------------------------------------------------------------------
+    # Leaping
+
+    cdef int64_t leap(self) noexcept nogil:
+        """Try to leap; success leaves no debt. Return what it cost, in steps."""
+        cdef Leap leap
+        cdef Sum[SUMS] sums
+        cdef State after
+        cdef Time start = self.now, end, horizon = self.horizon(), scheduled
+        unfold(&self.model, &self.state, &leap)
+        self.note(leap.pattern, start, NULL)
+        if leap.pattern == 0:
+            self.end_here(STATIONARY)
+            return 0
+        self.obstacle = set_scale(&leap, start.log if start.step < 0 else -INFINITY)
+        if self.obstacle == NONE and not (leap.frozen or clear_of_kinks(&leap)):
+            self.obstacle = NEAR_KINK
+        if self.obstacle == NONE:
+            self.obstacle = self.solve_longest(&leap, &end)
+        if self.obstacle == NONE:
+            self.obstacle = self.end_at_crossing(&leap, &end)
+        if self.obstacle != NONE:
+            self.crossed = False
+            return self.fail(&leap)
+        # Samples up to the end of the leap, which is the next one's start, or up to the horizon.
+        scheduled = self.next_scheduled()
+        while is_before(scheduled, end) or not (is_before(end, horizon) or is_before(horizon, scheduled)):
+            sums_at(&leap, passed_until(&leap, start, scheduled), sums)
+            fold(&leap, &self.state, sums, &after)
+            self.record(scheduled, &after, leap.pattern)
+            if not is_before(scheduled, horizon):
+                self.status = COMPLETED
+                end = scheduled
+                break
+            scheduled = self.next_scheduled()
+        sums_at(&leap, passed_until(&leap, start, end), sums)
+        fold(&leap, &self.state, sums, &after)
+        self.error += (leap.doubt + 1e-15) * path_length(&leap, &self.state, &after)
+        self.state = after
+        self.now = end
+        self.note_segment(True, start, 1, leap.iterations)
+        self.penalty = self.walked = 0
+        return 256 + 128 * leap.iterations
+
+    cdef int64_t fail(self, const Leap* leap) noexcept nogil:
+        """Put off the next try, so that failures cost a few per cent of the steps between them."""
+        cdef int64_t cost = 32
+        if self.obstacle == UNRESOLVED:
+            cost = 256 + leap.iterations * (1024 if leap.coupled else 192 if leap.model.trained else 96)
+        self.penalty = min(2 * self.penalty, 1 << 20)
+        self.debt = max(16 * cost, self.penalty)
+        self.penalty = self.debt if self.obstacle == UNRESOLVED else 0
+        return cost
+
+    cdef int solve_longest(self, Leap* leap, Time* end) noexcept nogil:
+        """Solve over the longest stretch that NODES points resolve, by experience of the leap before."""
+        cdef double steps, length
+        cdef bint shortened = False
+        cdef Sum[2] slope
+        cdef double decay = 0.0
+        leap.doubt = 0.0
+        if leap.frozen or self.is_affine(leap):
+            leap.length = LAST_LOG
+            end.step = -1
+            end.log = LAST_LOG
+            return NONE
+        while self.length >= 0:
+            length = LENGTH[self.length]
+            steps = floor(exp_(leap.log_scale) * expm1_(length))
+            if self.now.step >= 0 and self.now.step + steps < 9.2e18:
+                if steps < FEWEST_STEPS:
+                    break
+                length = log1p_(steps * leap.inverse)
+                end.step = self.now.step + <int64_t>steps
+                end.log = 0.0
+            else:
+                end[0] = time_after(leap, self.now, length)
+            if solve(leap, self.length, length):
+                if not shortened and self.length < LENGTHS - 1:
+                    self.length += 1
+                return NONE
+            shortened = True
+            self.length -= 1
+        self.length = 2
+        return UNRESOLVED
+
+    cdef bint is_affine(self, Leap* leap) noexcept nogil:
+        """Whether deviations from the late motion, 2^-20 some time ago, have decayed to nothing since."""
+        cdef double decay = 0.0, log_step = self.now.log
+        if self.now.step >= 0:
+            log_step = log_(<double>self.now.step)
+        if not (late_slopes(leap, leap.slope, &decay) and is_late(leap, leap.slope)):
+            self.calm = INFINITY
+            return False
+        self.calm = min(self.calm, log_step)
+        leap.affine = self.now.step < 0 and decay * (log_step - self.calm) > 28.0
+        return leap.affine
+
+    cdef int end_at_crossing(self, Leap* leap, Time* end) noexcept nogil:
+        """Shorten a leap in which a guard loses its sign: to before it, to be stepped through, or to behind it.
+
+        Behind it where the error of the guard is worth more than 64 steps, so that single steps tell nothing.
+        """
+        cdef Crossing first, crossing
+        cdef double doubt, first_doubt = 0.0, steps
+        cdef int guard, first_guard = -1
+        cdef State after
+        cdef Sum[SUMS] sums
+        if leap.frozen:
+            return NONE
+        first.low = INFINITY
+        for guard in range(GUARDS):
+            if is_guarded(leap, guard):
+                doubt = self.doubt_in(leap, guard)
+                if find_crossing(leap, guard, doubt, &crossing) and crossing.low < first.low:
+                    first = crossing
+                    first_guard = guard
+                    first_doubt = doubt
+        if first_guard < 0:
+            return NONE
+        if self.now.step >= 0:
+            steps = steps_after(leap, first.low)
+            if not steps_after(leap, first.high) - steps > 64.0 or first.at != first.at:
+                steps = floor(steps) - 16.0
+                if not steps >= FEWEST_STEPS:
+                    return NEAR_KINK
+                end.step = self.now.step + <int64_t>steps
+                end.log = 0.0
+                return NONE
+        if first.at == first.at and first.high < INFINITY:
+            self.cross(leap, &first, end)
+            return NONE
+        # It is reached only in the next leap, if at all.
+        if first.at == first.at:
+            first.low = bisect(leap, first_guard, 0.0, first.at, 64.0 * first_doubt)
+        if not first.low > 1e-3:
+            return NEAR_KINK
+        end[0] = time_after(leap, self.now, first.low)
+        return NONE
+
+    cdef double doubt_in(self, const Leap* leap, int guard) noexcept nogil:
+        """How wrong a guard may be at the end of a leap: what was, what it adds, and rounding."""
+        cdef Sum[SUMS] sums
+        cdef double[SUMS] plain
+        cdef double[2] parts
+        cdef State after
+        cdef double size
+        cdef int n
+        sums_at(leap, leap.length, sums)
+        for n in range(SUMS):
+            plain[n] = sums[n].high
+        guard_parts(leap, guard, plain, parts)
+        size = abs(guard_at_start(leap, guard)) + abs(parts[0]) + abs(parts[1])
+        return self.doubt_of(guard) + (leap.doubt + 2e-15) * size
+
+    cdef void cross(self, const Leap* leap, const Crossing* crossing, Time* end) noexcept nogil:
+        """End a leap behind a transition, and keep the date for when the new pattern is noticed."""
+        cdef Time time = time_after(leap, self.now, crossing.at)
+        end[0] = time_after(leap, self.now, crossing.high)
+        if time.step >= 0:
+            time.step += 1
+        if end.step >= 0:
+            end.step += 1
+        self.crossed = True
+        self.crossing[0] = as_number(time)
+        self.crossing[1] = time.log if time.step < 0 else log_(<double>time.step)
+        self.crossing[2] = as_number(time_after(leap, self.now, crossing.low))
+        self.crossing[3] = as_number(end[0])
+
+
+cdef inline double entry(pair p, int index) noexcept nogil:
+    return first(p) if index == 0 else second(p)
+
+
+cdef inline double as_number(Time time) noexcept nogil:
+    return <double>time.step if time.step >= 0 else exp_(time.log)
+
+
+cdef inline double steps_after(const Leap* leap, double passed) noexcept nogil:
+    return exp_(leap.log_scale) * expm1_(passed)
 
 
 # --------------------------------------------------------------------------------------------------

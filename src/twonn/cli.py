@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import re
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -16,7 +17,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from twonn import _core, config
-from twonn.problem import one_of, refusal, written_steps
+from twonn.problem import one_of, refusal, steps_of_log, written_steps
 from twonn.trajectory import CheckpointError, Status, Trajectory, load
 
 PLOTS = ("gap", "scaled_gap", "parameters", "pattern")
@@ -213,7 +214,7 @@ def _transitions(traj: Trajectory) -> Table:
     return _table(
         f"first {len(shown)} of {traj.n_transitions:,} transitions",
         ("step", "from pattern", "to pattern"),
-        ((_step(row["t"]), f"{row['before']:04b}", f"{row['after']:04b}") for row in shown),
+        ((_step(row["t"], row["log_t"]), f"{row['before']:04b}", f"{row['after']:04b}") for row in shown),
         "Pattern bits, from the left: neuron 1 on x_1, 1 on x_0, 0 on x_1, 0 on x_0.",
     )
 
@@ -226,8 +227,8 @@ def _segments(traj: Trajectory) -> Table:
         (
             (
                 row["engine"],
-                _step(row["t_start"]),
-                _step(row["t_stop"]),
+                _step(row["t_start"], row["log_t_start"]),
+                _step(row["t_stop"], row["log_t_stop"]),
                 f"{row['blocks']:,}",
                 f"{row['iterations']:,}",
             )
@@ -236,8 +237,8 @@ def _segments(traj: Trajectory) -> Table:
     )
 
 
-def _step(t: float) -> str:
-    return written_steps(int(t))
+def _step(t: float, log_t: float) -> str:
+    return written_steps(int(t) if math.isfinite(t) else steps_of_log(log_t))
 
 
 def _table(

@@ -9,7 +9,7 @@ import math
 import numbers
 import os
 import reprlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal, localcontext
 from pathlib import Path
@@ -27,6 +27,11 @@ REDUCTIONS = ("mean", "sum")
 SMALLEST_INPUT, LARGEST_INPUT = 1e-50, 1e50
 
 _LARGEST_LOG10_STEPS = 1e6
+
+#: Steps are counted exactly up to here, and by their logarithm beyond.
+LARGEST_COUNT = 2**63 - 1
+
+_MOST_SAMPLES = 20_000_000
 
 
 # --------------------------------------------------------------------------------------------------
@@ -572,43 +577,65 @@ def _scaled(mantissa: int, whole: int) -> int:
     return (mantissa + unit // 2) // unit
 
 
-def sample_schedule(steps: int, samples_per_decade: object, sample_steps: object) -> list[int]:
+def sample_schedule(
+    steps: int, samples_per_decade: object, sample_steps: object
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the steps to record, strictly increasing from 0 to `steps`, both included.
 
-    Without an explicit list they are 10^(k/samples_per_decade), rounded, repetitions removed.
+    Without an explicit list they are 10^(k/samples_per_decade), rounded, repetitions removed. Steps beyond
+    2^63 − 1 are given by their natural logarithms, in the second array.
     """
-    chosen: Collection[int]
     if sample_steps is not None:
-        chosen = _explicit_samples(sample_steps, steps)
-    else:
-        density = positive_number(
-            "samples_per_decade", samples_per_decade, "Write e.g. samples_per_decade=20."
-        )
-        if density > 1000:
-            raise ValueError(
-                refusal(
-                    "samples_per_decade",
-                    samples_per_decade,
-                    "at most 1000",
-                    "Give sample_steps to record particular steps.",
-                )
+        chosen = sorted({0, *_explicit_samples(sample_steps, steps), steps})
+        counted = [step for step in chosen if step <= LARGEST_COUNT]
+        return np.array(counted, dtype=np.int64), np.array([math.log(step) for step in chosen[len(counted) :]])
+    density = positive_number("samples_per_decade", samples_per_decade, "Write e.g. samples_per_decade=20.")
+    if density > 1000:
+        raise ValueError(
+            refusal(
+                "samples_per_decade",
+                samples_per_decade,
+                "at most 1000",
+                "Give sample_steps to record particular steps.",
             )
-        chosen = _log_spaced(steps, density)
-    return sorted({0, *chosen, steps})
+        )
+    spaced = _log_spaced(density)
+    spaced = spaced[: np.searchsorted(spaced, min(steps, LARGEST_COUNT))]
+    if steps <= LARGEST_COUNT:
+        return np.append(spaced, np.int64(steps)), np.empty(0)
+    return spaced, _late_log_spaced(density, math.log(steps), samples_per_decade)
 
 
-def _log_spaced(steps: int, density: float) -> set[int]:
-    chosen: set[int] = set()
-    decades = math.log10(max(steps, 1))
+@functools.lru_cache(maxsize=64)
+def _log_spaced(density: float) -> NDArray[np.int64]:
+    """Return 0 and the steps 10^(k/density), rounded, up to 2^63 − 1."""
+    chosen = {0}
     for index in itertools.count():
         whole, rest = divmod(index, density)
-        if whole > decades + 1:  # at a density near zero, a power too large to be computed
+        if whole > 19:  # at a density near zero, a power too large to be computed
             break
         step = _scaled(_mantissa(rest / density), int(whole))
-        if step >= steps:
+        if step > LARGEST_COUNT:
             break
         chosen.add(step)
-    return chosen
+    return _frozen(np.array(sorted(chosen), dtype=np.int64))
+
+
+def _late_log_spaced(density: float, log_steps: float, given: object) -> NDArray[np.float64]:
+    """Return ln 10^(k/density) beyond 2^63 − 1 and before `log_steps`, which is added."""
+    first = math.floor(density * math.log10(LARGEST_COUNT)) + 1
+    last = math.ceil(density * log_steps / math.log(10))
+    if last - first > _MOST_SAMPLES:
+        raise ValueError(
+            refusal(
+                "samples_per_decade",
+                given,
+                f"no more than {_MOST_SAMPLES:,} samples in all, not {last:,}",
+                "Lower samples_per_decade, or give sample_steps.",
+            )
+        )
+    logs = np.arange(first, max(last, first)) / density * math.log(10)
+    return np.append(logs[logs < log_steps], log_steps)
 
 
 def _explicit_samples(sample_steps: object, steps: int) -> list[int]:
@@ -639,3 +666,11 @@ def written_steps(steps: int) -> str:
             return f"10^{power}"
     mantissa = f"{10 ** (math.log10(steps) - exponent):.3g}"
     return f"1e+{exponent + 1}" if mantissa == "10" else f"{mantissa}e+{exponent}"
+
+
+def steps_of_log(log_steps: float) -> int:
+    """Return e**log_steps rounded to an integer, to as many digits as the logarithm tells."""
+    with localcontext() as context:
+        context.prec = 30
+        context.Emax = 10**8
+        return int(Decimal(log_steps).exp())

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from twonn import _core, config
 from twonn.problem import (
+    LARGEST_COUNT,
     Params,
     Problem,
     Verbatim,
@@ -25,6 +26,7 @@ from twonn.problem import (
     refusal,
     sample_schedule,
     single_run,
+    steps_of_log,
     written_steps,
 )
 from twonn.trajectory import (
@@ -35,14 +37,20 @@ from twonn.trajectory import (
     Trajectory,
 )
 
-#: Steps between two looks at the keyboard: some tens of milliseconds.
+#: Steps, or leaps that cost as much, between two looks at the keyboard: some tens of milliseconds.
 _CHUNK = 1 << 21
-
-#: The kernel counts steps in 64 bits.
-_LARGEST_COUNT = 2**63 - 1
 
 #: How long a run whose horizon cannot be reached by stepping is given to end by itself.
 _TRIAL_STEPS = 1 << 20
+
+_ENGINES = {"auto": _core.AUTO, "direct": _core.DIRECT, "leap": _core.LEAP}
+
+#: Why the kernel could not leap.
+_OBSTACLES = {
+    _core.LARGE_STEPS: "single steps go on changing a margin by more than 1/256",
+    _core.NEAR_KINK: "a unit stays so near its kink that the activation pattern may change every few steps",
+    _core.UNRESOLVED: "no long stretch of it can be solved to rounding accuracy",
+}
 
 _STATUS = {
     _core.COMPLETED: Status.COMPLETED,
@@ -77,12 +85,15 @@ def run(
         Number of steps, >= 0. Exactly one of `steps` and `log10_steps` is given.
     log10_steps : float
         Its decimal logarithm; rounded to the nearest whole number of steps.
-    engine : {"auto", "direct"}
-        "direct" takes every step. "auto" chooses the fastest engine that follows the same trajectory; in
-        this version that is the direct one.
+    engine : {"auto", "direct", "leap"}
+        "direct" takes every step. "auto" leaps over smooth stretches, with errors of the size of rounding,
+        and steps where the map is not smooth: in the early phase, around transitions, at large step
+        sizes, and while the activation pattern chatters. "leap" is "auto" that refuses a run which it
+        would have to step through for long (16,777,216 steps in a row). "auto" does so only where the
+        horizon is beyond 2^63, out of the reach of stepping.
     sliding : {"average", "step"}
-        Whether endless chatter of the activation pattern may be averaged. The direct engine steps through
-        it either way.
+        Whether endless chatter of the activation pattern may be averaged. In this version it is stepped
+        through either way.
     samples_per_decade : float
         Density of the recorded steps, 10^(k/samples_per_decade) rounded. Step 0 and the last step are
         always recorded.
@@ -112,7 +123,9 @@ def run(
 
     Notes
     -----
-    The bits of a run depend on problem and start alone: not on where it is sampled, or how it is watched.
+    The bits of a run depend on problem, start and engine alone: not on its horizon, where it is sampled, or
+    how it is watched. ``segments`` of the result says which engine covered which steps, ``error_estimate``
+    what leaping may have added. Steps are counted exactly up to 2^63, and by their logarithm beyond.
 
     References
     ----------
@@ -121,7 +134,7 @@ def run(
     check_compatible(problem, params)
     start = single_run(params)
     asked = horizon(steps, log10_steps)
-    one_of("engine", engine, ("auto", "direct"))
+    one_of("engine", engine, tuple(_ENGINES))
     one_of("sliding", sliding, ("average", "step"))
     one_of("optimizer", optimizer, ("gd",))
     if checkpoint is not None:
@@ -135,23 +148,27 @@ def run(
         )
     if not callable(progress):
         flag("progress", progress)
-    reachable = min(asked, _LARGEST_COUNT)
+    reachable = min(asked, LARGEST_COUNT) if engine == "direct" else asked
     schedule = sample_schedule(reachable, samples_per_decade, sample_steps)
     config.require_sound_arithmetic()
-    kernel = _kernel(problem, start, schedule)
+    kernel = _kernel(problem, start, schedule, _ENGINES[engine])
     if asked > reachable:
         _try_to_end(kernel, asked)
-    with _first_ctrl_c() as interrupted, _reporting(progress, reachable) as report:
+    with _first_ctrl_c() as interrupted, _reporting(progress) as report:
         while kernel.status == _core.RUNNING and not interrupted():
             kernel.advance(_CHUNK)
-            report(kernel.step, reachable)
+            report(_steps_taken(kernel), reachable)
+    if kernel.status == _core.OBSTRUCTED:
+        raise ValueError(_refused(kernel, engine, asked))
     if kernel.status == _core.RUNNING:
         kernel.interrupt()
     return _trajectory(problem, start, asked, kernel)
 
 
-def _kernel(problem: Problem, params: Params, schedule: list[int]) -> _core.DirectRun:
-    return _core.DirectRun(
+def _kernel(
+    problem: Problem, params: Params, schedule: tuple[np.ndarray, np.ndarray], engine: int
+) -> _core.Run:
+    return _core.Run(
         problem.x,
         problem.y.astype(np.float64),
         problem.rate,
@@ -161,11 +178,12 @@ def _kernel(problem: Problem, params: Params, schedule: list[int]) -> _core.Dire
         params.w,
         params.b,
         params.v,
-        np.array(schedule, dtype=np.int64),
+        *schedule,
+        engine,
     )
 
 
-def _try_to_end(kernel: _core.DirectRun, asked: int) -> None:
+def _try_to_end(kernel: _core.Run, asked: int) -> None:
     """Step on to see whether the run comes to rest or diverges by itself; else refuse the horizon."""
     kernel.advance(_TRIAL_STEPS)
     if kernel.status == _core.RUNNING:
@@ -175,17 +193,32 @@ def _try_to_end(kernel: _core.DirectRun, asked: int) -> None:
                 Verbatim(written_steps(asked)),
                 "at most 2^63 - 1 steps for the direct engine, unless the run comes to rest within "
                 f"its first {_TRIAL_STEPS:,}",
-                "Ask for fewer steps.",
+                'Ask for fewer steps, or use engine="auto".',
             )
         )
 
 
-def _trajectory(problem: Problem, params: Params, asked: int, kernel: _core.DirectRun) -> Trajectory:
+def _refused(kernel: _core.Run, engine: str, asked: int) -> str:
+    """Say why a run that has to leap could not."""
+    taken = written_steps(_steps_taken(kernel))
+    if engine == "leap":
+        argument, got, fix = "engine", "'leap'", 'Use engine="auto".'
+    else:
+        argument, got, fix = "steps", written_steps(asked), f"Ask for fewer steps, such as {taken}."
+    expected = f"a run that can be leapt over, but at step {taken} {_OBSTACLES[kernel.obstacle]}"
+    return refusal(argument, Verbatim(got), expected, fix)
+
+
+def _steps_taken(kernel: _core.Run) -> int:
+    return kernel.step if kernel.step >= 0 else steps_of_log(kernel.log_step)
+
+
+def _trajectory(problem: Problem, params: Params, asked: int, kernel: _core.Run) -> Trajectory:
     # The kernel counts the steps taken; divergence shows in the step after the last finite one.
-    end = kernel.step + (kernel.status == _core.DIVERGED)
-    t = kernel.sample_steps.astype(np.float64)
-    with np.errstate(divide="ignore"):
-        log_t = np.log(t)
+    end = asked
+    if kernel.status != _core.COMPLETED:
+        end = _steps_taken(kernel) + (kernel.status == _core.DIVERGED)
+    t, log_t = _times(kernel.sample_steps, kernel.sample_logs)
     return Trajectory(
         problem=problem,
         params=params,
@@ -201,20 +234,43 @@ def _trajectory(problem: Problem, params: Params, asked: int, kernel: _core.Dire
         n_transitions_exact=True,
         transition_counts=kernel.transition_counts,
         slides=np.empty(0, SLIDE),
-        segments=np.array([("direct", 0.0, float(kernel.step), 0, 0)], SEGMENT),
-        error_estimate=0.0,
+        segments=_segments(kernel),
+        error_bound=kernel.error,
         provenance=config.provenance(),
     )
 
 
-def _transitions(kernel: _core.DirectRun) -> np.ndarray:
-    t = kernel.transition_steps.astype(np.float64)
-    transitions = np.empty(len(t), TRANSITION)
-    transitions["t"] = transitions["t_low"] = transitions["t_high"] = t
-    transitions["log_t"] = np.log(t)
+def _times(steps: np.ndarray, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return t and ln t of steps that are counted, or, where they are −1, known by their logarithms."""
+    with np.errstate(divide="ignore", over="ignore"):
+        t = np.where(steps < 0, np.exp(logs), steps.astype(np.float64))
+        return t, np.where(steps < 0, logs, np.log(np.abs(t)))
+
+
+def _transitions(kernel: _core.Run) -> np.ndarray:
+    times = kernel.transition_times
+    transitions = np.empty(len(times), TRANSITION)
+    transitions["t"], logs, transitions["t_low"], transitions["t_high"] = times.T
+    far = times[:, 0] > LARGEST_COUNT
+    transitions["log_t"] = np.where(far, logs, np.log(np.where(far, 1.0, times[:, 0])))
     transitions["before"] = kernel.transition_before
     transitions["after"] = kernel.transition_after
     return transitions
+
+
+def _segments(kernel: _core.Run) -> np.ndarray:
+    rows = kernel.segments
+    segments = np.empty(len(rows), SEGMENT)
+    segments["engine"] = ["leap" if row[0] else "direct" for row in rows]
+    for name, step in (("start", 1), ("stop", 3)):
+        steps = np.array([row[step] for row in rows], dtype=np.int64)
+        times = _times(steps, np.array([row[step + 1] for row in rows], dtype=np.float64))
+        segments[f"t_{name}"], segments[f"log_t_{name}"] = times
+    segments["blocks"] = [row[5] for row in rows]
+    segments["iterations"] = [row[6] for row in rows]
+    if len(rows) == _core.SEGMENTS_KEPT:  # the last one covers all the rest
+        segments["engine"][-1] = "mixed"
+    return segments
 
 
 @contextmanager
@@ -244,17 +300,15 @@ def _first_ctrl_c() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def _reporting(
-    progress: bool | Callable[[int, int], None], steps: int
-) -> Iterator[Callable[[int, int], None]]:
+def _reporting(progress: bool | Callable[[int, int], None]) -> Iterator[Callable[[int, int], None]]:
     if callable(progress):
         yield progress
     elif not progress:
         yield lambda taken, asked: None
     else:
         with LateProgress() as bar:
-            task = bar.add_task("steps", total=steps)
-            yield lambda taken, asked: bar.update(task, completed=taken)
+            task = bar.add_task("steps", total=1.0)
+            yield lambda taken, asked: bar.update(task, completed=taken / max(asked, 1))
 
 
 class LateProgress(Progress):

@@ -57,12 +57,15 @@ SLIDE = np.dtype(
     ]
 )
 
-#: One stretch of steps and the engine that covered it.
+#: One stretch of steps and the engine that covered it: "direct", "leap", or "mixed" for what follows the
+#: 4,095 stretches that are told apart. Blocks are stretches handled at once; iterations are a leap's.
 SEGMENT = np.dtype(
     [
         ("engine", "U8"),
         ("t_start", np.float64),
         ("t_stop", np.float64),
+        ("log_t_start", np.float64),
+        ("log_t_stop", np.float64),
         ("blocks", np.int64),
         ("iterations", np.int64),
     ]
@@ -87,7 +90,10 @@ VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "boundary": ((), "[x]", "sign change of f between the samples"),
 }
 
-_FORMAT = "twonn trajectory 1"
+_FORMAT = "twonn trajectory 2"
+
+#: Relative error of the parameters that leaps are made to stay below.
+ACCURACY = 1e-14
 
 
 class CheckpointError(Exception):
@@ -135,9 +141,13 @@ class Trajectory:
     slides : structured ndarray, shape (k,)
         Sliding episodes that were averaged: neuron, sample, t_enter, t_exit, active_fraction.
     segments : structured ndarray, shape (k,)
-        Which engine covered which steps: engine, t_start, t_stop, blocks, iterations.
+        Which engine covered which steps: engine, t_start, t_stop, log_t_start, log_t_stop, blocks,
+        iterations.
+    error_bound : float
+        What leaping may have added to the error of the parameters (w, b, v), in the Euclidean norm of all
+        of them; 0 where every step was taken.
     error_estimate : float
-        Relative error of the parameters added by leaping; 0 where every step was taken.
+        The same relative to the norm of the final parameters.
     provenance : dict
         Versions, compiler, flags and instruction set that computed it.
     w, b, v : ndarray, shapes (n, 2, d), (n, 2), (n, 2)
@@ -170,7 +180,7 @@ class Trajectory:
     transition_counts: NDArray[np.int64]
     slides: NDArray[np.void]
     segments: NDArray[np.void]
-    error_estimate: float
+    error_bound: float
     provenance: dict[str, str]
 
     def __post_init__(self) -> None:
@@ -244,6 +254,14 @@ class Trajectory:
         return geometry.boundary_of(self.problem, self.w, self.v, self.preactivations)
 
     @property
+    def error_estimate(self) -> float:
+        if self.error_bound == 0.0:
+            return 0.0
+        final = self.final
+        norm = math.hypot(*final.w.ravel().tolist(), *final.b.tolist(), *final.v.tolist())
+        return self.error_bound / norm if norm > 0 else math.inf
+
+    @property
     def final(self) -> Params:
         return Params.of_finite_state(self.w[-1], self.b[-1], self.v[-1])
 
@@ -280,6 +298,7 @@ class Trajectory:
             "samples": f"{len(self.t)}, from step 0 to {written_steps(int(self.t[-1]))}"
             if math.isfinite(self.t[-1])
             else f"{len(self.t)}, from step 0 to e^{self.log_t[-1]:.6g}",
+            "engines": self._engines(),
             "transitions": f"{'' if self.n_transitions_exact else 'at least '}{self.n_transitions:,}, "
             f"last pattern {int(self.pattern[-1]):04b}",
             "margins": ", ".join(f"{margin:.6g}" for margin in self.margins[-1]),
@@ -292,6 +311,15 @@ class Trajectory:
                 f"optimal {geometry.optimal_margin(problem):.6g})"
             )
         return facts
+
+    def _engines(self) -> str:
+        leaps = self.segments[self.segments["engine"] != "direct"]
+        if not len(leaps):
+            return "every step taken"
+        text = f"leapt in {leaps['blocks'].sum():,} blocks, relative error estimate {self.error_estimate:.1e}"
+        if self.error_estimate > ACCURACY:
+            text += f", more than the {ACCURACY:g} aimed at"
+        return text
 
     def __repr__(self) -> str:
         return "Trajectory\n" + "\n".join(f"  {name:<12}{text}" for name, text in self._facts().items())
@@ -417,7 +445,7 @@ _STORED: dict[str, tuple[np.dtype[Any], int]] = {
     "transition_counts": (np.dtype(np.int64), 2),
     "slides": (SLIDE, 1),
     "segments": (SEGMENT, 1),
-    "error_estimate": (np.dtype(np.float64), 0),
+    "error_bound": (np.dtype(np.float64), 0),
 }
 
 

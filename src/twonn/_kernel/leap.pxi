@@ -1,0 +1,793 @@
+"""The leap: many steps under a constant activation pattern, solved at once.
+
+With σ = step + constant and τ = ln σ the unknowns are P_k = σ g_k, g_k = h s_k, as functions of τ: nearly
+constant once the transient is over. What a run accumulates are sums Σ g_k f over steps, which the
+Euler–Maclaurin formula turns into an integral over τ and derivatives with powers of ε = 1/σ:
+
+    Σ f P/σ = ∫ F dτ − ε F/2 + ε²/12 (∂ − 1)F − ε⁴/720 (∂ − 1)(∂ − 2)(∂ − 3)F,  F = f P, ∂ = d/dτ,
+
+less its value at the start. F is a polynomial given at Chebyshev points, so a sum is a matrix. Only ln σ
+and ε appear, so no number of steps overflows. The margins m_k that the sums lead to must give back P_k;
+q_k = ln σ + ln h − m_k is found by Newton's method. The derivation is in docs/numerics.md.
+"""
+
+cpdef enum:                    # why a leap was not possible
+    NONE
+    LARGE_STEPS                # a step changes a margin by more than 1/256
+    NEAR_KINK                  # a unit may change its activity within FEWEST_STEPS
+    UNRESOLVED                 # no leap of FEWEST_STEPS or more met the accuracy
+
+cdef enum:
+    FEWEST_STEPS = 384         # what costs as much as a leap
+    MOST_ITERATIONS = 16
+    SUMS = 6
+
+cdef struct Leap:
+    const Model* model
+    int pattern
+    bint coupled               # a neuron is active on both samples
+    bint frozen                # no gradient at all: nothing ever moves
+    bint affine                # every sum grows linearly in τ: the closed form
+    bint[2] seen               # sample i moves a neuron
+    double[2][2] z             # at the start
+    double[2] v
+    double[2] margin
+    double[2][2] coupling      # K_ik = dm_i/dA_k, A_k the accumulated g_k
+    double log_scale           # ln σ
+    double inverse             # ε = 1/σ
+    double[2] log_weight       # q_k
+    double[2] weight           # P_k
+    Sum[2] slope               # affine: dA_k/dτ
+    double length              # L = τ at the end − τ at the start
+    # at the nodes
+    nodes epsilon              # ε
+    nodes decay                # ε / ε at the start
+    nodes[POINTS] matrix       # F -> its sum over the steps
+    nodes[2] q
+    nodes[2] p                 # P_k
+    nodes[2] bend              # −d ln P_k/dm_k: 1 for the exponential loss, 1 − s_k for the logistic
+    nodes[2] vs                # v_j
+    nodes[2][2] zs             # z_ji
+    nodes[SUMS] sum            # fixed output: A_k; trained: Σ g_k v_j at 2j + k, then the changes of v_j
+    int iterations             # taken in all
+    double doubt               # bound on the relative error of the sums
+
+
+# --------------------------------------------------------------------------------------------------
+# The start of a leap
+
+cdef void unfold(const Model* model, const State* state, Leap* leap) noexcept nogil:
+    """Fill in what the start of a leap needs to know of a State."""
+    cdef int i, j, k
+    cdef Sum m
+    leap.model = model
+    leap.pattern = 0
+    leap.coupled = leap.frozen = leap.affine = False
+    leap.iterations = 0
+    for j in range(2):
+        leap.v[j] = state.v[j]
+        for i in range(2):
+            leap.z[j][i] = preactivation(model, state, j, i)
+            if leap.z[j][i] > 0.0:
+                leap.pattern |= 1 << (2 * j + i)
+        if is_active(leap.pattern, j, 0) and is_active(leap.pattern, j, 1):
+            leap.coupled = True
+    for i in range(2):
+        leap.seen[i] = False
+        m = exactly(0.0)
+        for j in range(2):
+            if is_active(leap.pattern, j, i):
+                leap.seen[i] |= model.trained or leap.v[j] != 0.0
+                m = plus_product(m, leap.v[j], leap.z[j][i])
+        leap.margin[i] = model.label[i] * (m.high + m.low)
+    for i in range(2):
+        for k in range(2):
+            leap.coupling[i][k] = coupling_of(leap, i, k)
+
+
+cdef double coupling_of(const Leap* leap, int i, int k) noexcept nogil:
+    """K_ik at the start of the leap."""
+    cdef const Model* model = leap.model
+    cdef double sum = 0.0
+    cdef int j
+    for j in range(2):
+        if is_active(leap.pattern, j, i) and is_active(leap.pattern, j, k):
+            sum += leap.v[j] * leap.v[j] * model.gram[i][k]
+            if model.trained:
+                sum += leap.z[j][i] * leap.z[j][k]
+    return model.label[i] * model.label[k] * sum
+
+
+cdef double log_slope(const Model* model, double margin) noexcept nogil:
+    """ln s, s = −ℓ'(m)."""
+    if not model.logistic:
+        return -margin
+    if margin < 0.0:
+        return -log1p_(exp_(margin))
+    return -margin - log1p_(exp_(-margin))
+
+
+cdef int set_scale(Leap* leap, double log_step) noexcept nogil:
+    """Choose σ, and tell whether the steps are small enough for a leap.
+
+    σ = 1/|dm_i/dstep| for the fastest margin, so that P_k starts near its late value whenever that is;
+    `log_step`, once steps are counted by their logarithm only, takes its place unless nothing moves yet.
+    Small is: Σ_k |K_ik| g_k <= 1/256. Then P_k changes by less than 1/256 of itself in a step, and the first
+    term that the Euler–Maclaurin formula omits is below 256^-5 120/30240 < 2^-47  of the sum.
+    """
+    cdef double[2] log_push
+    cdef double top = -INFINITY, largest = 0.0, fastest = 0.0, sum, size
+    cdef int i, k
+    for k in range(2):
+        log_push[k] = leap.model.log_rate + log_slope(leap.model, leap.margin[k])
+        if leap.seen[k] and log_push[k] > top:
+            top = log_push[k]
+    for i in range(2):
+        sum = size = 0.0
+        for k in range(2):
+            if leap.seen[i] and leap.seen[k]:
+                sum += leap.coupling[i][k] * exp_(log_push[k] - top)
+                size += abs(leap.coupling[i][k]) * exp_(log_push[k] - top)
+        fastest = max(fastest, abs(sum))
+        largest = max(largest, size)
+    leap.frozen = largest == 0.0
+    leap.weight[0] = leap.weight[1] = 0.0
+    if leap.frozen:
+        leap.log_scale = max(log_step, 1.0)
+        leap.inverse = 0.0
+        return NONE
+    if not top + log_(largest) <= -5.545177444479562:  # −ln 256, and not NaN
+        return LARGE_STEPS
+    # Margins that nearly balance move slowly only for as long as they do.
+    leap.log_scale = -(top + log_(max(fastest, 1e-6 * largest)))
+    if log_step > leap.log_scale - 4.0:
+        leap.log_scale = log_step
+    leap.inverse = exp_(-leap.log_scale)
+    for k in range(2):
+        leap.log_weight[k] = leap.log_scale + leap.model.log_rate - leap.margin[k]
+        if leap.seen[k]:
+            leap.weight[k] = exp_(leap.log_scale + log_push[k])
+    return NONE
+
+
+cdef double kink_speed(const Leap* leap, int j, int i) noexcept nogil:
+    """A bound on |dz_ji/dτ| at the start."""
+    cdef double sum = 0.0
+    cdef int k
+    for k in range(2):
+        if is_active(leap.pattern, j, k):
+            sum += abs(leap.v[j] * leap.model.gram[i][k]) * leap.weight[k]
+    return sum
+
+
+cdef bint clear_of_kinks(const Leap* leap) noexcept nogil:
+    """Whether every unit that moves is farther from its kink than it gets in FEWEST_STEPS."""
+    cdef double share = FEWEST_STEPS * leap.inverse, speed
+    cdef int i, j, k
+    for j in range(2):
+        for i in range(2):
+            speed = kink_speed(leap, j, i)
+            if speed != 0.0 and not abs(leap.z[j][i]) > share * speed:
+                return False
+        if leap.model.trained and leap.pattern >> (2 * j) & 3:
+            speed = 0.0
+            for k in range(2):
+                if is_active(leap.pattern, j, k):
+                    speed += leap.z[j][k] * leap.weight[k]
+            if not abs(leap.v[j]) > share * speed:
+                return False
+    return True
+
+
+# --------------------------------------------------------------------------------------------------
+# The solution
+
+cdef bint solve(Leap* leap, int index, double length) noexcept nogil:
+    """Solve the recurrence over τ ... τ + `length`; `index` is the entry of LENGTH next to it.
+
+    False if the iteration does not converge or its solution is not resolved by NODES points.
+    """
+    cdef double change, before = INFINITY, tolerance
+    cdef int iteration
+    cdef double[4 * NODES * NODES] jacobian
+    cdef int[2 * NODES] order
+    leap.length = length
+    set_matrix(leap)
+    guess(leap)
+    for iteration in range(MOST_ITERATIONS):
+        leap.iterations += 1
+        set_weights(leap)
+        # A converged iteration ends with sums of the very P that gave them.
+        change = correct(leap, index, before, jacobian, order)
+        tolerance = 4e-16 * (4.0 + length) + rounding_of_margins(leap)
+        if not change < 30.0:
+            return False
+        if change <= tolerance or (change <= 16.0 * tolerance and change >= 0.5 * before):
+            return is_resolved(leap, tolerance)
+        before = change
+    return False
+
+
+cdef void set_matrix(Leap* leap) noexcept nogil:
+    """The Euler–Maclaurin formula as a matrix; terms too small to matter are left out."""
+    cdef double L = leap.length, e0 = leap.inverse, scale = 1.0 / leap.length, square, fourth
+    cdef nodes x, decay, e, e2, e4
+    cdef nodes* column
+    cdef int c, r
+    for r in range(NODES):
+        x.at[r] = -L * POINT[r + 1]
+    exp_nodes(&x, &decay)
+    for r in range(NODES):
+        e.at[r] = e0 * decay.at[r]
+        e2.at[r] = e.at[r] * e.at[r] * (1 / 12.0)
+        e4.at[r] = e.at[r] * e.at[r] * e.at[r] * e.at[r] * (1 / 720.0)
+    leap.epsilon = e
+    leap.decay = decay
+    for c in range(POINTS):
+        column = &leap.matrix[c]
+        for r in range(NODES):
+            column.at[r] = L * INTEGRAL[c].at[r]
+    # Relative to the sum the terms are below ε/2, ε/512/12 and ε/512³/720.
+    if e0 > 3.6e-13:   # 2^-53 x 12 x 512 / 2
+        add_derivatives(leap, 1, &e2, e0 * e0 / 12.0, scale, 0.0, 0.0)
+    if e0 > 1e-5:
+        add_derivatives(leap, 3, &e4, e0 * e0 * e0 * e0 / 720.0, -11.0 * scale, 6.0 * scale * scale,
+                        -scale * scale * scale)
+    if e0 > 1e-17:
+        square = e0 * e0 / 12.0
+        fourth = e0 * e0 * e0 * e0 / 120.0
+        for r in range(NODES):
+            leap.matrix[r + 1].at[r] += (6.0 * e4.at[r] - e2.at[r]) - 0.5 * e.at[r]
+            leap.matrix[0].at[r] -= (fourth - square) - 0.5 * e0
+
+
+cdef void add_derivatives(Leap* leap, int orders, const nodes* factor, double factor_at_0, double first,
+                          double second, double third) noexcept nogil:
+    """Add factor (first d/dx + second d²/dx² + third d³/dx³) less its value at the start."""
+    cdef double at_0
+    cdef int c, r
+    for c in range(POINTS):
+        at_0 = first * DERIVATIVE_AT_0[0][c]
+        if orders == 3:
+            at_0 += second * DERIVATIVE_AT_0[1][c] + third * DERIVATIVE_AT_0[2][c]
+            for r in range(NODES):
+                leap.matrix[c].at[r] += factor.at[r] * (first * DERIVATIVE[0][c].at[r]
+                    + second * DERIVATIVE[1][c].at[r] + third * DERIVATIVE[2][c].at[r])
+        else:
+            for r in range(NODES):
+                leap.matrix[c].at[r] += factor.at[r] * first * DERIVATIVE[0][c].at[r]
+        at_0 *= factor_at_0
+        for r in range(NODES):
+            leap.matrix[c].at[r] -= at_0
+
+
+cdef void guess(Leap* leap) noexcept nogil:
+    """Where a = dm_i/dτ at the start, the flow with constant K has m_i = m_i(0) + ln(1 + a (σ/σ₀ − 1))."""
+    cdef double a, grown
+    cdef int i, j, k, r
+    for i in range(2):
+        a = 0.0
+        for k in range(2):
+            if leap.seen[i] and leap.seen[k]:
+                a += leap.coupling[i][k] * leap.weight[k]
+        for r in range(NODES):
+            # 1 + a (σ/σ₀ − 1) = grown σ/σ₀
+            grown = a + (1.0 - a) * leap.decay.at[r]
+            leap.q[i].at[r] = leap.log_weight[i] - log_(max(grown, 0.02))
+    for j in range(2):
+        for r in range(NODES):
+            leap.vs[j].at[r] = leap.v[j]
+            leap.zs[j][0].at[r] = leap.z[j][0]
+            leap.zs[j][1].at[r] = leap.z[j][1]
+    if leap.model.trained and not leap.coupled:
+        for i in range(2):
+            if leap.seen[i] and leap.margin[i] > 0.0:
+                guess_growth(leap, i)
+
+
+cdef void guess_growth(Leap* leap, int i) noexcept nogil:
+    """Let K grow with the margin.
+
+    The flow keeps D = z²/G − v² of every neuron, which with v z gives both; v z is taken to grow like the
+    margin, and the margin, ln ∫ K h dσ, by what ln K does.
+    """
+    cdef const Model* model = leap.model
+    cdef double growth, product, imbalance, root, square, k
+    cdef int j, r
+    for r in range(NODES):
+        growth = leap.log_scale + leap.length * POINT[r + 1] + model.log_rate - leap.q[i].at[r]
+        growth = max(growth / leap.margin[i], 0.01)
+        k = 0.0
+        for j in range(2):
+            if is_active(leap.pattern, j, i):
+                product = leap.v[j] * leap.z[j][i] * growth
+                imbalance = leap.z[j][i] * leap.z[j][i] / model.gram[i][i] - leap.v[j] * leap.v[j]
+                root = sqrt(imbalance * imbalance + 4.0 * product * product / model.gram[i][i])
+                # v² = (root − D)/2 and z² = G (root + D)/2, whichever does not cancel
+                square = 0.5 * (root + abs(imbalance))
+                if imbalance > 0.0:
+                    leap.zs[j][i].at[r] = sqrt(square * model.gram[i][i])
+                    leap.vs[j].at[r] = product / leap.zs[j][i].at[r]
+                else:
+                    leap.vs[j].at[r] = sqrt(square) if leap.v[j] > 0.0 else -sqrt(square)
+                    leap.zs[j][i].at[r] = product / leap.vs[j].at[r]
+                k += (leap.vs[j].at[r] * leap.vs[j].at[r] * model.gram[i][i]
+                    + leap.zs[j][i].at[r] * leap.zs[j][i].at[r])
+        leap.q[i].at[r] -= log_(k / leap.coupling[i][i])
+
+
+cdef void set_weights(Leap* leap) noexcept nogil:
+    """P from q: e^q, for the logistic loss times ω = 1/(1 + e^−m), e^−m = e^q ε/h."""
+    cdef double per_rate = exp_(-leap.model.log_rate)
+    cdef int k, r
+    for k in range(2):
+        if not leap.seen[k]:
+            for r in range(NODES):
+                leap.p[k].at[r] = 0.0
+                leap.bend[k].at[r] = 1.0
+            continue
+        exp_nodes(&leap.q[k], &leap.p[k])
+        for r in range(NODES):
+            leap.bend[k].at[r] = 1.0
+        if leap.model.logistic:
+            for r in range(NODES):
+                leap.bend[k].at[r] = 1.0 / (1.0 + leap.p[k].at[r] * (leap.epsilon.at[r] * per_rate))
+                leap.p[k].at[r] *= leap.bend[k].at[r]
+
+
+cdef double correct(Leap* leap, int index, double before, double* jacobian, int* order) noexcept nogil:
+    """One Newton step for q; return the size of the correction. `before` is that of the step before."""
+    cdef nodes[2] residual
+    cdef nodes[2] correction
+    cdef double size = 0.0
+    cdef int i, r
+    if leap.model.trained:
+        sum_trained(leap, residual)
+    else:
+        sum_fixed(leap, residual)
+    if leap.coupled:
+        if before > 1e-4:
+            fill_jacobian(leap, jacobian)
+            factorise(jacobian, 2 * NODES, order)
+        for i in range(2):
+            for r in range(NODES):
+                correction[i].at[r] = -residual[i].at[r]
+        solve_factorised(jacobian, 2 * NODES, order, correction[0].at)
+    else:
+        for i in range(2):
+            if leap.seen[i]:
+                relax(leap, index, i, &residual[i], &correction[i])
+    for i in range(2):
+        if leap.seen[i]:
+            for r in range(NODES):
+                leap.q[i].at[r] += correction[i].at[r]
+                if not abs(correction[i].at[r]) <= size:  # NaN too
+                    size = abs(correction[i].at[r])
+    return size
+
+
+cdef void sum_fixed(Leap* leap, nodes* residual) noexcept nogil:
+    """A_k, and q_i less what the margins m_i(0) + Σ_k K_ik A_k make of it."""
+    cdef int i, r
+    for i in range(2):
+        apply(leap.matrix, leap.weight[i], &leap.p[i], &leap.sum[i])
+    for i in range(2):
+        for r in range(NODES):
+            residual[i].at[r] = leap.q[i].at[r] - leap.log_weight[i] - (leap.length * POINT[r + 1]
+                - (leap.coupling[i][0] * leap.sum[0].at[r] + leap.coupling[i][1] * leap.sum[1].at[r]))
+
+
+cdef void sum_trained(Leap* leap, nodes* residual) noexcept nogil:
+    """v from P and z, z from P and the new v; then q_i less what their margins make of it."""
+    cdef const Model* model = leap.model
+    cdef nodes f
+    cdef double start
+    cdef int i, j, k, r
+    for i in range(2):
+        for r in range(NODES):
+            residual[i].at[r] = leap.q[i].at[r] - leap.log_weight[i] - leap.length * POINT[r + 1]
+    for j in range(2):
+        start = 0.0
+        for r in range(NODES):
+            f.at[r] = 0.0
+        for i in range(2):
+            if is_active(leap.pattern, j, i):
+                start += model.label[i] * leap.weight[i] * leap.z[j][i]
+                for r in range(NODES):
+                    f.at[r] += model.label[i] * leap.p[i].at[r] * leap.zs[j][i].at[r]
+        apply(leap.matrix, start, &f, &leap.sum[4 + j])
+        for r in range(NODES):
+            leap.vs[j].at[r] = leap.v[j] + leap.sum[4 + j].at[r]
+        for k in range(2):
+            for r in range(NODES):
+                f.at[r] = leap.p[k].at[r] * leap.vs[j].at[r]
+            if is_active(leap.pattern, j, k):
+                apply(leap.matrix, leap.weight[k] * leap.v[j], &f, &leap.sum[2 * j + k])
+            else:
+                for r in range(NODES):
+                    leap.sum[2 * j + k].at[r] = 0.0
+        for i in range(2):
+            for r in range(NODES):
+                f.at[r] = (model.label[0] * model.gram[i][0] * leap.sum[2 * j].at[r]
+                    + model.label[1] * model.gram[i][1] * leap.sum[2 * j + 1].at[r])
+                leap.zs[j][i].at[r] = leap.z[j][i] + f.at[r]
+            if is_active(leap.pattern, j, i):
+                for r in range(NODES):
+                    residual[i].at[r] += model.label[i] * (leap.v[j] * f.at[r]
+                        + leap.sum[4 + j].at[r] * leap.zs[j][i].at[r])
+
+
+cdef void relax(Leap* leap, int index, int i, const nodes* residual, nodes* correction) noexcept nogil:
+    """Newton's step where no neuron is active on both samples, without a linear system.
+
+    With K = κ², δ = −ρ − κ Y, Y = ∫ κ P ω δ dτ: a linear differential equation for Y whose integrating
+    factor is known, because d ln P/dτ = 1 − ω K P. It gives Y = −P R_L(κ ω ρ), with R_L y the solution of
+    y' = L (ρ − y) from 0. With trained output K varies; then κ(τ) κ(τ') stands for the exact kernel
+    G v(τ) v(τ') + z(τ) z(τ'), and Y/κ, the change of A, is carried into v and z.
+    """
+    cdef const Model* model = leap.model
+    cdef nodes kappa, f, y
+    cdef double moved
+    cdef int j, r
+    for r in range(NODES):
+        kappa.at[r] = leap.coupling[i][i]
+    if model.trained:
+        for r in range(NODES):
+            kappa.at[r] = 0.0
+        for j in range(2):
+            if is_active(leap.pattern, j, i):
+                for r in range(NODES):
+                    kappa.at[r] += (leap.vs[j].at[r] * leap.vs[j].at[r] * model.gram[i][i]
+                        + leap.zs[j][i].at[r] * leap.zs[j][i].at[r])
+    for r in range(NODES):
+        kappa.at[r] = sqrt(kappa.at[r])
+        f.at[r] = kappa.at[r] * leap.bend[i].at[r] * residual.at[r]
+    apply(RELAXATION[index], 0.0, &f, &y)
+    for r in range(NODES):
+        y.at[r] *= leap.p[i].at[r]
+        correction.at[r] = kappa.at[r] * y.at[r] - residual.at[r]
+    if model.trained:
+        for j in range(2):
+            if is_active(leap.pattern, j, i):
+                for r in range(NODES):
+                    moved = model.label[i] * y.at[r] / kappa.at[r]
+                    leap.zs[j][i].at[r] -= model.gram[i][i] * leap.vs[j].at[r] * moved
+
+
+cdef void fill_jacobian(const Leap* leap, double* jacobian) noexcept nogil:
+    """dρ/dq where a neuron couples the samples; with trained output less the lag of z behind v."""
+    cdef const Model* model = leap.model
+    cdef double weight, entry
+    cdef double* column
+    cdef int c, i, j, k, r
+    for k in range(2):
+        for c in range(NODES):
+            column = jacobian + (k * NODES + c) * 2 * NODES
+            weight = leap.p[k].at[c] * leap.bend[k].at[c]
+            for i in range(2):
+                if not model.trained:
+                    for r in range(NODES):
+                        column[i * NODES + r] = leap.coupling[i][k] * weight * leap.matrix[c + 1].at[r]
+                    continue
+                for r in range(NODES):
+                    column[i * NODES + r] = 0.0
+                for j in range(2):
+                    if is_active(leap.pattern, j, i) and is_active(leap.pattern, j, k):
+                        for r in range(NODES):
+                            entry = (model.gram[i][k] * leap.vs[j].at[c] * leap.vs[j].at[r]
+                                + leap.zs[j][k].at[c] * leap.zs[j][i].at[r])
+                            column[i * NODES + r] += (model.label[i] * model.label[k] * weight * entry
+                                * leap.matrix[c + 1].at[r])
+            column[k * NODES + c] += 1.0
+
+
+cdef double rounding_of_margins(const Leap* leap) noexcept nogil:
+    """What rounding leaves of the margins' changes where they cancel."""
+    cdef double size = 0.0, sum
+    cdef int i, k
+    if not leap.coupled or leap.model.trained:
+        return 0.0
+    for i in range(2):
+        sum = 0.0
+        for k in range(2):
+            sum += abs(leap.coupling[i][k]) * leap.sum[k].at[NODES - 1]
+        size = max(size, sum)
+    return 2.2e-16 * size
+
+
+cdef bint is_resolved(Leap* leap, double tolerance) noexcept nogil:
+    """Whether NODES points hold the solution: the expansion's tail, and the recurrence between the nodes.
+
+    P at points midway between the nodes, as interpolated, against what the margins there make of it.
+    """
+    cdef nodes middle, p, e
+    cdef double tail, defect = 0.0, size, at_middle, per_rate = exp_(-leap.model.log_rate)
+    cdef int i, r
+    for i in range(2):
+        if not leap.seen[i]:
+            continue
+        size = leap.weight[i]
+        for r in range(NODES):
+            size = max(size, leap.p[i].at[r])
+        size = max(size, 1.0 / leap.coupling[i][i])
+        tail = abs(tail_of(leap.weight[i], &leap.p[i], 0)) + abs(tail_of(leap.weight[i], &leap.p[i], 1))
+        if not tail <= 2.0 * tolerance * size:
+            return False
+        apply(BETWEEN, leap.log_weight[i], &leap.q[i], &middle)
+        exp_nodes(&middle, &p)
+        if leap.model.logistic:
+            for r in range(NODES):
+                e.at[r] = -leap.log_scale - leap.length * BETWEEN_POINT[r] - leap.model.log_rate
+            exp_nodes(&e, &e)
+            for r in range(NODES):
+                p.at[r] /= 1.0 + p.at[r] * e.at[r]
+        apply(BETWEEN, leap.weight[i], &leap.p[i], &middle)
+        for r in range(NODES):
+            at_middle = abs(p.at[r] - middle.at[r]) / size
+            if not at_middle <= defect:
+                defect = at_middle
+        defect = max(defect, tail / size)
+    # An error of P moves the margins, which correct P within a few units of τ.
+    leap.doubt = defect / max(1.0, leap.length)
+    return defect <= 8.0 * tolerance
+
+
+cdef double tail_of(double start, const nodes* f, int which) noexcept nogil:
+    cdef double sum = TAIL[which][0] * start
+    cdef int c
+    for c in range(NODES):
+        sum += TAIL[which][c + 1] * f.at[c]
+    return sum
+
+
+# --------------------------------------------------------------------------------------------------
+# The closed form
+
+cdef bint late_slopes(const Leap* leap, Sum* slope, double* decay) noexcept nogil:
+    """The late dA_k/dτ = u_k, H u = 1, and the rate at which deviations from it decay, as σ^−rate.
+
+    False unless output weights are fixed and every sample that moves a neuron supports: u_k > 0.
+    """
+    cdef Sum[2][2] h
+    cdef Sum determinant
+    cdef int i, k, only
+    if leap.model.trained or not (leap.seen[0] or leap.seen[1]):
+        return False
+    for i in range(2):
+        slope[i] = exactly(0.0)
+        for k in range(2):
+            h[i][k] = accurate_coupling(leap, i, k)
+    if not (leap.seen[0] and leap.seen[1]):
+        only = 0 if leap.seen[0] else 1
+        slope[only] = quotient(exactly(1.0), h[only][only])
+        decay[0] = 1.0
+        return True
+    determinant = total(product(h[0][0], h[1][1]), negative(product(h[0][1], h[1][0])))
+    if not determinant.high > 0.0:
+        return False
+    for k in range(2):
+        slope[k] = quotient(total(h[1 - k][1 - k], negative(h[0][1])), determinant)
+        if not slope[k].high > 0.0:
+            return False
+    decay[0] = min(1.0, slope[0].high * slope[1].high * determinant.high)
+    return True
+
+
+cdef Sum accurate_coupling(const Leap* leap, int i, int k) noexcept nogil:
+    """H_ik to twice the working precision."""
+    cdef const Model* model = leap.model
+    cdef Sum sum = exactly(0.0), entry
+    cdef int j
+    entry.high = model.gram[i][k]
+    entry.low = model.gram_low[i][k]
+    for j in range(2):
+        if is_active(leap.pattern, j, i) and is_active(leap.pattern, j, k):
+            sum = total(sum, product(two_product(leap.v[j], leap.v[j]), entry))
+    return product(sum, exactly(model.label[i] * model.label[k]))
+
+
+cdef bint is_late(const Leap* leap, const Sum* slope) noexcept nogil:
+    """Whether P_k is within 2^-20 of its limit at the start."""
+    cdef int k
+    for k in range(2):
+        if not abs(leap.weight[k] - slope[k].high) <= 9.5367431640625e-07 * slope[k].high:
+            return False
+    return True
+
+
+# --------------------------------------------------------------------------------------------------
+# Inside a leap
+
+cdef int count_sums(const Leap* leap) noexcept nogil:
+    return SUMS if leap.model.trained else 2
+
+
+cdef void sums_at(const Leap* leap, double passed, Sum* sums) noexcept nogil:
+    """The sums over the steps up to τ at the start + `passed`."""
+    cdef double[POINTS] values
+    cdef int n
+    for n in range(SUMS):
+        sums[n] = exactly(0.0)
+    if leap.frozen:
+        return
+    if leap.affine:
+        for n in range(2):
+            sums[n] = product(leap.slope[n], exactly(passed))
+        return
+    interpolation(passed / leap.length, values)
+    for n in range(count_sums(leap)):
+        sums[n].high = interpolated(values, &leap.sum[n])
+
+
+cdef void fold(const Leap* leap, const State* start, const Sum* sums, State* state) noexcept nogil:
+    """The State that the sums lead to."""
+    cdef Sum change
+    cdef int j, k
+    for j in range(2):
+        for k in range(2):
+            change = exactly(0.0)
+            if leap.model.trained:
+                change.high = leap.model.label[k] * sums[2 * j + k].high
+            elif is_active(leap.pattern, j, k) and leap.seen[k]:
+                change = times(sums[k], leap.model.label[k] * start.v[j])
+            change = moved(start.c[j][k], start.c_low[j][k], change)
+            state.c[j][k] = change.high
+            state.c_low[j][k] = change.low
+        change = exactly(sums[4 + j].high if leap.model.trained else 0.0)
+        change = moved(start.v[j], start.v_low[j], change)
+        state.v[j] = change.high
+        state.v_low[j] = change.low
+
+
+cdef double path_length(const Leap* leap, const State* before, const State* after) noexcept nogil:
+    """What the samples' pushes moved the parameters by, each counted in full."""
+    cdef double sum = 0.0
+    cdef int j, k
+    for j in range(2):
+        sum += abs(after.v[j] - before.v[j])
+        for k in range(2):
+            sum += abs(after.c[j][k] - before.c[j][k]) * sqrt(leap.model.gram[k][k])
+    return sum
+
+
+# --------------------------------------------------------------------------------------------------
+# Kinks inside a leap. A guard is what must keep its sign: z_ji at 2j + i, and with trained output v_j at 4 + j.
+
+cdef enum:
+    GUARDS = 6
+
+cdef struct Crossing:          # the first in a leap; all in τ since its start
+    double low                 # up to here the pattern holds for sure
+    double at                  # where the guard is 0; NaN if it is only doubtful that it stays clear of 0
+    double high                # from here on its sign has changed for sure; inf if not within the leap
+
+
+cdef bint is_guarded(const Leap* leap, int guard) noexcept nogil:
+    cdef int j = guard - 4 if guard >= 4 else guard >> 1
+    cdef bint moves = (leap.pattern >> (2 * j) & 3) != 0 and (leap.model.trained or leap.v[j] != 0.0)
+    return moves and (guard < 4 or leap.model.trained)
+
+
+cdef inline double guard_at_start(const Leap* leap, int guard) noexcept nogil:
+    return leap.v[guard - 4] if guard >= 4 else leap.z[guard >> 1][guard & 1]
+
+
+cdef void guard_parts(const Leap* leap, int guard, const double* sums, double* parts) noexcept nogil:
+    """The two changes of a guard, each monotonic if v_j keeps its sign."""
+    cdef const Model* model = leap.model
+    cdef int j = guard >> 1, i = guard & 1, k
+    if guard >= 4:
+        parts[0] = sums[guard]
+        parts[1] = 0.0
+        return
+    for k in range(2):
+        parts[k] = model.label[k] * model.gram[i][k]
+        if model.trained:
+            parts[k] *= sums[2 * j + k]
+        else:
+            parts[k] *= leap.v[j] * sums[k] if is_active(leap.pattern, j, k) else 0.0
+
+
+cdef double guard_value(const Leap* leap, int guard, double passed) noexcept nogil:
+    cdef Sum[SUMS] sums
+    cdef double[SUMS] plain
+    cdef double[2] parts
+    cdef int n
+    sums_at(leap, passed, sums)
+    for n in range(SUMS):
+        plain[n] = sums[n].high
+    guard_parts(leap, guard, plain, parts)
+    return guard_at_start(leap, guard) + (parts[0] + parts[1])
+
+
+cdef bint holds_between(const Leap* leap, int guard, const double* before, const double* after,
+                        double doubt) noexcept nogil:
+    """Whether a guard keeps its sign between two places with these parts of its change."""
+    cdef double start = guard_at_start(leap, guard), sign = 1.0 if start > 0.0 else -1.0
+    cdef double least = sign * start + (min(sign * before[0], sign * after[0])
+                                        + min(sign * before[1], sign * after[1]))
+    if guard >= 4:  # the change of v_j need not be monotonic, but turns at most once between two nodes
+        least -= abs(after[0] - before[0])
+    return least > doubt
+
+
+cdef double bisect(const Leap* leap, int guard, double low, double high, double level) noexcept nogil:
+    """Where the guard, times its sign at the start, falls below `level`, as it has at `high` and not at `low`."""
+    cdef double sign = 1.0 if guard_at_start(leap, guard) > 0.0 else -1.0, middle
+    cdef int n
+    for n in range(200):
+        middle = 0.5 * (low + high)
+        if middle <= low or middle >= high:
+            break
+        if sign * guard_value(leap, guard, middle) > level:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+cdef bint find_crossing(const Leap* leap, int guard, double doubt, Crossing* crossing) noexcept nogil:
+    """Find the first place in the leap where a guard may not keep its sign.
+
+    Between neighbouring places each part of its change is monotonic, so that their values at both bound the
+    guard from below. First between the nodes, then, where that does not decide, at 16 places between two.
+    """
+    cdef double[SUMS] sums
+    cdef double[2] before
+    cdef double[2] after
+    cdef int c, n
+    if leap.affine:
+        return locate(leap, guard, 0.0, leap.length, doubt, crossing)
+    before[0] = before[1] = 0.0
+    for c in range(NODES):
+        for n in range(count_sums(leap)):
+            sums[n] = leap.sum[n].at[c]
+        guard_parts(leap, guard, sums, after)
+        if not holds_between(leap, guard, before, after, doubt):
+            if find_between_nodes(leap, guard, c, before, doubt, crossing):
+                return True
+        before[0] = after[0]
+        before[1] = after[1]
+    return False
+
+
+cdef bint find_between_nodes(const Leap* leap, int guard, int c, const double* parts_before, double doubt,
+                             Crossing* crossing) noexcept nogil:
+    cdef Sum[SUMS] fine
+    cdef double[SUMS] sums
+    cdef double[2] before
+    cdef double[2] after
+    cdef double a = leap.length * POINT[c], b
+    cdef int n, part
+    before[0] = parts_before[0]
+    before[1] = parts_before[1]
+    for part in range(1, 17):
+        b = leap.length * (POINT[c] + part / 16.0 * (POINT[c + 1] - POINT[c]))
+        sums_at(leap, b, fine)
+        for n in range(SUMS):
+            sums[n] = fine[n].high
+        guard_parts(leap, guard, sums, after)
+        if not holds_between(leap, guard, before, after, doubt):
+            if not locate(leap, guard, a, b, doubt, crossing):
+                crossing.low = a
+                crossing.at = NAN
+                crossing.high = INFINITY
+            return True
+        before[0] = after[0]
+        before[1] = after[1]
+        a = b
+    return False
+
+
+cdef bint locate(const Leap* leap, int guard, double a, double b, double doubt,
+                 Crossing* crossing) noexcept nogil:
+    """Place the crossing between a and b of a guard that is clear of 0 at a; False if it is not beyond 0 at b."""
+    cdef double sign = 1.0 if guard_at_start(leap, guard) > 0.0 else -1.0
+    if sign * guard_value(leap, guard, b) >= 0.0 or not sign * guard_value(leap, guard, a) > doubt:
+        return False
+    crossing.low = bisect(leap, guard, a, b, doubt)
+    crossing.at = bisect(leap, guard, a, b, 0.0)
+    crossing.high = INFINITY
+    if sign * guard_value(leap, guard, leap.length) < -doubt:
+        crossing.high = bisect(leap, guard, crossing.at, leap.length, -doubt)
+    return True
