@@ -43,6 +43,8 @@ cpdef enum:
 
 cdef enum:
     LAST_LOG = 2_400_000             # beyond ln of the longest horizon
+    ALLOWANCE = 2048                 # credit at the beginning
+    TIGHTLY_BRACKETED = 64           # number of transitions whose bracket is worth stepping up to them again
 
 
 cdef struct Time:
@@ -148,8 +150,7 @@ cdef class Run:
     cdef readonly int64_t n_transitions
     cdef int last_pattern            # −1 before the first
     cdef int length                  # entry of LENGTH to try next
-    cdef int64_t debt                # steps to take before the next try of a leap
-    cdef int64_t penalty             # debt after the next failure
+    cdef int64_t credit              # what tries of a leap may cost in vain, in steps
     cdef int64_t walked              # steps taken since the last leap
     cdef double calm                 # ln of the step since when P_k has been near its limit
     cdef bint crossed                # the last leap ended behind a transition, dated by:
@@ -203,8 +204,7 @@ cdef class Run:
         self.error = 0.0
         self.last_pattern = -1
         self.length = 2  # L = 1
-        self.debt = BLOCK_STEPS
-        self.penalty = 0
+        self.credit = ALLOWANCE
         self.walked = 0
         self.calm = INFINITY
         self.crossed = False
@@ -295,16 +295,18 @@ cdef class Run:
     cdef int64_t proceed(self) noexcept nogil:
         """Leap, or else step; return what it cost, in steps."""
         cdef int64_t cost = 0
-        if self.engine != DIRECT and self.debt <= 0:
-            cost = self.leap()
-            if self.debt <= 0 or self.status != RUNNING:
+        cdef bint leapt
+        # The first block is stepped always: transitions may follow each other there.
+        if self.engine != DIRECT and self.now.step != 0 and (self.credit >= 0 or self.now.step < 0):
+            leapt = self.leap(&cost)
+            if leapt or self.status != RUNNING:
                 return cost
         if self.now.step < 0 or (self.walked >= PATIENCE
                                  and (self.engine == LEAP or self.late_schedule.shape[0] > 0)):
             self.status = OBSTRUCTED
             return cost
         self.run_block(self.horizon())
-        self.debt -= BLOCK_STEPS
+        self.credit += BLOCK_STEPS // 16
         self.walked += BLOCK_STEPS
         self.calm = INFINITY
         return cost + BLOCK_STEPS
@@ -313,7 +315,7 @@ cdef class Run:
         """End the run at its present step, which becomes the last sample."""
         cdef Block block
         open_block(&self.model, &self.state, &block)
-        self.note(block.pattern, self.now, &block)
+        self.note(block.pattern, self.now, &block, True)
         if self.now.step >= 0:
             self.sample(0, True)
         else:
@@ -325,7 +327,7 @@ cdef class Run:
 
     cdef void run_block(self, Time horizon) noexcept nogil:
         """Take the block that starts at the present step, up to the horizon or an earlier end."""
-        cdef Block block
+        cdef Block block, opened
         cdef State after
         cdef uint8_t patterns[BLOCK_STEPS]
         cdef int last = BLOCK_STEPS
@@ -335,11 +337,12 @@ cdef class Run:
             last = <int>(horizon.step - start.step)
             status = COMPLETED
         open_block(&self.model, &self.state, &block)
-        self.note(block.pattern, start, &block)
+        self.note(block.pattern, start, &block, True)
         if block.pattern == 0:
             last = 0
             status = STATIONARY
         else:
+            opened = block
             advance(&self.model, &block, last, patterns)
             close_block(&self.model, &self.state, &block, &after)
             if not fits(&self.model, &after):
@@ -347,7 +350,7 @@ cdef class Run:
                 last = steps_to_divergence(&self.model, &self.state, last) - 1
                 status = DIVERGED
             if not block.smooth:
-                last = self.scan(patterns, last, &status)
+                last = self.scan(&opened, patterns, last, &status)
         self.sample(last, status != RUNNING)
         if status == RUNNING:
             self.state = after
@@ -355,7 +358,7 @@ cdef class Run:
         self.now.step += last
         self.note_segment(False, start, 1, 0)
 
-    cdef int scan(self, const uint8_t* patterns, int last, int* status) noexcept nogil:
+    cdef int scan(self, const Block* start, const uint8_t* patterns, int last, int* status) noexcept nogil:
         """Note the transitions up to step `last` of the block; return the step at which all units died."""
         cdef Block block
         cdef uint8_t again[BLOCK_STEPS]
@@ -367,33 +370,34 @@ cdef class Run:
             if patterns[n - 1] == self.last_pattern:
                 continue
             time.step = self.now.step + n
-            if self.error > 0.0 and self.n_transitions < TRANSITIONS_KEPT:
+            if self.error > 0.0 and self.n_transitions < TIGHTLY_BRACKETED:
                 open_block(&self.model, &self.state, &block)
                 advance(&self.model, &block, n, again)
-                self.note(patterns[n - 1], time, &block)
+                self.note(patterns[n - 1], time, &block, True)
             else:
-                self.note(patterns[n - 1], time, NULL)
+                self.note(patterns[n - 1], time, start, False)
             if patterns[n - 1] == 0:
                 status[0] = STATIONARY
                 return n
         return last
 
-    cdef void note(self, int pattern, Time time, const Block* block) noexcept nogil:
+    cdef void note(self, int pattern, Time time, const Block* block, bint exact) noexcept nogil:
         """Take notice of the pattern at a time; a change is a transition.
 
-        `block` is that time's, needed to bracket a transition once there is an error to account for.
+        A transition behind a leap over it was dated by the leap. Others are bracketed once there is an error
+        to account for: `block` is that of this very time if `exact`, else one of at most 256 steps before.
         """
         cdef double* row
         if self.last_pattern >= 0 and pattern != self.last_pattern:
             if self.n_transitions < TRANSITIONS_KEPT:
                 row = &self._transition_times[self.n_transitions, 0]
                 row[0] = row[2] = row[3] = <double>time.step
-                row[1] = log_(row[0])
+                row[1] = 0.0
                 if self.crossed:
                     row[0], row[1], row[2], row[3] = (self.crossing[0], self.crossing[1], self.crossing[2],
                                                       self.crossing[3])
-                elif self.error > 0.0 and block != NULL:
-                    self.bracket(pattern, block, row)
+                elif self.error > 0.0:
+                    self.bracket(pattern, block, exact, row)
                 self._transition_patterns[self.n_transitions, 0] = self.last_pattern
                 self._transition_patterns[self.n_transitions, 1] = pattern
             self._counts[self.last_pattern, pattern] += 1
@@ -403,9 +407,12 @@ cdef class Run:
         self.crossed = False
         self.last_pattern = pattern
 
-    cdef void bracket(self, int pattern, const Block* block, double* row) noexcept nogil:
-        """Widen the date of a transition by the steps in which z_ji moves by its error."""
-        cdef double z, speed, doubt
+    cdef void bracket(self, int pattern, const Block* block, bint exact, double* row) noexcept nogil:
+        """Widen the date of a transition by the steps in which z_ji moves by its error.
+
+        Exactly, the last two z_ji tell how many steps that is on either side, most often none.
+        """
+        cdef double after, before, speed, doubt
         cdef int i, j, k
         for j in range(2):
             for i in range(2):
@@ -416,12 +423,13 @@ cdef class Run:
                             speed += (self.model.rate * self.model.label[k] * self.model.gram[i][k]
                                       * entry(block.v + block.dv, j) * entry(block.slope, k))
                     speed = abs(speed)
-                    z = abs(entry(block.dz[i] - block.kink[i], j))
                     doubt = self.doubt_of(2 * j + i)
-                    if speed - z < doubt:
-                        row[2] = min(row[2], row[0] - ceil((doubt - (speed - z)) / speed))
-                    if z < doubt:
-                        row[3] = max(row[3], row[0] + ceil((doubt - z) / speed))
+                    after = abs(entry(block.dz[i] - block.kink[i], j)) if exact else 0.0
+                    before = speed - after if exact else 0.0
+                    if before < doubt:
+                        row[2] = min(row[2], row[0] - ceil((doubt - before) / speed))
+                    if after < doubt:
+                        row[3] = max(row[3], row[0] + ceil((doubt - after) / speed))
         row[2] = max(row[2], 0.0)
 
     cdef double doubt_of(self, int guard) noexcept nogil:
@@ -489,17 +497,23 @@ cdef class Run:
     # ----------------------------------------------------------------------------------------------
     # Leaping
 
-    cdef int64_t leap(self) noexcept nogil:
-        """Try to leap; success leaves no debt. Return what it cost, in steps."""
+    cdef bint leap(self, int64_t* cost) noexcept nogil:
+        """Try to leap; tell whether it was possible, and what the try cost, in steps.
+
+        What tries cost in vain is kept below one sixteenth of the steps taken: it is paid from a credit.
+        """
         cdef Leap leap
+        cdef Block block
         cdef Sum[SUMS] sums
         cdef State after
         cdef Time start = self.now, end, horizon = self.horizon(), scheduled
         unfold(&self.model, &self.state, &leap)
-        self.note(leap.pattern, start, NULL)
+        if leap.pattern != self.last_pattern:
+            open_block(&self.model, &self.state, &block)
+        self.note(leap.pattern, start, &block, True)
         if leap.pattern == 0:
             self.end_here(STATIONARY)
-            return 0
+            return False
         self.obstacle = set_scale(&leap, start.log if start.step < 0 else -INFINITY)
         if self.obstacle == NONE and not (leap.frozen or clear_of_kinks(&leap)):
             self.obstacle = NEAR_KINK
@@ -507,9 +521,12 @@ cdef class Run:
             self.obstacle = self.solve_longest(&leap, &end)
         if self.obstacle == NONE:
             self.obstacle = self.end_at_crossing(&leap, &end)
+        # Measured, in steps of a smooth stretch; with room for slower machines.
+        cost[0] = 32 + leap.iterations * (600 if leap.coupled else 150) + leap.searches * 50
         if self.obstacle != NONE:
             self.crossed = False
-            return self.fail(&leap)
+            self.credit -= cost[0]
+            return False
         # Samples up to the end of the leap, which is the next one's start, or up to the horizon.
         scheduled = self.next_scheduled()
         while is_before(scheduled, end) or not (is_before(end, horizon) or is_before(horizon, scheduled)):
@@ -527,18 +544,11 @@ cdef class Run:
         self.state = after
         self.now = end
         self.note_segment(True, start, 1, leap.iterations)
-        self.penalty = self.walked = 0
-        return 256 + 128 * leap.iterations
-
-    cdef int64_t fail(self, const Leap* leap) noexcept nogil:
-        """Put off the next try, so that failures cost a few per cent of the steps between them."""
-        cdef int64_t cost = 32
-        if self.obstacle == UNRESOLVED:
-            cost = 256 + leap.iterations * (1024 if leap.coupled else 192 if leap.model.trained else 96)
-        self.penalty = min(2 * self.penalty, 1 << 20)
-        self.debt = max(16 * cost, self.penalty)
-        self.penalty = self.debt if self.obstacle == UNRESOLVED else 0
-        return cost
+        self.walked = 0
+        # The shortest leaps may cost more than they save.
+        if start.step >= 0 and end.step >= 0 and end.step - start.step < cost[0]:
+            self.credit -= cost[0] - (end.step - start.step)
+        return True
 
     cdef int solve_longest(self, Leap* leap, Time* end) noexcept nogil:
         """Solve over the longest stretch that NODES points resolve, by experience of the leap before."""
@@ -620,7 +630,7 @@ cdef class Run:
             return NONE
         # It is reached only in the next leap, if at all.
         if first.at == first.at:
-            first.low = bisect(leap, first_guard, 0.0, first.at, 64.0 * first_doubt)
+            first.low = search(leap, first_guard, 0.0, first.at, 64.0 * first_doubt)
         if not first.low > 1e-3:
             return NEAR_KINK
         end[0] = time_after(leap, self.now, first.low)

@@ -50,6 +50,7 @@ cdef struct Leap:
     nodes[2][2] zs             # z_ji
     nodes[SUMS] sum            # fixed output: A_k; trained: Σ g_k v_j at 2j + k, then the changes of v_j
     int iterations             # taken in all
+    int searches               # evaluations in search of a crossing
     double doubt               # bound on the relative error of the sums
 
 
@@ -63,7 +64,7 @@ cdef void unfold(const Model* model, const State* state, Leap* leap) noexcept no
     leap.model = model
     leap.pattern = 0
     leap.coupled = leap.frozen = leap.affine = False
-    leap.iterations = 0
+    leap.iterations = leap.searches = 0
     for j in range(2):
         leap.v[j] = state.v[j]
         for i in range(2):
@@ -711,22 +712,39 @@ cdef bint holds_between(const Leap* leap, int guard, const double* before, const
     return least > doubt
 
 
-cdef double bisect(const Leap* leap, int guard, double low, double high, double level) noexcept nogil:
-    """Where the guard, times its sign at the start, falls below `level`, as it has at `high` and not at `low`."""
-    cdef double sign = 1.0 if guard_at_start(leap, guard) > 0.0 else -1.0, middle
-    cdef int n
-    for n in range(200):
-        middle = 0.5 * (low + high)
-        if middle <= low or middle >= high:
+cdef double search(Leap* leap, int guard, double low, double high, double level) noexcept nogil:
+    """Where the guard, times its sign at the start, falls to `level`, which lies between those at low and high.
+
+    The last place found before it, by regula falsi in the variant that halves the value at an end that stays.
+    """
+    cdef double sign = 1.0 if guard_at_start(leap, guard) > 0.0 else -1.0, middle, value
+    cdef double above = sign * guard_value(leap, guard, low) - level
+    cdef double below = sign * guard_value(leap, guard, high) - level
+    cdef int n, stayed = 0
+    for n in range(100):
+        middle = low + (high - low) * (above / (above - below))
+        if not low < middle < high or n % 8 == 7:
+            middle = 0.5 * (low + high)
+        if middle <= low or middle >= high or above == 0.0:
             break
-        if sign * guard_value(leap, guard, middle) > level:
-            low = middle
+        leap.searches += 1
+        value = sign * guard_value(leap, guard, middle) - level
+        if value > 0.0:
+            low, above = middle, value
+            if stayed > 0:
+                below *= 0.5
+            stayed = 1
         else:
-            high = middle
+            high, below = middle, value
+            if stayed < 0:
+                above *= 0.5
+            stayed = -1
+        if high - low <= 4e-16 * high:
+            break
     return low
 
 
-cdef bint find_crossing(const Leap* leap, int guard, double doubt, Crossing* crossing) noexcept nogil:
+cdef bint find_crossing(Leap* leap, int guard, double doubt, Crossing* crossing) noexcept nogil:
     """Find the first place in the leap where a guard may not keep its sign.
 
     Between neighbouring places each part of its change is monotonic, so that their values at both bound the
@@ -751,7 +769,7 @@ cdef bint find_crossing(const Leap* leap, int guard, double doubt, Crossing* cro
     return False
 
 
-cdef bint find_between_nodes(const Leap* leap, int guard, int c, const double* parts_before, double doubt,
+cdef bint find_between_nodes(Leap* leap, int guard, int c, const double* parts_before, double doubt,
                              Crossing* crossing) noexcept nogil:
     cdef Sum[SUMS] fine
     cdef double[SUMS] sums
@@ -779,15 +797,15 @@ cdef bint find_between_nodes(const Leap* leap, int guard, int c, const double* p
     return False
 
 
-cdef bint locate(const Leap* leap, int guard, double a, double b, double doubt,
+cdef bint locate(Leap* leap, int guard, double a, double b, double doubt,
                  Crossing* crossing) noexcept nogil:
     """Place the crossing between a and b of a guard that is clear of 0 at a; False if it is not beyond 0 at b."""
     cdef double sign = 1.0 if guard_at_start(leap, guard) > 0.0 else -1.0
     if sign * guard_value(leap, guard, b) >= 0.0 or not sign * guard_value(leap, guard, a) > doubt:
         return False
-    crossing.low = bisect(leap, guard, a, b, doubt)
-    crossing.at = bisect(leap, guard, a, b, 0.0)
+    crossing.low = search(leap, guard, a, b, doubt)
+    crossing.at = search(leap, guard, a, b, 0.0)
     crossing.high = INFINITY
     if sign * guard_value(leap, guard, leap.length) < -doubt:
-        crossing.high = bisect(leap, guard, crossing.at, leap.length, -doubt)
+        crossing.high = search(leap, guard, crossing.at, leap.length, -doubt)
     return True
