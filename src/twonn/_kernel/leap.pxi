@@ -35,15 +35,15 @@ cdef struct Leap:
     double[2][2] coupling      # K_ik = dm_i/dA_k, A_k the accumulated g_k
     double log_scale           # ln σ
     double inverse             # ε = 1/σ
-    double[2] log_weight       # q_k
     double[2] weight           # P_k
+    double[2] odds             # e^−m_k, logistic loss; 0 for the exponential one
     Sum[2] slope               # affine: dA_k/dτ
     double length              # L = τ at the end − τ at the start
     # at the nodes
     nodes epsilon              # ε
     nodes decay                # ε / ε at the start
     nodes[POINTS] matrix       # F -> its sum over the steps
-    nodes[2] q
+    nodes[2] q                 # L x − (m_k − m_k(0)): ln P_k less its value at the start, for the exponential loss
     nodes[2] p                 # P_k
     nodes[2] bend              # −d ln P_k/dm_k: 1 for the exponential loss, 1 − s_k for the logistic
     nodes[2] vs                # v_j
@@ -145,7 +145,7 @@ cdef int set_scale(Leap* leap, double log_step) noexcept nogil:
         leap.log_scale = log_step
     leap.inverse = exp_(-leap.log_scale)
     for k in range(2):
-        leap.log_weight[k] = leap.log_scale + leap.model.log_rate - leap.margin[k]
+        leap.odds[k] = exp_(-leap.margin[k]) if leap.model.logistic else 0.0
         if leap.seen[k]:
             leap.weight[k] = exp_(leap.log_scale + log_push[k])
     return NONE
@@ -189,7 +189,7 @@ cdef bint solve(Leap* leap, int index, double length) noexcept nogil:
     False if the iteration does not converge or its solution is not resolved by NODES points.
     """
     cdef double change, before = INFINITY, tolerance
-    cdef int iteration
+    cdef int iteration, k
     cdef double[4 * NODES * NODES] jacobian
     cdef int[2 * NODES] order
     leap.length = length
@@ -197,7 +197,9 @@ cdef bint solve(Leap* leap, int index, double length) noexcept nogil:
     guess(leap)
     for iteration in range(MOST_ITERATIONS):
         leap.iterations += 1
-        set_weights(leap)
+        for k in range(2):
+            if leap.seen[k]:
+                weights_of(leap, k, &leap.q[k], &leap.decay, &leap.p[k], &leap.bend[k])
         # A converged iteration ends with sums of the very P that gave them.
         change = correct(leap, index, before, jacobian, order)
         tolerance = 4e-16 * (4.0 + length) + rounding_of_margins(leap)
@@ -274,7 +276,9 @@ cdef void guess(Leap* leap) noexcept nogil:
         for r in range(NODES):
             # 1 + a (σ/σ₀ − 1) = grown σ/σ₀
             grown = a + (1.0 - a) * leap.decay.at[r]
-            leap.q[i].at[r] = leap.log_weight[i] - log_(max(grown, 0.02))
+            leap.q[i].at[r] = -log_(max(grown, 0.02))
+            leap.p[i].at[r] = 0.0
+            leap.bend[i].at[r] = 1.0
     for j in range(2):
         for r in range(NODES):
             leap.vs[j].at[r] = leap.v[j]
@@ -296,8 +300,7 @@ cdef void guess_growth(Leap* leap, int i) noexcept nogil:
     cdef double growth, product, imbalance, root, square, k
     cdef int j, r
     for r in range(NODES):
-        growth = leap.log_scale + leap.length * POINT[r + 1] + model.log_rate - leap.q[i].at[r]
-        growth = max(growth / leap.margin[i], 0.01)
+        growth = max(1.0 + (leap.length * POINT[r + 1] - leap.q[i].at[r]) / leap.margin[i], 0.01)
         k = 0.0
         for j in range(2):
             if is_active(leap.pattern, j, i):
@@ -317,23 +320,20 @@ cdef void guess_growth(Leap* leap, int i) noexcept nogil:
         leap.q[i].at[r] -= log_(k / leap.coupling[i][i])
 
 
-cdef void set_weights(Leap* leap) noexcept nogil:
-    """P from q: e^q, for the logistic loss times ω = 1/(1 + e^−m), e^−m = e^q ε/h."""
-    cdef double per_rate = exp_(-leap.model.log_rate)
-    cdef int k, r
-    for k in range(2):
-        if not leap.seen[k]:
-            for r in range(NODES):
-                leap.p[k].at[r] = 0.0
-                leap.bend[k].at[r] = 1.0
-            continue
-        exp_nodes(&leap.q[k], &leap.p[k])
+cdef void weights_of(const Leap* leap, int k, const nodes* q, const nodes* decay, nodes* p,
+                     nodes* bend) noexcept nogil:
+    """P and ω from q: P ∝ e^q, for the logistic loss e^q ω, where ω = 1/(1 + e^−m), e^−m ∝ e^q ε."""
+    cdef double start = leap.weight[k] * (1.0 + leap.odds[k])
+    cdef int r
+    exp_nodes(q, p)
+    if leap.odds[k] == 0.0:
         for r in range(NODES):
-            leap.bend[k].at[r] = 1.0
-        if leap.model.logistic:
-            for r in range(NODES):
-                leap.bend[k].at[r] = 1.0 / (1.0 + leap.p[k].at[r] * (leap.epsilon.at[r] * per_rate))
-                leap.p[k].at[r] *= leap.bend[k].at[r]
+            bend.at[r] = 1.0
+    else:
+        for r in range(NODES):
+            bend.at[r] = 1.0 / (1.0 + leap.odds[k] * p.at[r] * decay.at[r])
+    for r in range(NODES):
+        p.at[r] *= start * bend.at[r]
 
 
 cdef double correct(Leap* leap, int index, double before, double* jacobian, int* order) noexcept nogil:
@@ -374,7 +374,7 @@ cdef void sum_fixed(Leap* leap, nodes* residual) noexcept nogil:
         apply(leap.matrix, leap.weight[i], &leap.p[i], &leap.sum[i])
     for i in range(2):
         for r in range(NODES):
-            residual[i].at[r] = leap.q[i].at[r] - leap.log_weight[i] - (leap.length * POINT[r + 1]
+            residual[i].at[r] = leap.q[i].at[r] - (leap.length * POINT[r + 1]
                 - (leap.coupling[i][0] * leap.sum[0].at[r] + leap.coupling[i][1] * leap.sum[1].at[r]))
 
 
@@ -386,7 +386,7 @@ cdef void sum_trained(Leap* leap, nodes* residual) noexcept nogil:
     cdef int i, j, k, r
     for i in range(2):
         for r in range(NODES):
-            residual[i].at[r] = leap.q[i].at[r] - leap.log_weight[i] - leap.length * POINT[r + 1]
+            residual[i].at[r] = leap.q[i].at[r] - leap.length * POINT[r + 1]
     for j in range(2):
         start = 0.0
         for r in range(NODES):
@@ -501,9 +501,12 @@ cdef bint is_resolved(Leap* leap, double tolerance) noexcept nogil:
 
     P at points midway between the nodes, as interpolated, against what the margins there make of it.
     """
-    cdef nodes middle, p, e
-    cdef double tail, defect = 0.0, size, at_middle, per_rate = exp_(-leap.model.log_rate)
+    cdef nodes middle, p, bend, decay
+    cdef double tail, defect = 0.0, size, at_middle
     cdef int i, r
+    for r in range(NODES):
+        middle.at[r] = -leap.length * BETWEEN_POINT[r]
+    exp_nodes(&middle, &decay)
     for i in range(2):
         if not leap.seen[i]:
             continue
@@ -514,14 +517,8 @@ cdef bint is_resolved(Leap* leap, double tolerance) noexcept nogil:
         tail = abs(tail_of(leap.weight[i], &leap.p[i], 0)) + abs(tail_of(leap.weight[i], &leap.p[i], 1))
         if not tail <= 2.0 * tolerance * size:
             return False
-        apply(BETWEEN, leap.log_weight[i], &leap.q[i], &middle)
-        exp_nodes(&middle, &p)
-        if leap.model.logistic:
-            for r in range(NODES):
-                e.at[r] = -leap.log_scale - leap.length * BETWEEN_POINT[r] - leap.model.log_rate
-            exp_nodes(&e, &e)
-            for r in range(NODES):
-                p.at[r] /= 1.0 + p.at[r] * e.at[r]
+        apply(BETWEEN, 0.0, &leap.q[i], &middle)
+        weights_of(leap, i, &middle, &decay, &p, &bend)
         apply(BETWEEN, leap.weight[i], &leap.p[i], &middle)
         for r in range(NODES):
             at_middle = abs(p.at[r] - middle.at[r]) / size
@@ -664,9 +661,15 @@ cdef struct Crossing:          # the first in a leap; all in τ since its start
 
 
 cdef bint is_guarded(const Leap* leap, int guard) noexcept nogil:
-    cdef int j = guard - 4 if guard >= 4 else guard >> 1
-    cdef bint moves = (leap.pattern >> (2 * j) & 3) != 0 and (leap.model.trained or leap.v[j] != 0.0)
-    return moves and (guard < 4 or leap.model.trained)
+    """Whether a guard moves at all."""
+    cdef int j = guard - 4 if guard >= 4 else guard >> 1, k
+    for k in range(2):
+        if is_active(leap.pattern, j, k) and leap.seen[k]:
+            if guard >= 4:
+                return leap.model.trained
+            if leap.model.gram[guard & 1][k] != 0.0 and (leap.model.trained or leap.v[j] != 0.0):
+                return True
+    return False
 
 
 cdef inline double guard_at_start(const Leap* leap, int guard) noexcept nogil:
@@ -701,6 +704,11 @@ cdef double guard_value(const Leap* leap, int guard, double passed) noexcept nog
     return guard_at_start(leap, guard) + (parts[0] + parts[1])
 
 
+cdef inline double clearance(const Leap* leap, int guard, double doubt) noexcept nogil:
+    """How far from 0 a guard has to stay. One that starts nearer than its doubt has its sign by decree."""
+    return min(doubt, 0.5 * abs(guard_at_start(leap, guard)))
+
+
 cdef bint holds_between(const Leap* leap, int guard, const double* before, const double* after,
                         double doubt) noexcept nogil:
     """Whether a guard keeps its sign between two places with these parts of its change."""
@@ -709,7 +717,7 @@ cdef bint holds_between(const Leap* leap, int guard, const double* before, const
                                         + min(sign * before[1], sign * after[1]))
     if guard >= 4:  # the change of v_j need not be monotonic, but turns at most once between two nodes
         least -= abs(after[0] - before[0])
-    return least > doubt
+    return least > clearance(leap, guard, doubt)
 
 
 cdef double search(Leap* leap, int guard, double low, double high, double level) noexcept nogil:
@@ -801,9 +809,9 @@ cdef bint locate(Leap* leap, int guard, double a, double b, double doubt,
                  Crossing* crossing) noexcept nogil:
     """Place the crossing between a and b of a guard that is clear of 0 at a; False if it is not beyond 0 at b."""
     cdef double sign = 1.0 if guard_at_start(leap, guard) > 0.0 else -1.0
-    if sign * guard_value(leap, guard, b) >= 0.0 or not sign * guard_value(leap, guard, a) > doubt:
+    if sign * guard_value(leap, guard, b) >= 0.0 or not sign * guard_value(leap, guard, a) > clearance(leap, guard, doubt):
         return False
-    crossing.low = search(leap, guard, a, b, doubt)
+    crossing.low = search(leap, guard, a, b, clearance(leap, guard, doubt))
     crossing.at = search(leap, guard, a, b, 0.0)
     crossing.high = INFINITY
     if sign * guard_value(leap, guard, leap.length) < -doubt:
