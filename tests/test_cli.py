@@ -253,7 +253,7 @@ def test_inspect(command, saved):
     assert result.exit_code == 0, result.output
     assert repr(saved) in result.stdout
     assert f"first 10 of {saved.n_transitions} transitions" in result.stdout
-    assert re.search(r"direct +│ 0 +│ 1,000 +│ 0 +│ 0", result.stdout)
+    assert re.search(r"direct +│ 0 +│ 1,000 +│ 4 +│ 0", result.stdout)
     first = saved.transitions[0]
     row = rf"{int(first['t'])} +│ {first['before']:04b} +│ {first['after']:04b}"
     assert re.search(row, result.stdout)
@@ -382,7 +382,7 @@ presses = int(sys.argv.pop(1))
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # the parent may ignore it
 
-class Kernel(_core.DirectRun):
+class Kernel(_core.Run):
     def advance(self, steps):
         global presses
         super().advance(steps)
@@ -390,13 +390,13 @@ class Kernel(_core.DirectRun):
         if presses == 0:
             signal.raise_signal(signal.SIGINT)
 
-_core.DirectRun = Kernel
+_core.Run = Kernel
 main()
 """
 
 
 def test_ctrl_c_saves_the_run_and_exits_130(tmp_path):
-    write(tmp_path, SPEC.replace("10_000", "1_000_000_000_000"))
+    write(tmp_path, SPEC.replace("steps = 10_000", 'steps = 1_000_000_000_000\nengine = "direct"'))
     result = process("-c", PRESSING, "3", "run", "spec.toml", cwd=tmp_path)
     assert result.returncode == 130, result.stderr
     assert result.stderr == ""

@@ -24,6 +24,10 @@ def variant(problem: twonn.Problem, **changes: object) -> twonn.Problem:
     return twonn.Problem(**({name: getattr(problem, name) for name in fields} | changes))
 
 
+def direct(problem: twonn.Problem, params: twonn.Params, **options: object) -> twonn.Trajectory:
+    return twonn.run(problem, params, engine="direct", **options)
+
+
 def recurrence(
     problem: twonn.Problem, params: twonn.Params, steps: int, samples=(), **arithmetic: object
 ) -> Textbook:
@@ -100,7 +104,7 @@ def compare(seed: int) -> Comparison:
     problem, params = random_case(seed)
     reference = in_binary128(problem, params, STEPS)
     plain = recurrence(problem, params, STEPS)
-    traj = twonn.run(problem, params, steps=STEPS, engine="direct")
+    traj = direct(problem, params, steps=STEPS)
     final = traj.final
     return Comparison(
         problem=problem,
@@ -146,7 +150,7 @@ def test_the_first_steps_are_right_to_the_final_rounding(train_output):
             train_output=train_output,
         )
         params = twonn.Params(w=rng.normal(size=(2, 2)), b=rng.normal(size=2) / 2, v=rng.normal(size=2))
-        traj = twonn.run(problem, params, steps=1000)
+        traj = direct(problem, params, steps=1000)
         reference = in_binary128(problem, params, traj.end_step)
         final = traj.final
         trained = (np.zeros((2, 0)), (), final.v) if train_output else (final.w, final.b, ())
@@ -168,7 +172,7 @@ def test_samples_that_push_against_each_other_lose_no_digits(x, w, b, step_size)
     problem = twonn.Problem(x=x, y=[-1, 1], step_size=step_size, loss="logistic")
     params = twonn.Params(w=w, b=b)
     steps = 30_000
-    traj = twonn.run(problem, params, steps=steps)
+    traj = direct(problem, params, steps=steps)
     assert np.abs(traj.states[-1, :4]).max() > 300
     reference = in_binary128(problem, params, steps)
     final = traj.final
@@ -192,7 +196,7 @@ def test_the_papers_run_to_every_digit_a_double_holds():
             "2.720682919464600812",
         ),
     }
-    traj = twonn.run(PAPER, PAPER_START, steps=10**5, sample_steps=[10**3])
+    traj = direct(PAPER, PAPER_START, steps=10**5, sample_steps=[10**3])
     for row, step in ((1, 10**3), (2, 10**5)):
         assert traj.t[row] == step
         got = (*traj.w[row, :, 0], *traj.b[row])
@@ -208,7 +212,7 @@ def test_the_gap_first_grows_and_then_falls():
         6: 0.0511511695,
         7: 0.0417126512,
     }
-    traj = twonn.run(PAPER, PAPER_START, steps=10**7)
+    traj = direct(PAPER, PAPER_START, steps=10**7)
     for decade, gap in expected.items():
         (row,) = np.flatnonzero(traj.t == 10.0**decade)
         assert traj.gap[row] == pytest.approx(gap, abs=5e-11)  # ten decimals are given
@@ -225,7 +229,7 @@ def test_chattering_transitions_are_dated_as_in_binary128(loss, train_output):
     problem = variant(CHATTER, loss=loss, train_output=train_output)
     steps = 20_000
     reference = in_binary128(problem, CHATTER_START, steps)
-    traj = twonn.run(problem, CHATTER_START, steps=steps)
+    traj = direct(problem, CHATTER_START, steps=steps)
     assert len(reference.transitions) > 1_000  # it does chatter
     assert traj.n_transitions == len(reference.transitions)
     assert traj.n_transitions_exact
@@ -243,7 +247,7 @@ def test_chattering_transitions_are_dated_as_in_binary128(loss, train_output):
 def test_transitions_past_ten_thousand_are_counted_and_not_kept():
     problem = variant(CHATTER, x=[-0.5, 0.5], y=[-1, 1])
     plain = recurrence(problem, CHATTER_START, 60_000)
-    traj = twonn.run(problem, CHATTER_START, steps=60_000)
+    traj = direct(problem, CHATTER_START, steps=60_000)
     assert len(traj.transitions) == 10_000
     assert traj.n_transitions == traj.transition_counts.sum() > 20_000
     # Uncompensated doubles may date single flips differently, not lose a share of them.
@@ -258,7 +262,7 @@ def test_a_late_transition_is_dated_exactly():
     problem = variant(PAPER, reduction="sum")
     params = twonn.Params(w=[-1.0, -1.0], b=[1.0, 1.0], v=[-1.0, 1.0])
     reference = recurrence(problem, params, 60_000)
-    traj = twonn.run(problem, params, steps=60_000)
+    traj = direct(problem, params, steps=60_000)
     got = [(int(row["t"]), int(row["before"]), int(row["after"])) for row in traj.transitions]
     assert got == reference.transitions
     assert got  # there is one
@@ -267,7 +271,7 @@ def test_a_late_transition_is_dated_exactly():
 def test_a_start_on_the_kink_counts_as_inactive():
     # max(0, ·) has derivative 0 at 0.
     params = twonn.Params(w=[1.0, -1.0], b=[1.0, 0.0], v=[1.0, -1.0])  # z_00 = 0
-    traj = twonn.run(PAPER, params, steps=1000)
+    traj = direct(PAPER, params, steps=1000)
     assert traj.preactivations[0, 0, 0] == 0.0
     assert traj.pattern[0] == 0b0110
     assert traj.pattern[0] == recurrence(PAPER, params, 0).pattern[0]
@@ -311,10 +315,10 @@ def test_bits_do_not_depend_on_where_a_run_is_sampled_or_ended(kind):
     last = 60_000
     # Block boundaries and their neighbours, and steps anywhere.
     steps = sorted({1, 255, 256, 257, 511, 512, 59_904, *rng.integers(2, last, 40).tolist(), last})
-    one = twonn.run(problem, params, steps=last, sample_steps=steps)
+    one = direct(problem, params, steps=last, sample_steps=steps)
     assert list(one.t) == [0, *steps]
     for step in steps:
-        alone = twonn.run(problem, params, steps=step)
+        alone = direct(problem, params, steps=step)
         assert_same_run(one, alone, [step])
         kept = one.transitions[one.transitions["t"] <= step]
         assert np.array_equal(alone.transitions, kept[:10_000])
@@ -323,10 +327,10 @@ def test_bits_do_not_depend_on_where_a_run_is_sampled_or_ended(kind):
 @pytest.mark.parametrize("kind", ["smooth", "chatter"])
 def test_bits_do_not_depend_on_how_a_run_is_watched(kind, monkeypatch):
     problem, params = KINDS[kind]
-    whole = twonn.run(problem, params, steps=100_000)
+    whole = direct(problem, params, steps=100_000)
     seen = []
     monkeypatch.setattr(importlib.import_module("twonn.run"), "_CHUNK", 1000)
-    watched = twonn.run(
+    watched = direct(
         problem, params, steps=100_000, progress=lambda taken, asked: seen.append((taken, asked))
     )
     assert len(seen) > 90 and seen[-1] == (100_000, 100_000)
@@ -342,8 +346,8 @@ def test_extra_dimensions_that_are_zero_change_no_bit(kind):
     x[:, :1] = problem.x
     w = np.zeros((2, 1000))
     w[:, :1] = params.w
-    wide = twonn.run(variant(problem, x=x), twonn.Params(w=w, b=params.b, v=params.v), steps=20_000)
-    narrow = twonn.run(problem, params, steps=20_000)
+    wide = direct(variant(problem, x=x), twonn.Params(w=w, b=params.b, v=params.v), steps=20_000)
+    narrow = direct(problem, params, steps=20_000)
     assert wide.states.tobytes() == narrow.states.tobytes()
     assert np.array_equal(wide.w[:, :, 0], narrow.w[:, :, 0])
     assert np.all(wide.w[:, :, 1:] == 0)
@@ -351,7 +355,7 @@ def test_extra_dimensions_that_are_zero_change_no_bit(kind):
 
 
 def test_every_step_can_be_sampled():
-    traj = twonn.run(CHATTER, CHATTER_START, steps=3000, sample_steps=range(3001))
+    traj = direct(CHATTER, CHATTER_START, steps=3000, sample_steps=range(3001))
     reference = recurrence(CHATTER, CHATTER_START, 3000, samples=range(3001))
     assert traj.pattern.tolist() == [reference.pattern[step] for step in range(3001)]
     changes = np.flatnonzero(np.diff(traj.pattern)) + 1
@@ -366,13 +370,13 @@ def test_every_step_can_be_sampled():
 def test_a_dead_start_is_stationary_at_once_however_long_the_horizon():
     dead = twonn.Params(w=[0.0, 0.0], b=[-1.0, -2.0])
     for steps in (0, 1, 10**6, 2**63 - 1, 2**63, 10**400):
-        traj = twonn.run(PAPER, dead, steps=steps)
+        traj = direct(PAPER, dead, steps=steps)
         assert traj.status is twonn.Status.STATIONARY
         assert traj.end_step == 0
         assert traj.horizon == steps
         assert list(traj.t) == [0]
         assert "no unit is active" in traj.message
-    assert twonn.run(PAPER, dead, log10_steps=1e5).end_step == 0
+    assert direct(PAPER, dead, log10_steps=1e5).end_step == 0
 
 
 @pytest.mark.parametrize("steps", [10**5, 10**400])
@@ -381,7 +385,7 @@ def test_a_network_that_dies_is_stationary_at_that_step(steps):
     params = twonn.Params(w=[-1.0, 1.0])
     reference = recurrence(PAPER, params, 1000)
     ((died, _, last),) = [entry for entry in reference.transitions if entry[2] == 0]
-    traj = twonn.run(PAPER, params, steps=steps)
+    traj = direct(PAPER, params, steps=steps)
     assert traj.status is twonn.Status.STATIONARY
     assert (traj.end_step, last) == (died, 0)
     assert traj.t[-1] == died
@@ -393,7 +397,7 @@ def test_a_network_that_dies_is_stationary_at_that_step(steps):
 def test_underflow_is_not_rest():
     # The margins are so large that every slope underflows to 0; the units stay active.
     params = twonn.Params(w=[2000.0, -2000.0])
-    traj = twonn.run(PAPER, params, steps=10_000)
+    traj = direct(PAPER, params, steps=10_000)
     assert traj.status is twonn.Status.COMPLETED
     assert traj.loss[-1] == 0.0
     assert traj.log_loss[-1] == -2000.0
@@ -403,7 +407,7 @@ def test_underflow_is_not_rest():
 def test_divergence_is_dated_and_the_last_sample_is_finite():
     problem = variant(CHATTER, train_output=True, step_size=30.0)
     params = twonn.Params(w=[0.6, -0.4], b=[0.3, 0.9], v=[0.7, -0.6])
-    traj = twonn.run(problem, params, steps=10**6)
+    traj = direct(problem, params, steps=10**6)
     assert traj.status is twonn.Status.DIVERGED
     assert traj.end_step == 2
     # binary128 has the exponents to say what happened: the first state that binary64 cannot hold.
@@ -414,7 +418,7 @@ def test_divergence_is_dated_and_the_last_sample_is_finite():
     assert np.all(np.isfinite(traj.states))
     assert str(traj.end_step) in traj.message
     assert isinstance(traj.final, twonn.Params)
-    shorter = twonn.run(problem, params, steps=traj.end_step - 1)
+    shorter = direct(problem, params, steps=traj.end_step - 1)
     assert shorter.status is twonn.Status.COMPLETED
     assert shorter.states[-1].tobytes() == traj.states[-1].tobytes()
 
@@ -444,7 +448,7 @@ def test_random_divergences_are_dated_as_in_binary128():
             x=rng.normal(size=2), y=[1, -1], step_size=5.0, train_output=bool(rng.integers(2))
         )
         params = twonn.Params(w=2 * rng.normal(size=2), b=rng.normal(size=2), v=2 * rng.normal(size=2))
-        traj = twonn.run(problem, params, steps=3000)
+        traj = direct(problem, params, steps=3000)
         if traj.status is twonn.Status.DIVERGED:
             end = traj.end_step
             reference = in_binary128(problem, params, end, samples=range(end))
@@ -474,7 +478,7 @@ def test_output_weights_that_leap_by_far_keep_the_margin_right():
             [-0.26139285442371035, -0.18688685021718712, -1.792981010177919, -0.3929542497317031, 0.23427],
         ]
     )
-    traj = twonn.run(problem, params, steps=600)
+    traj = direct(problem, params, steps=600)
     reference = in_binary128(problem, params, 2, samples=range(2))
     assert [reference.pattern[step] for step in range(3)] == [7, 4, 0]
     assert traj.status is twonn.Status.STATIONARY
@@ -488,7 +492,7 @@ def test_slopes_near_overflow_are_steps_and_no_divergence():
     # Σ s is 1e301, where Dekker's splitting overflows, but h Σ s is not.
     params = twonn.Params(w=[-694.0, 0.3])
     problem = variant(PAPER, step_size=2e-50)
-    traj = twonn.run(problem, params, steps=1)
+    traj = direct(problem, params, steps=1)
     reference = in_binary128(problem, params, 1)
     assert max(relative_errors((traj.w[1], traj.b[1], traj.v[1]), reference, 1)) < 1e-13
 
@@ -509,7 +513,7 @@ def test_extreme_inputs_have_the_outcome_of_the_recurrence(scale, train_output):
             train_output=train_output,
         )
         params = twonn.Params(w=rng.uniform(-1, 1, size=2) * w, v=rng.uniform(-1, 1, size=2) * v)
-        traj = twonn.run(problem, params, steps=5)
+        traj = direct(problem, params, steps=5)
         reference = in_binary128(problem, params, traj.end_step, samples=range(6))
         if traj.status is twonn.Status.DIVERGED:
             assert largest(problem, reference, traj.end_step) > LIMIT
@@ -525,7 +529,7 @@ def test_extreme_inputs_have_the_outcome_of_the_recurrence(scale, train_output):
 @pytest.mark.parametrize("train_output", [False, True])
 def test_any_step_size_has_a_defined_answer(step_size, loss, train_output):
     problem = variant(PAPER, step_size=step_size, loss=loss, train_output=train_output)
-    traj = twonn.run(problem, PAPER_START, steps=5000)
+    traj = direct(problem, PAPER_START, steps=5000)
     assert traj.status in (twonn.Status.COMPLETED, twonn.Status.STATIONARY, twonn.Status.DIVERGED)
     assert np.all(np.isfinite(traj.states))
     assert np.all(np.isfinite(traj.w)) and not np.any(np.isnan(traj.gap))
@@ -539,7 +543,7 @@ def test_large_steps_follow_the_recurrence(step_size, loss, train_output):
     problem = variant(CHATTER, step_size=step_size / 2, loss=loss, train_output=train_output)
     params = twonn.Params(w=[0.6, -0.4], b=[0.3, 0.9], v=[0.7, -0.6])
     steps = 12
-    traj = twonn.run(problem, params, steps=steps)
+    traj = direct(problem, params, steps=steps)
     reference = in_binary128(problem, params, traj.end_step)
     if traj.status is twonn.Status.DIVERGED:
         assert largest(problem, reference, traj.end_step) > LIMIT
@@ -551,7 +555,7 @@ def test_large_steps_follow_the_recurrence(step_size, loss, train_output):
 
 
 def test_zero_steps():
-    traj = twonn.run(PAPER, PAPER_START, steps=0)
+    traj = direct(PAPER, PAPER_START, steps=0)
     assert traj.status is twonn.Status.COMPLETED
     assert list(traj.t) == [0] and traj.log_t[0] == -math.inf
     assert traj.final == PAPER_START
@@ -559,14 +563,14 @@ def test_zero_steps():
 
 
 def test_a_horizon_that_stepping_cannot_reach_is_refused():
-    with pytest.raises(ValueError, match=r"steps: got 10\^400; expected at most 2\^63 - 1"):
-        twonn.run(PAPER, PAPER_START, steps=10**400)
+    with pytest.raises(ValueError, match=r"steps: got 10\^400; expected at most 2\^63 - 1.*engine=.auto"):
+        direct(PAPER, PAPER_START, steps=10**400)
 
 
 @pytest.mark.parametrize("labels", [[1, 1], [-1, -1]])
 def test_equal_labels_run_and_have_no_gap(labels):
     problem = variant(PAPER, y=labels)
-    traj = twonn.run(problem, PAPER_START, steps=2000)
+    traj = direct(problem, PAPER_START, steps=2000)
     reference = in_binary128(problem, PAPER_START, int(traj.t[-1]))
     final = traj.final
     assert max(relative_errors((final.w, final.b, final.v), reference, int(traj.t[-1]))) < 1e-14
@@ -576,7 +580,7 @@ def test_equal_labels_run_and_have_no_gap(labels):
 
 def test_coincident_points_with_equal_labels_run():
     problem = twonn.Problem(x=[1.0, 1.0], y=[1, 1], step_size=0.1)
-    traj = twonn.run(problem, PAPER_START, steps=1000)
+    traj = direct(problem, PAPER_START, steps=1000)
     assert np.array_equal(traj.margins[:, 0], traj.margins[:, 1])
 
 
@@ -584,7 +588,7 @@ def test_coincident_points_with_equal_labels_run():
 # The kernel looks at what it is given before it looks without bounds
 
 
-def kernel(**changes: object) -> _core.DirectRun:
+def kernel(**changes: object) -> _core.Run:
     arguments = {
         "x": np.array([[-1.0], [1.0]]),
         "labels": np.array([-1.0, 1.0]),
@@ -596,8 +600,10 @@ def kernel(**changes: object) -> _core.DirectRun:
         "b": np.zeros(2),
         "v": np.array([1.0, -1.0]),
         "schedule": np.array([0, 1000]),
+        "late_schedule": np.empty(0),
+        "engine": _core.DIRECT,
     } | changes
-    return _core.DirectRun(**arguments)
+    return _core.Run(**arguments)
 
 
 @pytest.mark.parametrize(
@@ -612,6 +618,12 @@ def kernel(**changes: object) -> _core.DirectRun:
         {"schedule": np.array([], dtype=np.int64)},
         {"schedule": np.array([0, 10, 5])},
         {"schedule": np.array([5, 10])},
+        {"late_schedule": np.array([100.0])},
+        {"late_schedule": np.array([100.0, 50.0]), "engine": _core.AUTO},
+        {"late_schedule": np.array([10.0]), "engine": _core.AUTO},
+        {"late_schedule": np.array([math.nan]), "engine": _core.AUTO},
+        {"late_schedule": np.array([1e9]), "engine": _core.LEAP},
+        {"engine": 7},
     ],
 )
 def test_the_kernel_refuses_what_it_cannot_hold(change):

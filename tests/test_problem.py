@@ -41,6 +41,7 @@ from twonn.problem import (
     real_number,
     sample_schedule,
     single_run,
+    steps_of_log,
     whole_number,
 )
 
@@ -714,22 +715,29 @@ def test_horizon_refuses(steps, log10_steps, error, parts):
 # Which steps are recorded
 
 
+def scheduled(steps, density, chosen=None):
+    """The steps of a schedule that is counted throughout."""
+    counted, logs = sample_schedule(steps, density, chosen)
+    assert counted.dtype == np.int64
+    assert len(logs) == 0
+    return counted.tolist()
+
+
 def assert_schedule(schedule, steps):
     assert schedule[0] == 0
     assert schedule[-1] == steps
-    assert all(type(step) is int for step in schedule)
     assert all(a < b for a, b in itertools.pairwise(schedule))
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(0, [0]), (1, [0, 1]), (2, [0, 1, 2]), (3, [0, 1, 2, 3])])
 def test_shortest_schedules(steps, expected):
-    assert sample_schedule(steps, 20, None) == expected
+    assert scheduled(steps, 20) == expected
 
 
-@pytest.mark.parametrize("steps", [10**16, 10**400, 7 * 10**30 + 1])
+@pytest.mark.parametrize("steps", [10**16, 2**63 - 1])
 @pytest.mark.parametrize("density", [20, 7, np.float64(2.5)])
 def test_late_samples_are_evenly_dense_in_every_decade(steps, density):
-    schedule = sample_schedule(steps, density, None)
+    schedule = scheduled(steps, density)
     assert_schedule(schedule, steps)
     # Up to 100 rounding merges samples; the last decade may be cut short.
     full = [step for step in schedule if 100 <= step < 10 ** (len(str(steps)) - 1)]
@@ -740,10 +748,38 @@ def test_late_samples_are_evenly_dense_in_every_decade(steps, density):
         assert {10**k for k in range(16)} <= set(schedule)
 
 
+@pytest.mark.parametrize("steps", [2**63, 10**400, 7 * 10**30 + 1, 10**100_000], ids=brief)
+@pytest.mark.parametrize("density", [20, 7, np.float64(2.5), 1e-9])
+def test_steps_beyond_what_is_counted_are_given_by_their_logarithms(steps, density):
+    counted, logs = sample_schedule(steps, density, None)
+    # Together they are 0 and 10^(k/density), k = 0, 1, ..., as far as the horizon, and the horizon.
+    assert counted.tolist() == scheduled(2**63 - 1, density)[:-1]
+    assert logs[-1] == math.log(steps)
+    assert np.all(np.diff(logs) > 0)
+    first = math.floor(density * math.log10(2**63)) + 1
+    expected = [k / density * math.log(10) for k in range(first, first + len(logs) - 1)]
+    # A logarithm below 2.4e5 is the product of two rounded numbers.
+    assert np.allclose(logs[:-1], expected, rtol=4 * float(np.finfo(float).eps), atol=0)
+    next_one = (first + len(logs) - 1) / density * math.log(10)
+    assert next_one > logs[-1] * (1 - 4 * float(np.finfo(float).eps))
+
+
+def test_more_samples_than_memory_holds_are_refused():
+    parts = ("samples_per_decade: got 1000", "20,000,000", "Lower samples_per_decade")
+    assert_refused(ValueError, parts, sample_schedule, 10**400_000, 1000, None)
+
+
+@pytest.mark.parametrize("log_steps", [0.0, 3.2, 43.7, 921.03, 230258.5])
+def test_steps_of_a_logarithm(log_steps):
+    with mpmath.workdps(60):
+        exact = mpmath.exp(mpmath.mpf(log_steps))
+        assert abs(steps_of_log(log_steps) - exact) <= 1 + exact * mpmath.mpf("1e-28")
+
+
 @examples
-@hypothesis.given(st.integers(0, 10**25) | st.integers(0, 1000), st.floats(0.01, 25))
+@hypothesis.given(st.integers(0, 2**63 - 1) | st.integers(0, 1000), st.floats(0.01, 25))
 def test_default_schedule(steps, density):
-    schedule = sample_schedule(steps, density, None)
+    schedule = scheduled(steps, density)
     assert_schedule(schedule, steps)
     interior = [step for step in schedule if 0 < step < steps]
     with mpmath.workdps(40):
@@ -758,13 +794,13 @@ def test_default_schedule(steps, density):
 
 
 def test_a_longer_run_extends_the_schedule():
-    short, long = sample_schedule(10**5, 20, None), sample_schedule(10**9, 20, None)
+    short, long = scheduled(10**5, 20), scheduled(10**9, 20)
     assert long[: len(short)] == short
 
 
 def test_density_near_zero_records_the_ends():
-    assert sample_schedule(10**6, 1e-300, None) == [0, 1, 10**6]
-    assert sample_schedule(10**6, 1e-9, None) == [0, 1, 10**6]
+    assert scheduled(10**6, 1e-300) == [0, 1, 10**6]
+    assert scheduled(10**6, 1e-9) == [0, 1, 10**6]
 
 
 @pytest.mark.parametrize(
@@ -779,13 +815,15 @@ def test_density_near_zero_records_the_ends():
     ],
 )
 def test_explicit_samples(chosen, expected):
-    schedule = sample_schedule(100, 20, chosen)
+    schedule = scheduled(100, 20, chosen)
     assert schedule == expected
     assert_schedule(schedule, 100)
 
 
 def test_explicit_samples_of_a_horizon_too_long_to_print():
-    assert sample_schedule(UNPRINTABLE, 20, [1, 10**4999]) == [0, 1, 10**4999, UNPRINTABLE]
+    counted, logs = sample_schedule(UNPRINTABLE, 20, [1, 2**63 - 1, 2**63, 10**4999])
+    assert counted.tolist() == [0, 1, 2**63 - 1]
+    assert logs.tolist() == [math.log(2**63), math.log(10**4999), math.log(UNPRINTABLE)]
 
 
 INCREASING = ("increasing whole numbers from 0 to 100", "Sort them, remove repetitions")

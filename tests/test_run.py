@@ -99,10 +99,10 @@ def press(taken, asked):
         pressed.append(taken)
         os.kill(os.getpid(), signal.SIGINT)
 pressed = []
-traj = twonn.run(problem, start, steps=2**62, progress=press)
+traj = twonn.run(problem, start, steps=2**62, engine="direct", progress=press)
 assert traj.status is twonn.Status.INTERRUPTED, traj
 assert traj.t[-1] == traj.end_step >= 3_000_000
-again = twonn.run(problem, start, steps=traj.end_step)
+again = twonn.run(problem, start, steps=traj.end_step, engine="direct")
 assert again.states[-1].tobytes() == traj.states[-1].tobytes()
 assert again.gap[-1] == traj.gap[-1]
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -117,7 +117,7 @@ def press(taken, asked):
     os.kill(os.getpid(), signal.SIGINT)
     os.kill(os.getpid(), signal.SIGINT)
 try:
-    twonn.run(problem, twonn.Params(w=[0.43, -1.47]), steps=2**62, progress=press)
+    twonn.run(problem, twonn.Params(w=[0.43, -1.47]), steps=2**62, engine="direct", progress=press)
 except KeyboardInterrupt:
     print("stopped at once")
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -131,7 +131,7 @@ def identical(one: twonn.Trajectory, other: twonn.Trajectory) -> bool:
         "end_step",
         "n_transitions",
         "n_transitions_exact",
-        "error_estimate",
+        "error_bound",
         "provenance",
         "message",
     )

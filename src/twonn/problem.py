@@ -588,7 +588,9 @@ def sample_schedule(
     if sample_steps is not None:
         chosen = sorted({0, *_explicit_samples(sample_steps, steps), steps})
         counted = [step for step in chosen if step <= LARGEST_COUNT]
-        return np.array(counted, dtype=np.int64), np.array([math.log(step) for step in chosen[len(counted) :]])
+        return np.array(counted, dtype=np.int64), np.array(
+            [math.log(step) for step in chosen[len(counted) :]]
+        )
     density = positive_number("samples_per_decade", samples_per_decade, "Write e.g. samples_per_decade=20.")
     if density > 1000:
         raise ValueError(
