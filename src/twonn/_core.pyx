@@ -42,7 +42,6 @@ cpdef enum:
     DIRECT, AUTO, LEAP               # engines
 
 cdef enum:
-    LAST_LOG = 2_400_000             # beyond ln of the longest horizon
     ALLOWANCE = 2048                 # credit at the beginning
     TIGHTLY_BRACKETED = 64           # number of transitions whose bracket is worth stepping up to them again
 

@@ -18,6 +18,7 @@ cpdef enum:                    # why a leap was not possible
     UNRESOLVED                 # no leap of FEWEST_STEPS or more met the accuracy
 
 cdef enum:
+    LAST_LOG = 2_400_000       # beyond ln of the longest horizon
     FEWEST_STEPS = 384         # what costs as much as a leap
     MOST_ITERATIONS = 16
     SUMS = 6
@@ -26,7 +27,7 @@ cdef struct Leap:
     const Model* model
     int pattern
     bint coupled               # a neuron is active on both samples
-    bint frozen                # no gradient at all: nothing ever moves
+    bint frozen                # nothing moves before LAST_LOG
     bint affine                # every sum grows linearly in τ: the closed form
     bint[2] seen               # sample i moves a neuron
     double[2][2] z             # at the start
@@ -133,6 +134,8 @@ cdef int set_scale(Leap* leap, double log_step) noexcept nogil:
         largest = max(largest, size)
     leap.frozen = largest == 0.0
     leap.weight[0] = leap.weight[1] = 0.0
+    # Also where the first move would come beyond all horizons.
+    leap.frozen |= top + log_(largest) < -LAST_LOG
     if leap.frozen:
         leap.log_scale = max(log_step, 1.0)
         leap.inverse = 0.0
