@@ -348,6 +348,9 @@ cdef class Run:
                 # The last sample is the last state that fits, one step before the one named.
                 last = steps_to_divergence(&self.model, &self.state, last) - 1
                 status = DIVERGED
+            if self.error > 0.0 and self.model.trained:
+                self.amplify(&opened)
+                self.amplify(&block)
             if not block.smooth:
                 last = self.scan(&opened, patterns, last, &status)
         self.sample(last, status != RUNNING)
@@ -356,6 +359,18 @@ cdef class Run:
         self.status = status
         self.now.step += last
         self.note_segment(False, start, 1, 0)
+
+    cdef void amplify(self, const Block* block) noexcept nogil:
+        """Let the error grow as in half a block of steps; see log_amplification."""
+        cdef double largest = 0.0, sum
+        cdef int j, k
+        for j in range(2):
+            sum = 0.0
+            for k in range(2):
+                if is_active(block.pattern, j, k):
+                    sum += entry(block.slope, k) * sqrt(self.model.gram[k][k])
+            largest = max(largest, sum)
+        self.error *= exp_(0.5 * BLOCK_STEPS * self.model.rate * largest)
 
     cdef int scan(self, const Block* start, const uint8_t* patterns, int last, int* status) noexcept nogil:
         """Note the transitions up to step `last` of the block; return the step at which all units died."""
@@ -539,6 +554,7 @@ cdef class Run:
             scheduled = self.next_scheduled()
         sums_at(&leap, passed_until(&leap, start, end), sums)
         fold(&leap, &self.state, sums, &after)
+        self.error *= exp_(log_amplification(&leap))
         self.error += (leap.doubt + 1e-15) * path_length(&leap, &self.state, &after)
         self.state = after
         self.now = end

@@ -651,6 +651,31 @@ cdef double path_length(const Leap* leap, const State* before, const State* afte
     return sum
 
 
+cdef double log_amplification(const Leap* leap) noexcept nogil:
+    """A bound on how much an error of the parameters grows over the leap, as its logarithm.
+
+    With fixed output weights the loss is convex in the others and a step brings runs no further apart. With
+    trained ones (w_j, b_j) and v_j drive each other at the rate |Σ_k g_k y_k a_jk x_k|, which is how they
+    themselves grow where they are aligned; where one decays instead, errors take over at that rate.
+    """
+    cdef double[2] area
+    cdef double largest = 0.0, sum
+    cdef int c, j, k
+    if not leap.model.trained or leap.frozen:
+        return 0.0
+    for k in range(2):
+        area[k] = leap.weight[k] * leap.matrix[0].at[NODES - 1]
+        for c in range(NODES):
+            area[k] += leap.p[k].at[c] * leap.matrix[c + 1].at[NODES - 1]
+    for j in range(2):
+        sum = 0.0
+        for k in range(2):
+            if is_active(leap.pattern, j, k):
+                sum += area[k] * sqrt(leap.model.gram[k][k])
+        largest = max(largest, sum)
+    return largest
+
+
 # --------------------------------------------------------------------------------------------------
 # Kinks inside a leap. A guard is what must keep its sign: z_ji at 2j + i, and with trained output v_j at 4 + j.
 
