@@ -32,7 +32,7 @@ include "_kernel/leap.pxi"
 
 cpdef enum:
     TRANSITIONS_KEPT = 10_000        # number recorded in full; all of them are counted
-    SEGMENTS_KEPT = 4096             # likewise; the last one covers the rest
+    SEGMENTS_KEPT = 1024             # likewise; the last one covers the rest
     PATIENCE = 1 << 24               # steps in a row that a run that must leap takes directly
 
 cpdef enum:
@@ -271,8 +271,9 @@ cdef class Run:
     def advance(self, int64_t steps):
         """Take at least `steps` more steps, or leaps that cost as much, unless the run ends before."""
         cdef int64_t spent = 0
+        cdef Time horizon = self.horizon()
         with nogil:
-            while self.status == RUNNING and (spent < steps or self.now.step == self.horizon().step):
+            while self.status == RUNNING and (spent < steps or not is_before(self.now, horizon)):
                 spent += self.proceed()
 
     def interrupt(self):
@@ -652,18 +653,14 @@ cdef class Run:
         return NONE
 
     cdef double doubt_in(self, const Leap* leap, int guard) noexcept nogil:
-        """How wrong a guard may be at the end of a leap: what was, what it adds, and rounding."""
-        cdef Sum[SUMS] sums
-        cdef double[SUMS] plain
+        """How wrong a guard may be at its crossing, or the end of a leap: what was, what it adds, and rounding."""
         cdef double[2] parts
-        cdef State after
-        cdef double size
-        cdef int n
-        sums_at(leap, leap.length, sums)
-        for n in range(SUMS):
-            plain[n] = sums[n].high
-        guard_parts(leap, guard, plain, parts)
-        size = abs(guard_at_start(leap, guard)) + abs(parts[0]) + abs(parts[1])
+        cdef double size, start = guard_at_start(leap, guard), passed = leap.length
+        parts_at(leap, guard, passed, parts)
+        if leap.affine and abs(parts[0] + parts[1]) > abs(start):
+            passed *= abs(start) / abs(parts[0] + parts[1])
+            parts_at(leap, guard, passed, parts)
+        size = abs(start) + abs(parts[0]) + abs(parts[1])
         return self.doubt_of(guard) + (leap.doubt + 2e-15) * size
 
     cdef void cross(self, const Leap* leap, const Crossing* crossing, Time* end) noexcept nogil:

@@ -58,7 +58,7 @@ SLIDE = np.dtype(
 )
 
 #: One stretch of steps and the engine that covered it: "direct", "leap", or "mixed" for what follows the
-#: 4,095 stretches that are told apart. Blocks are stretches handled at once; iterations are a leap's.
+#: 1,023 stretches that are told apart. Blocks are stretches handled at once; iterations are a leap's.
 SEGMENT = np.dtype(
     [
         ("engine", "U8"),

@@ -209,7 +209,8 @@ cdef bint solve(Leap* leap, int index, double length) noexcept nogil:
         if not change < 30.0:
             return False
         if change <= tolerance or (change <= 16.0 * tolerance and change >= 0.5 * before):
-            return is_resolved(leap, tolerance)
+            # P at the start is e^(ln σ + ln h − m): no better known than the rounding of these.
+            return is_resolved(leap, tolerance + 4e-16 * max(0.0, leap.log_scale - 64.0))
         before = change
     return False
 
@@ -720,15 +721,19 @@ cdef void guard_parts(const Leap* leap, int guard, const double* sums, double* p
             parts[k] *= leap.v[j] * sums[k] if is_active(leap.pattern, j, k) else 0.0
 
 
-cdef double guard_value(const Leap* leap, int guard, double passed) noexcept nogil:
+cdef void parts_at(const Leap* leap, int guard, double passed, double* parts) noexcept nogil:
     cdef Sum[SUMS] sums
     cdef double[SUMS] plain
-    cdef double[2] parts
     cdef int n
     sums_at(leap, passed, sums)
     for n in range(SUMS):
         plain[n] = sums[n].high
     guard_parts(leap, guard, plain, parts)
+
+
+cdef double guard_value(const Leap* leap, int guard, double passed) noexcept nogil:
+    cdef double[2] parts
+    parts_at(leap, guard, passed, parts)
     return guard_at_start(leap, guard) + (parts[0] + parts[1])
 
 
@@ -807,20 +812,15 @@ cdef bint find_crossing(Leap* leap, int guard, double doubt, Crossing* crossing)
 
 cdef bint find_between_nodes(Leap* leap, int guard, int c, const double* parts_before, double doubt,
                              Crossing* crossing) noexcept nogil:
-    cdef Sum[SUMS] fine
-    cdef double[SUMS] sums
     cdef double[2] before
     cdef double[2] after
     cdef double a = leap.length * POINT[c], b
-    cdef int n, part
+    cdef int part
     before[0] = parts_before[0]
     before[1] = parts_before[1]
     for part in range(1, 17):
         b = leap.length * (POINT[c] + part / 16.0 * (POINT[c + 1] - POINT[c]))
-        sums_at(leap, b, fine)
-        for n in range(SUMS):
-            sums[n] = fine[n].high
-        guard_parts(leap, guard, sums, after)
+        parts_at(leap, guard, b, after)
         if not holds_between(leap, guard, before, after, doubt):
             if not locate(leap, guard, a, b, doubt, crossing):
                 crossing.low = a

@@ -1,0 +1,586 @@
+"""The leap engine against stepping, against exact solutions at any number of steps, and its own promises."""
+
+import functools
+import importlib
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from cases import INITIALIZERS, dated, difference, parameters, random_problem
+from oracle import Decoupled
+
+import twonn
+from twonn import _core
+
+PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
+PAPER_START = twonn.Params(w=[0.4309350268754409, -1.470759627697770])
+TRAINED = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01, train_output=True)
+SKEW = twonn.Problem(x=[-1.0, 3.0], y=[-1, 1], step_size=0.01)
+CHATTER = twonn.Problem(x=[2.0, 1.0], y=[1, -1], step_size=0.05, reduction="sum")
+CHATTER_START = twonn.Params(w=[0.6, -0.4], b=[0.3, 0.9])
+
+#: Rounding the final parameters of two runs to binary64, relative to their norm.
+ROUNDED = 2 * 2.0**-53
+
+#: What the issue of the leap is: the same trajectory to this accuracy.
+ACCURACY = 1e-14
+
+
+# --------------------------------------------------------------------------------------------------
+# Against the direct engine
+
+
+@functools.cache
+def both(seed: int, steps: int, sliding: bool = False) -> tuple[twonn.Trajectory, twonn.Trajectory]:
+    """A random run, stepped and leapt over, sampled in the middle of leaps too."""
+    problem, params = random_problem(seed, sliding=sliding)
+    samples = [s for s in (1, 257, 1000, 3217, 10**5, 314_159, 10**6, 10**7, 10**8) if s < steps]
+    return tuple(
+        twonn.run(problem, params, steps=steps, sample_steps=samples, engine=engine)
+        for engine in ("direct", "auto")
+    )
+
+
+def amplification(truth: twonn.Trajectory) -> float:
+    """How far apart the stepped run ends when its start is moved by a unit in the last place, per such unit."""
+    problem, start = truth.problem, truth.params
+    rng = np.random.default_rng(8)
+    worst = 0.0
+    for _ in range(6):
+        w, b = (
+            array * (1 + 2.0**-52 * rng.choice([-1, 1], size=array.shape)) for array in (start.w, start.b)
+        )
+        moved = twonn.run(
+            problem,
+            twonn.Params(w=w, b=b, v=start.v),
+            steps=truth.horizon,
+            sample_steps=[],
+            engine="direct",
+        )
+        apart = np.linalg.norm(parameters(moved)[-1] - parameters(truth)[-1])
+        worst = max(worst, apart / np.linalg.norm(parameters(truth)[-1]) / 2.0**-52)
+    return worst
+
+
+def assert_same(leapt: twonn.Trajectory, truth: twonn.Trajectory) -> None:
+    if leapt.error_estimate > 1e-12:
+        # Rounding decides where this run goes, and the estimate says so: stepping is no better.
+        assert amplification(truth) > 1e3
+        return
+    assert leapt.status is truth.status
+    assert leapt.end_step == truth.end_step
+    assert dated(leapt) == dated(truth)
+    assert leapt.n_transitions == truth.n_transitions
+    apart = difference(leapt, truth)
+    assert apart.norm <= ACCURACY
+    assert apart.norm <= leapt.error_estimate + ROUNDED
+    # Each parameter by itself: 1e-14 of it, or what rounding leaves of a far larger one of the same run.
+    got, true = parameters(leapt), parameters(truth)
+    room = ACCURACY * np.abs(true) + 4e-16 * np.abs(true).max(axis=1, keepdims=True)
+    assert np.all(np.abs(got - true) <= room)
+
+
+@pytest.mark.parametrize("seed", range(210))
+def test_random_runs_agree_with_stepping(seed):
+    truth, leapt = both(seed, 10**6)
+    assert_same(leapt, truth)
+
+
+def test_the_random_runs_are_what_they_should_be():
+    """Every axis is taken, and the runs are leapt over."""
+    runs = [both(seed, 10**6)[1] for seed in range(210)]
+    problems = [traj.problem for traj in runs]
+    for name, values in {
+        "loss": {"exponential", "logistic"},
+        "reduction": {"mean", "sum"},
+        "train_output": {False, True},
+        "bias": {False, True},
+        "dimension": {1, 2, 3, 10},
+    }.items():
+        for value in values:
+            chosen = [t for t in runs if getattr(t.problem, name) == value]
+            assert sum("leap" in t.segments["engine"] for t in chosen) >= 10, (name, value)
+    assert len(INITIALIZERS) == len(twonn.initializers.NAMES) == 14
+    assert min(p.step_size for p in problems) < 2e-3 and max(p.step_size for p in problems) > 5
+    grams = [p.x[0] @ p.x[1] + p.bias for p in problems]
+    assert max(grams) == 0 and min(grams) < -5
+    assert sum(t.n_transitions > 0 for t in runs) > 50
+    assert {t.status for t in runs} > {twonn.Status.COMPLETED, twonn.Status.STATIONARY}
+    # Almost every step was leapt over where neither chatter nor large steps forbid it.
+    shares = [t.segments["t_stop"][t.segments["engine"] == "leap"].max(initial=0) / 1e6 for t in runs]
+    assert sum(share == 1 for share in shares) > 150
+    assert np.median([t.error_estimate for t in runs]) < 2e-15
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_runs_that_chatter_agree_with_stepping_too(seed):
+    # G_01 > 0: leaps before the chatter, between its transitions, or after it has ended.
+    truth, leapt = both(seed, 200_000, sliding=True)
+    if leapt.error_estimate > 1e-12:
+        assert amplification(truth) > 1e3
+        return
+    assert leapt.status is truth.status
+    assert dated(leapt) == dated(truth)
+    assert difference(leapt, truth).norm <= ACCURACY
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("steps", [10**8, 10**9], ids=["1e8", "1e9"])
+@pytest.mark.parametrize("seed", range(210))
+def test_long_random_runs_agree_with_stepping(seed, steps):
+    truth, leapt = both(seed, steps)
+    assert_same(leapt, truth)
+    both.cache_clear()
+
+
+STARTS = {
+    "the paper's": (PAPER, PAPER_START),
+    "trained": (TRAINED, PAPER_START),
+    "trained, logistic": (
+        twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.5, loss="logistic", train_output=True),
+        PAPER_START,
+    ),
+    "on the kink": (PAPER, twonn.Params(w=[1.0, -1.0], b=[1.0, 0.0])),
+    "c = 0": (PAPER, twonn.Params(w=[1.0, -1.2], b=[-0.1, 0.1])),
+    "one neuron dead": (PAPER, twonn.Params(w=[0.4, 1.0])),
+    "a margin of -6": (PAPER, twonn.Params(w=[0.4, -1.4], b=[0.0, 8.0])),
+    "a margin of -28, trained, logistic": (
+        twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=1e-3, loss="logistic", train_output=True),
+        twonn.Params(w=[0.4, -1.4], b=[0.0, 30.0]),
+    ),
+    "margins of 2000 and 1": (PAPER, twonn.Params(w=[2000.0, -1.0])),
+    "margins of 300 and 1, trained": (TRAINED, twonn.Params(w=[300.0, -1.0])),
+    "equal labels, one sample supports": (
+        twonn.Problem(x=[1.0, 2.0], y=[1, 1], step_size=0.1),
+        twonn.Params(w=[1.0, -0.3], b=[0.2, 0.1]),
+    ),
+    "equal labels, one sample barely supports": (
+        twonn.Problem(x=[[1.0, 0.0], [1.0, 1.0]], y=[1, 1], step_size=0.1, bias=False),
+        twonn.Params(w=[[1.0, 0.5], [-1.0, -1.0]]),
+    ),
+    "equal labels, both neurons on both samples": (
+        twonn.Problem(x=[[1.0, 0.2], [0.1, 1.0]], y=[1, 1], step_size=0.1, train_output=True),
+        twonn.Params(w=[[1.0, 0.5], [0.2, 0.3]], b=[0.3, 0.2], v=[1.0, 0.7]),
+    ),
+    "coincident points": (twonn.Problem(x=[1.0, 1.0], y=[1, 1], step_size=0.1), PAPER_START),
+    "points that almost coincide": (
+        twonn.Problem(x=[1.0, 1.0001], y=[1, 1], step_size=0.1),
+        PAPER_START,
+    ),
+    "step size 4": (twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=4.0), PAPER_START),
+    "step size 1e-12": (twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=1e-12), PAPER_START),
+    "step size 1e-50": (twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=1e-50), PAPER_START),
+    "tiny points": (
+        twonn.Problem(x=[-1e-20, 1e-20], y=[-1, 1], step_size=1.0, bias=False),
+        twonn.Params(w=[1.0, -1.0]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_odd_starts_agree_with_stepping(name):
+    problem, params = STARTS[name]
+    samples = [1, 256, 257, 999, 54_321, 10**5]
+    truth, leapt = (
+        twonn.run(problem, params, steps=10**6, sample_steps=samples, engine=engine)
+        for engine in ("direct", "auto")
+    )
+    assert "leap" in leapt.segments["engine"]
+    assert_same(leapt, truth)
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_odd_starts_go_on_to_any_horizon(name):
+    problem, params = STARTS[name]
+    traj = twonn.run(problem, params, log10_steps=400.0, samples_per_decade=1)
+    assert traj.status is twonn.Status.COMPLETED
+    assert np.all(np.isfinite(traj.states)) and np.all(np.isfinite(traj.margins))
+    assert np.all(np.diff(traj.log_loss) <= 1e-12 * np.abs(traj.log_loss[1:]))  # gradient descent descends
+
+
+# --------------------------------------------------------------------------------------------------
+# Against exact solutions
+
+
+def exact_parameters(problem, params, steps):
+    """Parameters after any number of steps where each neuron serves a sample of its own and sees no other.
+
+    In mpmath numbers, (w_0, w_1, b_0, b_1), d = 1.
+    """
+    x, w, b = problem.x[:, 0].tolist(), params.w[:, 0].tolist(), params.b.tolist()
+    v = params.v.tolist()
+    end_w, end_b = [], []
+    for j in (0, 1):
+        (i,) = (i for i in (0, 1) if w[j] * x[i] + b[j] > 0)
+        margin = problem.y[i] * v[j] * (mpmath.mpf(w[j]) * x[i] + b[j])
+        one = Decoupled(margin, (mpmath.mpf(x[i]) ** 2 + 1) * mpmath.mpf(v[j]) ** 2, problem.rate)
+        moved = int(problem.y[i]) * v[j] * one.accumulated(steps)
+        end_w.append(w[j] + moved * x[i])
+        end_b.append(b[j] + moved)
+    return [*end_w, *end_b]
+
+
+def successful_starts(count):
+    starts = twonn.initializers.sample("he_normal", 16 * count, seed=42)
+    return [p for p in starts if p.w[0, 0] > 0 > p.w[1, 0]][:count]
+
+
+@pytest.mark.parametrize("x", [[-1.0, 1.0], [-1.0, 3.0]])
+def test_the_exact_solution_is_met_after_any_number_of_steps(x):
+    problem = twonn.Problem(x=x, y=[-1, 1], step_size=0.01)
+    horizons = [10**3, 10**5, 10**8, 10**12, 10**16, 2**63 - 1, 2**63, 10**20, 10**100, 10**400, 10**1000]
+    with mpmath.workdps(60):
+        for params in successful_starts(6):
+            traj = twonn.run(problem, params, steps=horizons[-1], sample_steps=horizons)
+            for row, steps in enumerate(horizons, start=1):
+                exact = exact_parameters(problem, params, steps)
+                got = [*traj.w[row, :, 0], *traj.b[row]]
+                largest = max(map(abs, exact))
+                for one, true in zip(got, exact, strict=True):
+                    # The estimate bounds the leaps; the last rounding of each parameter comes on top.
+                    assert abs(one - true) <= traj.error_estimate * largest + abs(true) * 2.0**-53
+                    assert abs(one - true) <= 1e-15 * largest
+
+
+@pytest.mark.parametrize("log10_steps", [16.0, 1000.0, 1e5])
+def test_the_boundary_is_right_to_twelve_digits(log10_steps):
+    """Where the boundary tends to 0 like c/ln t too: the numerator is a difference of large numbers."""
+    smallest = math.inf
+    with mpmath.workdps(60):
+        for params in successful_starts(40):
+            traj = twonn.run(PAPER, params, log10_steps=log10_steps, sample_steps=[])
+            w0, w1, b0, b1 = exact_parameters(PAPER, params, traj.horizon)
+            exact = -(b0 - b1) / (w0 - w1)
+            c = abs(params.w[0, 0] + params.w[1, 0]) / 2
+            smallest = min(smallest, c)
+            # Closed form: gap = c/(ln t + K), up to O(ln t/t); at 10^16 steps that is 4e-15 of it.
+            k = math.log(2 * PAPER.rate) + (params.w[0, 0] - params.w[1, 0]) / 2
+            assert traj.gap[-1] == pytest.approx(c / (traj.log_t[-1] + k), rel=1e-12)
+            assert abs(traj.boundary[-1] - exact) <= 1e-12 * abs(exact)
+            assert abs(traj.gap[-1] - abs(exact)) <= 1e-12 * abs(exact)
+    assert smallest < 0.05  # small c, where this is hardest
+
+
+def test_an_asymmetric_boundary_tends_to_its_limit():
+    # (x_0 + x_1)/(1 − x_0 x_1) = 1/2, not the midpoint 1.
+    traj = twonn.run(SKEW, twonn.Params(w=[0.4, -1.4]), log10_steps=1000.0, sample_steps=[])
+    with mpmath.workdps(60):
+        w0, w1, b0, b1 = exact_parameters(SKEW, twonn.Params(w=[0.4, -1.4]), 10**1000)
+        assert abs(traj.boundary[-1] + (b0 - b1) / (w0 - w1)) < 1e-15
+    assert traj.boundary[-1] == pytest.approx(0.5, abs=1e-2)
+
+
+def test_two_routes_to_one_place_agree_where_nothing_else_can_tell():
+    """With trained output: leaps from step 0, and leaps from a stepped state 5,000 steps on."""
+    for problem in (TRAINED, twonn.Problem(x=[-1, 3], y=[-1, 1], step_size=0.3, train_output=True)):
+        head = twonn.run(problem, PAPER_START, steps=5000, engine="direct").final
+        for steps in (10**6, 10**9, 10**12):
+            one = twonn.run(problem, PAPER_START, steps=steps, sample_steps=[])
+            other = twonn.run(problem, head, steps=steps - 5000, sample_steps=[])
+            ends = [parameters(traj)[-1] for traj in (one, other)]
+            # The head is rounded to binary64 once, which the trajectory may carry on.
+            room = one.error_estimate + other.error_estimate + 4 * ROUNDED
+            assert np.linalg.norm(ends[0] - ends[1]) <= room * np.linalg.norm(ends[0])
+
+
+def test_trained_output_reaches_its_law():
+    # Section 7 of the design: gap = C/(√m + B) with C, B of the wrong samples' pre-activations.
+    traj = twonn.run(TRAINED, PAPER_START, log10_steps=1000.0, sample_steps=[10**16])
+    for row in (1, 2):
+        z = traj.preactivations[row]
+        c = abs(z[0, 0] - z[1, 1]) / 2**1.25
+        offset = abs(z[0, 0] + z[1, 1]) / 2**1.25
+        root = math.sqrt(traj.margins[row].mean())
+        assert traj.gap[row] == pytest.approx(c / (root + offset), rel=0.5 / root)
+
+
+# --------------------------------------------------------------------------------------------------
+# Transitions
+
+
+def late_switch(z):
+    """A start whose neuron 1 is active on sample 1, which neuron 0 classifies with margin 1, at `z`."""
+
+    def line(at_minus_one, at_plus_one):
+        return (at_plus_one - at_minus_one) / 2, (at_plus_one + at_minus_one) / 2
+
+    (w0, b0), (w1, b1) = line(-0.75, 1.0 + z), line(0.75, z)
+    return twonn.Params(w=[w0, w1], b=[b0, b1])
+
+
+LATE = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01, reduction="sum")
+
+
+def exact_switch(params):
+    """The step, a real number, at which neuron 1's pre-activation at sample 1 is 0.
+
+    G_01 = 0, so sample 1 moves by itself: both neurons see it, K = 4; z falls by 2 per unit of A.
+    """
+    z = mpmath.mpf(params.w[1, 0]) + params.b[1]
+    margin = mpmath.mpf(params.w[0, 0]) + params.b[0] - z
+    return Decoupled(margin, 4, LATE.rate).steps(z / 2)
+
+
+@pytest.mark.parametrize("z", [3, 4, 9, 14, 15, 16, 18, 20, 25, 30, 300, 20_000])
+def test_a_late_transition_is_dated(z):
+    params = late_switch(float(z))
+    log10_steps = max(20.0, z)
+    traj = twonn.run(LATE, params, log10_steps=log10_steps, sample_steps=[])
+    ((t, log_t, before, after, low, high),) = traj.transitions.tolist()
+    assert (before, after) == (0b1110, 0b0110)
+    with mpmath.workdps(60 + z):
+        exact = mpmath.ceil(exact_switch(params))
+        assert abs(log_t - mpmath.log(exact)) <= 4e-16 * log_t + 4e-15 * z
+        if mpmath.log10(exact) < 308:
+            assert low <= exact <= high and low <= t <= high
+            # Not wider than what an error of 1e-14 of z makes of the date: dt/t = 2 dz, on either side.
+            assert high - low <= 4e-14 * z * t
+        else:
+            assert t == low == high == math.inf
+        if exact < 10**13:
+            assert t == low == high == exact  # and rounding leaves no doubt
+    assert traj.n_transitions == 1 and traj.n_transitions_exact
+    assert traj.transition_counts[before, after] == traj.transition_counts.sum() == 1
+
+
+def test_the_margin_goes_on_rightly_behind_a_late_transition():
+    params = late_switch(20.0)
+    with mpmath.workdps(60):
+        switch = exact_switch(params)
+        z = mpmath.mpf(params.w[1, 0]) + params.b[1]
+        margin = mpmath.mpf(params.w[0, 0]) + params.b[0] - z
+        before = Decoupled(margin, 4, LATE.rate)
+        behind = Decoupled(before.margin(switch), 2, LATE.rate)  # neuron 0 alone
+        traj = twonn.run(LATE, params, log10_steps=100.0, sample_steps=[10**15])
+        assert abs(traj.margins[1, 1] - before.margin(10**15)) <= 1e-13
+        assert abs(traj.margins[2, 1] - behind.margin(mpmath.mpf(10) ** 100 - switch)) <= 1e-12
+
+
+def test_a_short_late_transition_is_stepped_through():
+    truth, leapt = (
+        twonn.run(LATE, late_switch(4.0), steps=10**6, engine=engine) for engine in ("direct", "auto")
+    )
+    assert len(truth.transitions) == 1 and truth.transitions["t"][0] > 200_000
+    assert_same(leapt, truth)
+    around = leapt.segments[leapt.segments["engine"] == "direct"][-1]
+    assert around["t_start"] < truth.transitions["t"][0] <= around["t_stop"]
+    assert around["t_stop"] - around["t_start"] < 2000
+
+
+def test_a_bracket_holds_the_step_that_stepping_gives():
+    # After a leap every transition's bracket has to hold the direct engine's date.
+    held = wide = 0
+    for seed in range(40):
+        truth, leapt = both(seed, 200_000, sliding=True)
+        if leapt.error_estimate > 1e-12 or not len(leapt.transitions):
+            continue
+        t = truth.transitions["t"]
+        assert np.all((leapt.transitions["t_low"] <= t) & (t <= leapt.transitions["t_high"]))
+        held += len(t)
+        wide += int(np.sum(leapt.transitions["t_low"] < leapt.transitions["t_high"]))
+    assert held > 1000 and wide > 100
+
+
+# --------------------------------------------------------------------------------------------------
+# Bits
+
+
+KINDS = {
+    "fixed": (PAPER, PAPER_START),
+    "trained": (TRAINED, PAPER_START),
+    "coupled": (
+        twonn.Problem(x=[[1.0, 0.2], [0.1, 1.0]], y=[1, 1], step_size=0.1),
+        twonn.Params(w=[[1.0, 0.5], [0.2, 0.3]], b=[0.3, 0.2], v=[1.0, 0.7]),
+    ),
+    "a transition": (LATE, late_switch(4.0)),
+    "a late transition": (LATE, late_switch(16.0)),
+    "chatter between leaps": random_problem(88),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bits_do_not_depend_on_horizon_sampling_or_watching(kind, monkeypatch):
+    problem, params = KINDS[kind]
+    seed = 12
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    top = 6.0 if kind.startswith("chatter") else 25.0
+    steps = sorted({int(10**e) for e in rng.uniform(0, top, size=30)})
+    one = twonn.run(problem, params, steps=steps[-1], sample_steps=steps)
+    monkeypatch.setattr(importlib.import_module("twonn.run"), "_CHUNK", 1)
+    for row, step in enumerate(steps, start=1):
+        seen = []
+        alone = twonn.run(
+            problem,
+            params,
+            steps=step,
+            samples_per_decade=3,
+            progress=lambda taken, asked, seen=seen: seen.append(taken),
+        )
+        assert alone.states[-1].tobytes() == one.states[row].tobytes()
+        assert alone.pattern[-1] == one.pattern[row]
+        assert seen[-1] == pytest.approx(step, rel=1e-12) and seen == sorted(seen)
+    assert "leap" in one.segments["engine"]
+
+
+def test_dimensions_that_are_zero_change_no_bit():
+    x = np.zeros((2, 1000))
+    x[:, 0] = PAPER.x[:, 0]
+    w = np.zeros((2, 1000))
+    w[:, 0] = PAPER_START.w[:, 0]
+    wide = twonn.run(twonn.Problem(x=x, y=PAPER.y, step_size=0.01), twonn.Params(w=w), steps=10**16)
+    narrow = twonn.run(PAPER, PAPER_START, steps=10**16)
+    assert wide.states.tobytes() == narrow.states.tobytes()
+
+
+def test_a_horizon_can_be_written_either_way():
+    one = twonn.run(PAPER, PAPER_START, steps=10**400, samples_per_decade=2)
+    other = twonn.run(PAPER, PAPER_START, log10_steps=400.0, samples_per_decade=2)
+    assert one.states.tobytes() == other.states.tobytes()
+    assert one.horizon == one.end_step == 10**400
+    assert one.t[-1] == math.inf and one.log_t[-1] == math.log(10**400)
+
+
+# --------------------------------------------------------------------------------------------------
+# Outcomes, segments, refusals
+
+
+def test_segments_cover_the_run_without_a_gap():
+    for problem, params in KINDS.values():
+        traj = twonn.run(problem, params, steps=10**6)
+        segments = traj.segments
+        assert segments["t_start"][0] == 0 and segments["t_stop"][-1] == 10**6
+        assert np.array_equal(segments["t_start"][1:], segments["t_stop"][:-1])
+        assert np.all(segments["engine"][1:] != segments["engine"][:-1])
+        assert np.all(segments["blocks"] > 0)
+        leaps = segments["engine"] == "leap"
+        assert np.all((segments["iterations"] > 0) == leaps)
+        assert np.array_equal(segments["log_t_stop"], np.log(segments["t_stop"]))
+
+
+def test_stretches_too_many_to_tell_apart_are_summed_up():
+    # A misclassified sample without a neuron of its own: transitions at geometrically growing times.
+    problem, params = random_problem(40, sliding=True)
+    traj = twonn.run(problem, params, steps=10**9)
+    assert len(traj.segments) == _core.SEGMENTS_KEPT
+    last = traj.segments[-1]
+    assert last["engine"] == "mixed" and last["t_stop"] == 10**9
+    assert traj.segments["t_stop"][-2] == last["t_start"]
+
+
+def test_the_direct_engine_leaps_nowhere():
+    traj = twonn.run(PAPER, PAPER_START, steps=10**5, engine="direct")
+    assert traj.segments["engine"].tolist() == ["direct"]
+    assert traj.error_estimate == 0.0
+    assert "every step taken" in repr(traj)
+
+
+def test_the_cost_does_not_grow_with_the_horizon():
+    """In blocks and iterations, which are the same everywhere."""
+    for problem, blocks, iterations in ((PAPER, 12, 40), (TRAINED, 45, 450)):
+        traj = twonn.run(problem, PAPER_START, log10_steps=1e5, samples_per_decade=0.01)
+        (leap,) = traj.segments[traj.segments["engine"] == "leap"]
+        assert leap["blocks"] <= blocks and leap["iterations"] <= iterations
+        assert leap["t_stop"] == math.inf and leap["log_t_stop"] == traj.log_t[-1]
+
+
+def test_what_never_moves_reaches_any_horizon():
+    for params in (twonn.Params(w=[0.4, -1.4], v=[0.0, 0.0]), twonn.Params(w=[1e50, -1e50])):
+        traj = twonn.run(PAPER, params, steps=10**400, sample_steps=[10**300])
+        assert traj.status is twonn.Status.COMPLETED  # its units are active: this is not rest
+        assert np.all(traj.w == params.w)
+        assert traj.error_estimate == 0.0
+
+
+def test_a_large_margin_moves_when_its_time_has_come():
+    # e^2000/(2h) steps: nothing happens before about 10^870.
+    traj = twonn.run(PAPER, twonn.Params(w=[2000.0, -2000.0]), log10_steps=1000.0, samples_per_decade=1)
+    early = traj.log_t < 2000 - 37 - math.log(2 * PAPER.rate)
+    assert early.sum() > 800
+    assert np.all(traj.margins[early] == 2000.0)
+    assert traj.margins[-1] == pytest.approx(traj.log_t[-1] + math.log(2 * PAPER.rate), rel=1e-13)
+
+
+def test_outcomes_are_those_of_stepping():
+    wild = twonn.Problem(x=[2.0, 1.0], y=[1, -1], step_size=30.0, reduction="sum", train_output=True)
+    for problem, params in (
+        (PAPER, twonn.Params(w=[0.0, 0.0], b=[-1.0, -2.0])),
+        (PAPER, twonn.Params(w=[-1.0, 1.0])),
+        (wild, twonn.Params(w=[0.6, -0.4], b=[0.3, 0.9], v=[0.7, -0.6])),
+    ):
+        truth = twonn.run(problem, params, steps=10**6, engine="direct")
+        assert truth.status is not twonn.Status.COMPLETED
+        for options in ({"steps": 10**6}, {"steps": 10**400}, {"steps": 10**6, "engine": "leap"}):
+            traj = twonn.run(problem, params, **options)
+            assert traj.status is truth.status
+            assert traj.end_step == truth.end_step
+            assert traj.states[-1].tobytes() == truth.states[-1].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("problem", "params", "reason"),
+    [
+        (CHATTER, CHATTER_START, "a unit stays so near its kink"),
+        (
+            # Nothing separates points on one ray without biases: the loss stays, and so do large steps.
+            twonn.Problem(x=[1.0, 2.0], y=[1, -1], step_size=0.5, bias=False),
+            twonn.Params(w=[0.5, 0.4]),
+            "single steps go on changing a margin",
+        ),
+    ],
+)
+def test_a_run_that_cannot_be_leapt_over_is_refused_with_the_reason(problem, params, reason):
+    with pytest.raises(
+        ValueError, match=f"engine: got 'leap'; expected .*at step .*({reason}).*engine=.auto"
+    ):
+        twonn.run(problem, params, steps=10**12, engine="leap")
+    with pytest.raises(ValueError, match=rf"steps: got 10\^400; expected .*({reason}).*Ask for fewer steps"):
+        twonn.run(problem, params, steps=10**400)
+    assert twonn.run(problem, params, steps=20_000).status is twonn.Status.COMPLETED
+
+
+def test_a_run_short_enough_is_stepped_even_by_leap():
+    traj = twonn.run(CHATTER, CHATTER_START, steps=10**5, engine="leap")
+    truth = twonn.run(CHATTER, CHATTER_START, steps=10**5, engine="direct")
+    assert traj.n_transitions == truth.n_transitions > 1000
+
+
+def test_a_run_can_be_interrupted_beyond_all_counting():
+    run = _core.Run(
+        TRAINED.x,
+        TRAINED.y.astype(float),
+        TRAINED.rate,
+        True,
+        False,
+        True,
+        PAPER_START.w,
+        PAPER_START.b,
+        PAPER_START.v,
+        np.array([0]),
+        np.array([2300.0]),
+        _core.AUTO,
+    )
+    while run.step >= 0:
+        run.advance(1)
+    assert run.status == _core.RUNNING and 43.6 < run.log_step < 2300
+    run.interrupt()
+    assert run.sample_logs[-1] == run.log_step and run.sample_steps[-1] == -1
+
+
+def test_far_runs_are_saved_and_read_back(tmp_path):
+    traj = twonn.run(LATE, late_switch(300.0), log10_steps=500.0, samples_per_decade=1)
+    traj.save(tmp_path / "far.npz")
+    back = twonn.load(tmp_path / "far.npz")
+    for name in ("t", "log_t", "states", "transitions", "segments"):
+        assert getattr(back, name).tobytes() == getattr(traj, name).tobytes()
+    assert back.horizon == 10**500
+    assert back.error_estimate == traj.error_estimate > 0
+    assert "10^500" in repr(back) and "leapt in" in repr(back)
+
+
+def test_accuracy_that_was_missed_is_said():
+    # The smaller neuron decays towards a saddle, and rounding decides where it leaves it.
+    traj = twonn.run(*random_problem(191), steps=10**5)
+    assert traj.error_estimate > 1e-14
+    assert "more than the 1e-14 aimed at" in repr(traj)
