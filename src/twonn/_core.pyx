@@ -765,13 +765,35 @@ cdef double parameter(double start, const State* state, int j, double x0, double
     return finite_or(r, start + (state.c[j][0] * x0 + state.c[j][1] * x1)).high
 
 
+ctypedef double (*Elementary)(double) noexcept nogil
+
+
 def exp(const double[::1] x):
     """Return the kernel's own exponential of each number, shape (n,)."""
+    return each(exp_, x)
+
+
+def log(const double[::1] x):
+    """Return the kernel's own natural logarithm of each number, shape (n,)."""
+    return each(log_, x)
+
+
+def log1p(const double[::1] x):
+    """Return the kernel's own ln(1 + x) of each number > -1, shape (n,)."""
+    return each(log1p_, x)
+
+
+def expm1(const double[::1] x):
+    """Return the kernel's own e^x − 1 of each number >= 0, shape (n,)."""
+    return each(expm1_, x)
+
+
+cdef each(Elementary function, const double[::1] x):
     cdef Py_ssize_t n
     result = np.empty(x.shape[0])
     cdef double[::1] out = result
     for n in range(x.shape[0]):
-        out[n] = exp_(x[n])
+        out[n] = function(x[n])
     return result
 
 
