@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 ROWS = pytest.StashKey[list]()
+TIMES = pytest.StashKey[list]()
 NOTES = pytest.StashKey[list]()
 
 
 def pytest_configure(config):
     config.stash[ROWS] = []
+    config.stash[TIMES] = []
     config.stash[NOTES] = []
 
 
@@ -59,6 +61,16 @@ def add_row(request):
 
 
 @pytest.fixture
+def add_time(request):
+    """Add a line to the table: case, seconds of each run, seconds of a direct step beside it, target."""
+
+    def add(case, seconds, step, target):
+        request.config.stash[TIMES].append((case, seconds, step, target))
+
+    return add
+
+
+@pytest.fixture
 def add_note(request):
     """Add a sentence below the table."""
     return request.config.stash[NOTES].append
@@ -67,9 +79,9 @@ def add_note(request):
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter, config):
     write = terminalreporter.write_line
-    rows, notes = config.stash[ROWS], config.stash[NOTES]
-    if rows or notes:
-        terminalreporter.section("direct engine")
+    rows, times, notes = config.stash[ROWS], config.stash[TIMES], config.stash[NOTES]
+    if rows or times or notes:
+        terminalreporter.section("twonn")
     if rows:
         write(f"{'ns per step':<36} twonn  other  ratio  quartiles    min .. max      target")
     for case, ours, other, target in rows:
@@ -78,6 +90,14 @@ def pytest_terminal_summary(terminalreporter, config):
             f"{case:<36} {np.median(ours) * 1e9:5.2f}  {np.median(other) * 1e9:5.2f}  "
             f"{median:5.3f}  {first:.3f} {third:.3f}  {low:.3f} .. {high:.3f}"
             + (f"  {target:.2f} {'met' if median <= target else 'MISSED'}" if target else "")
+        )
+    if times:
+        write(f"{'leaps':<44} {'µs':>7}  quartiles        costs as much as  target")
+    for case, seconds, step, target in times:
+        first, median, third = np.percentile(seconds * 1e6, [25, 50, 75])
+        write(
+            f"{case:<44} {median:7.1f}  {first:7.1f} {third:7.1f}  {np.median(seconds / step):8,.0f} steps  "
+            f"{target * 1e6:6.0f} {'met' if median <= target * 1e6 else 'MISSED'}"
         )
     for note in notes:
         write(note)

@@ -1,0 +1,169 @@
+"""What a leap costs: beside the direct engine, and what "auto" costs where there is nothing to leap over.
+
+No time is asserted. What is asserted, before any time is taken, is that the result is right: against the
+exact solution where there is one, and against the direct engine elsewhere.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+from test_speed import PAPER_START, paper
+
+import twonn
+from twonn import _core
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from cases import difference, parameters, random_problem
+from oracle import Decoupled
+
+ROUNDS = 301
+YARDSTICK = 100_000  # direct steps, timed in turns with every leap
+
+MICRO, MILLI = 1e-6, 1e-3
+
+
+def assert_exact(trajectory):
+    """Fixed output: every parameter to a few roundings of the largest."""
+    with mpmath.workdps(60):
+        start, rate = trajectory.params, trajectory.problem.rate
+        moved = [Decoupled(m, 2, rate).accumulated(trajectory.horizon) for m in (-start.w[1, 0], start.w[0, 0])]
+        exact = [start.w[0, 0] + moved[1], start.w[1, 0] - moved[0], moved[1], moved[0]]
+        got = [*trajectory.w[-1, :, 0], *trajectory.b[-1]]
+        assert all(abs(one - true) <= 1e-15 * max(exact) for one, true in zip(got, exact, strict=True))
+
+
+def assert_like_stepping(problem, params):
+    """Trained output: no exact solution, but 10^7 steps of the direct engine."""
+    truth, leapt = (twonn.run(problem, params, steps=10**7, engine=engine) for engine in ("direct", "auto"))
+    assert difference(leapt, truth).norm <= 1e-15
+
+
+def kernel(problem, params, late=()):
+    return _core.Run(
+        problem.x,
+        problem.y.astype(float),
+        problem.rate,
+        problem.bias,
+        problem.loss == "logistic",
+        problem.train_output,
+        params.w,
+        params.b,
+        params.v,
+        np.array([0, 10**16] if len(late) == 0 else [0]),
+        np.array(late, dtype=float),
+        _core.AUTO,
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "trained", "options", "target"),
+    [
+        ("run to 10^16, 20 samples a decade, fixed", False, {"steps": 10**16}, 500 * MICRO),
+        ("run to 10^16, 20 samples a decade, trained", True, {"steps": 10**16}, 500 * MICRO),
+        (
+            "run to 10^1000, 2 samples a decade, fixed",
+            False,
+            {"log10_steps": 1000.0, "samples_per_decade": 2},
+            2 * MILLI,
+        ),
+        (
+            "run to 10^1000, 2 samples a decade, trained",
+            True,
+            {"log10_steps": 1000.0, "samples_per_decade": 2},
+            10 * MILLI,
+        ),
+    ],
+)
+def test_run(case, trained, options, target, benchmark, add_leap):
+    problem = paper(train_output=trained)
+    trajectory = twonn.run(problem, PAPER_START, **options)
+    if trained:
+        assert_like_stepping(problem, PAPER_START)
+    else:
+        assert_exact(trajectory)
+    add_leap(benchmark, case, lambda: twonn.run(problem, PAPER_START, **options), target)
+
+
+@pytest.mark.parametrize(
+    ("case", "trained", "target"),
+    [
+        ("kernel alone to 10^16, fixed", False, 50 * MICRO),
+        ("kernel alone to 10^16, trained", True, 150 * MICRO),
+    ],
+)
+def test_kernel(case, trained, target, benchmark, add_leap):
+    problem = paper(train_output=trained)
+    run = kernel(problem, PAPER_START)
+    run.advance(1 << 62)
+    assert run.status == _core.COMPLETED
+    whole = twonn.run(problem, PAPER_START, steps=10**16, sample_steps=[])
+    assert run.sample_states[-1].tobytes() == whole.states[-1].tobytes()
+    waiting = [kernel(problem, PAPER_START) for _ in range(ROUNDS + 1)]
+    add_leap(benchmark, case, lambda: waiting.pop().advance(1 << 62), target)
+
+
+@pytest.fixture
+def add_leap(add_time):
+    """Time something in turns with a stretch of direct steps, and add a line to the table."""
+    problem = paper()
+
+    def add(benchmark, case, function, target):
+        ours, other = [], []
+
+        def timed(action, seconds):
+            start = time.perf_counter()
+            action()
+            seconds.append(time.perf_counter() - start)
+
+        benchmark.pedantic(
+            lambda: timed(function, ours),
+            setup=lambda: timed(
+                lambda: twonn.run(problem, PAPER_START, steps=YARDSTICK, engine="direct", sample_steps=[]),
+                other,
+            ),
+            rounds=ROUNDS,
+        )
+        benchmark.extra_info["target_seconds"] = target
+        add_time(case, np.array(ours), np.array(other) / YARDSTICK, target)
+
+    return add
+
+
+@pytest.mark.parametrize("steps", [100, 3_000, 30_000, 300_000, 3_000_000])
+def test_auto_is_never_much_slower(steps, benchmark, add_note):
+    """The whole call by "auto" against that by "direct", on random problems of every kind."""
+    problems = [
+        random_problem(seed, sliding=sliding) for seed in range(40) for sliding in (False, True)
+    ]
+    rounds = 7 if steps > 100_000 else 31
+    ratios = []
+
+    def once(problem, params, engine):
+        start = time.perf_counter()
+        traj = twonn.run(problem, params, steps=steps, engine=engine)
+        return time.perf_counter() - start, traj
+
+    def compare():
+        for problem, params in problems:
+            pairs = [
+                [once(problem, params, engine)[0] for engine in ("auto", "direct")] for _ in range(rounds)
+            ]
+            auto, direct = np.median(pairs, axis=0)
+            ratios.append(auto / direct)
+
+    for problem, params in problems[:20]:
+        (_, auto), (_, direct) = (once(problem, params, engine) for engine in ("auto", "direct"))
+        assert auto.error_estimate > 1e-12 or np.allclose(
+            parameters(auto)[-1], parameters(direct)[-1], rtol=0, atol=1e-13 * np.abs(parameters(direct)[-1]).max()
+        )
+    benchmark.pedantic(compare)
+    ordered = np.sort(ratios)
+    benchmark.extra_info["ratios"] = ordered.tolist()
+    add_note(
+        f"auto against direct, {steps:,} steps, {len(problems)} random problems: median {np.median(ratios):.3f}, "
+        f"largest {ordered[-1]:.3f}, {ordered[-2]:.3f}, {ordered[-3]:.3f} (target 1.10)"
+    )
