@@ -152,6 +152,7 @@ cdef class Run:
     cdef int64_t credit              # what tries of a leap may cost in vain, in steps
     cdef int64_t walked              # steps taken since the last leap
     cdef double calm                 # ln of the step since when P_k has been near its limit
+    cdef double width                # bracket of the present block's transitions, in steps
     cdef bint crossed                # the last leap ended behind a transition, dated by:
     cdef double[4] crossing
     cdef const int64_t[::1] schedule
@@ -206,6 +207,7 @@ cdef class Run:
         self.credit = ALLOWANCE
         self.walked = 0
         self.calm = INFINITY
+        self.width = 1.0
         self.crossed = False
         # One place more than scheduled: an early end is recorded too.
         places = len(schedule) + len(late_schedule) + 1
@@ -315,7 +317,7 @@ cdef class Run:
         """End the run at its present step, which becomes the last sample."""
         cdef Block block
         open_block(&self.model, &self.state, &block)
-        self.note(block.pattern, self.now, &block, True)
+        self.note(block.pattern, self.now, &block)
         if self.now.step >= 0:
             self.sample(0, True)
         else:
@@ -337,7 +339,7 @@ cdef class Run:
             last = <int>(horizon.step - start.step)
             status = COMPLETED
         open_block(&self.model, &self.state, &block)
-        self.note(block.pattern, start, &block, True)
+        self.note(block.pattern, start, &block)
         if block.pattern == 0:
             last = 0
             status = STATIONARY
@@ -380,6 +382,8 @@ cdef class Run:
         cdef Time time
         cdef int n
         time.log = -INFINITY
+        if self.error > 0.0 and TIGHTLY_BRACKETED <= self.n_transitions < TRANSITIONS_KEPT:
+            self.set_width(start)
         # The pattern after BLOCK_STEPS steps is the next block's to tell.
         for n in range(1, min(last, BLOCK_STEPS - 1) + 1):
             if patterns[n - 1] == self.last_pattern:
@@ -388,19 +392,19 @@ cdef class Run:
             if self.error > 0.0 and self.n_transitions < TIGHTLY_BRACKETED:
                 open_block(&self.model, &self.state, &block)
                 advance(&self.model, &block, n, again)
-                self.note(patterns[n - 1], time, &block, True)
+                self.note(patterns[n - 1], time, &block)
             else:
-                self.note(patterns[n - 1], time, start, False)
+                self.note(patterns[n - 1], time, NULL)
             if patterns[n - 1] == 0:
                 status[0] = STATIONARY
                 return n
         return last
 
-    cdef void note(self, int pattern, Time time, const Block* block, bint exact) noexcept nogil:
+    cdef void note(self, int pattern, Time time, const Block* block) noexcept nogil:
         """Take notice of the pattern at a time; a change is a transition.
 
         A transition behind a leap over it was dated by the leap. Others are bracketed once there is an error
-        to account for: `block` is that of this very time if `exact`, else one of at most 256 steps before.
+        to account for: tightly if the `block` of this very time is given, else by `width` steps.
         """
         cdef double* row
         if self.last_pattern >= 0 and pattern != self.last_pattern:
@@ -411,8 +415,12 @@ cdef class Run:
                 if self.crossed:
                     row[0], row[1], row[2], row[3] = (self.crossing[0], self.crossing[1], self.crossing[2],
                                                       self.crossing[3])
+                elif self.error > 0.0 and block != NULL:
+                    self.bracket(pattern, block, row)
                 elif self.error > 0.0:
-                    self.bracket(pattern, block, exact, row)
+                    row[2] -= self.width
+                    row[3] += self.width
+                row[2] = max(row[2], 0.0)
                 self._transition_patterns[self.n_transitions, 0] = self.last_pattern
                 self._transition_patterns[self.n_transitions, 1] = pattern
             self._counts[self.last_pattern, pattern] += 1
@@ -422,10 +430,10 @@ cdef class Run:
         self.crossed = False
         self.last_pattern = pattern
 
-    cdef void bracket(self, int pattern, const Block* block, bint exact, double* row) noexcept nogil:
+    cdef void bracket(self, int pattern, const Block* block, double* row) noexcept nogil:
         """Widen the date of a transition by the steps in which z_ji moves by its error.
 
-        Exactly, the last two z_ji tell how many steps that is on either side, most often none.
+        The last two z_ji tell how many steps that is on either side, most often none.
         """
         cdef double after, before, speed, doubt
         cdef int i, j, k
@@ -435,17 +443,35 @@ cdef class Run:
                     speed = 0.0
                     for k in range(2):
                         if is_active(self.last_pattern, j, k):
-                            speed += (self.model.rate * self.model.label[k] * self.model.gram[i][k]
-                                      * entry(block.v + block.dv, j) * entry(block.slope, k))
+                            speed += self.pushed(block, j, i, k)
                     speed = abs(speed)
                     doubt = self.doubt_of(2 * j + i)
-                    after = abs(entry(block.dz[i] - block.kink[i], j)) if exact else 0.0
-                    before = speed - after if exact else 0.0
+                    after = abs(entry(block.dz[i] - block.kink[i], j))
+                    before = speed - after
                     if before < doubt:
                         row[2] = min(row[2], row[0] - ceil((doubt - before) / speed))
                     if after < doubt:
                         row[3] = max(row[3], row[0] + ceil((doubt - after) / speed))
-        row[2] = max(row[2], 0.0)
+
+    cdef void set_width(self, const Block* block) noexcept nogil:
+        """The steps in which any z_ji moves by its error, whatever the pattern."""
+        cdef double first_push, second_push, speed
+        cdef int i, j
+        self.width = 0.0
+        for j in range(2):
+            for i in range(2):
+                first_push = abs(self.pushed(block, j, i, 0))
+                second_push = abs(self.pushed(block, j, i, 1))
+                speed = min(first_push, second_push) or max(first_push, second_push)
+                if 0.0 < abs(first_push - second_push) < speed:
+                    speed = abs(first_push - second_push)
+                if speed > 0.0:
+                    self.width = max(self.width, ceil(self.doubt_of(2 * j + i) / speed))
+
+    cdef inline double pushed(self, const Block* block, int j, int i, int k) noexcept nogil:
+        """What sample k moves z_ji by in a step, if neuron j is active on it."""
+        return (self.model.rate * self.model.label[k] * self.model.gram[i][k]
+                * entry(block.v + block.dv, j) * entry(block.slope, k))
 
     cdef double doubt_of(self, int guard) noexcept nogil:
         """How wrong z_ji, or v_j, may be."""
@@ -525,7 +551,7 @@ cdef class Run:
         unfold(&self.model, &self.state, &leap)
         if leap.pattern != self.last_pattern:
             open_block(&self.model, &self.state, &block)
-        self.note(leap.pattern, start, &block, True)
+        self.note(leap.pattern, start, &block)
         if leap.pattern == 0:
             self.end_here(STATIONARY)
             return False
@@ -537,7 +563,7 @@ cdef class Run:
         if self.obstacle == NONE:
             self.obstacle = self.end_at_crossing(&leap, &end)
         # Measured, in steps of a smooth stretch; with room for slower machines.
-        cost[0] = 32 + leap.iterations * (600 if leap.coupled else 150) + leap.searches * 50
+        cost[0] = 128 + leap.iterations * (600 if leap.coupled else 150) + leap.searches * 50
         if self.obstacle != NONE:
             self.crossed = False
             self.credit -= cost[0]

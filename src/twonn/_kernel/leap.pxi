@@ -268,6 +268,12 @@ cdef void add_derivatives(Leap* leap, int orders, const nodes* factor, double fa
             leap.matrix[c].at[r] -= at_0
 
 
+cdef inline double rough_log(double x) noexcept nogil:
+    """ln x to 1e-4 for x from 1/2 to 2: enough for a guess, and without a branch."""
+    cdef double s = (x - 1.0) / (x + 1.0), z = s * s
+    return 2.0 * s * (1.0 + z * (1 / 3.0 + z * (1 / 5.0 + z * (1 / 7.0 + z * (1 / 9.0)))))
+
+
 cdef void guess(Leap* leap) noexcept nogil:
     """Where a = dm_i/dτ at the start, the flow with constant K has m_i = m_i(0) + ln(1 + a (σ/σ₀ − 1))."""
     cdef double a, grown
@@ -280,7 +286,7 @@ cdef void guess(Leap* leap) noexcept nogil:
         for r in range(NODES):
             # 1 + a (σ/σ₀ − 1) = grown σ/σ₀
             grown = a + (1.0 - a) * leap.decay.at[r]
-            leap.q[i].at[r] = -log_(max(grown, 0.02))
+            leap.q[i].at[r] = -rough_log(max(grown, 0.02))
             leap.p[i].at[r] = 0.0
             leap.bend[i].at[r] = 1.0
     for j in range(2):
@@ -321,7 +327,7 @@ cdef void guess_growth(Leap* leap, int i) noexcept nogil:
                     leap.zs[j][i].at[r] = product / leap.vs[j].at[r]
                 k += (leap.vs[j].at[r] * leap.vs[j].at[r] * model.gram[i][i]
                     + leap.zs[j][i].at[r] * leap.zs[j][i].at[r])
-        leap.q[i].at[r] -= log_(k / leap.coupling[i][i])
+        leap.q[i].at[r] -= rough_log(k / leap.coupling[i][i])
 
 
 cdef void weights_of(const Leap* leap, int k, const nodes* q, const nodes* decay, nodes* p,
@@ -351,13 +357,15 @@ cdef double correct(Leap* leap, int index, double before, double* jacobian, int*
     else:
         sum_fixed(leap, residual)
     if leap.coupled:
-        if before > 1e-4:
+        if before > 0.03:
             fill_jacobian(leap, jacobian)
             factorise(jacobian, 2 * NODES, order)
         for i in range(2):
             for r in range(NODES):
                 correction[i].at[r] = -residual[i].at[r]
         solve_factorised(jacobian, 2 * NODES, order, correction[0].at)
+        if leap.model.trained:
+            carry(leap, correction)
     else:
         for i in range(2):
             if leap.seen[i]:
@@ -457,6 +465,25 @@ cdef void relax(Leap* leap, int index, int i, const nodes* residual, nodes* corr
                 for r in range(NODES):
                     moved = model.label[i] * y.at[r] / kappa.at[r]
                     leap.zs[j][i].at[r] -= model.gram[i][i] * leap.vs[j].at[r] * moved
+
+
+cdef void carry(Leap* leap, const nodes* correction) noexcept nogil:
+    """Let z follow a change of q, so that the next v is made of the new z."""
+    cdef const Model* model = leap.model
+    cdef nodes f
+    cdef nodes[2] area
+    cdef int i, j, k, r
+    for k in range(2):
+        for r in range(NODES):
+            f.at[r] = leap.p[k].at[r] * leap.bend[k].at[r] * correction[k].at[r]
+        apply(leap.matrix, 0.0, &f, &area[k])
+    for j in range(2):
+        for k in range(2):
+            if is_active(leap.pattern, j, k):
+                for i in range(2):
+                    for r in range(NODES):
+                        leap.zs[j][i].at[r] += (model.label[k] * model.gram[i][k] * leap.vs[j].at[r]
+                            * area[k].at[r])
 
 
 cdef void fill_jacobian(const Leap* leap, double* jacobian) noexcept nogil:
