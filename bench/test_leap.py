@@ -30,7 +30,9 @@ def assert_exact(trajectory):
     """Fixed output: every parameter to a few roundings of the largest."""
     with mpmath.workdps(60):
         start, rate = trajectory.params, trajectory.problem.rate
-        moved = [Decoupled(m, 2, rate).accumulated(trajectory.horizon) for m in (-start.w[1, 0], start.w[0, 0])]
+        moved = [
+            Decoupled(m, 2, rate).accumulated(trajectory.horizon) for m in (-start.w[1, 0], start.w[0, 0])
+        ]
         exact = [start.w[0, 0] + moved[1], start.w[1, 0] - moved[0], moved[1], moved[0]]
         got = [*trajectory.w[-1, :, 0], *trajectory.b[-1]]
         assert all(abs(one - true) <= 1e-15 * max(exact) for one, true in zip(got, exact, strict=True))
@@ -136,9 +138,7 @@ def add_leap(add_time):
 @pytest.mark.parametrize("steps", [100, 3_000, 30_000, 300_000, 3_000_000])
 def test_auto_is_never_much_slower(steps, benchmark, add_note):
     """The whole call by "auto" against that by "direct", on random problems of every kind."""
-    problems = [
-        random_problem(seed, sliding=sliding) for seed in range(40) for sliding in (False, True)
-    ]
+    problems = [random_problem(seed, sliding=sliding) for seed in range(40) for sliding in (False, True)]
     rounds = 7 if steps > 100_000 else 31
     ratios = []
 
@@ -158,7 +158,10 @@ def test_auto_is_never_much_slower(steps, benchmark, add_note):
     for problem, params in problems[:20]:
         (_, auto), (_, direct) = (once(problem, params, engine) for engine in ("auto", "direct"))
         assert auto.error_estimate > 1e-12 or np.allclose(
-            parameters(auto)[-1], parameters(direct)[-1], rtol=0, atol=1e-13 * np.abs(parameters(direct)[-1]).max()
+            parameters(auto)[-1],
+            parameters(direct)[-1],
+            rtol=0,
+            atol=1e-13 * np.abs(parameters(direct)[-1]).max(),
         )
     benchmark.pedantic(compare)
     ordered = np.sort(ratios)

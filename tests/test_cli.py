@@ -261,6 +261,16 @@ def test_inspect(command, saved):
         assert re.search(rf"{re.escape(name)} +│ {re.escape(value)}", result.stdout)
 
 
+def test_inspect_shows_what_was_leapt_over(command, tmp_path):
+    write(tmp_path, SPEC.replace("steps = 10_000", "log10_steps = 1000.0"))
+    assert command("run", "spec.toml").exit_code == 0
+    result = command("inspect", "spec.npz")
+    traj = twonn.load(tmp_path / "spec.npz")
+    blocks, iterations = traj.segments[-1]["blocks"], traj.segments[-1]["iterations"]
+    assert re.search(rf"leap +│ \d+ +│ (10\^1000|1e\+1000) +│ {blocks} +│ {iterations} ", result.stdout)
+    assert f"leapt in {blocks} blocks" in result.stdout
+
+
 @pytest.mark.parametrize("kind", PLOTS)
 def test_plot(command, saved, tmp_path, kind):
     result = command("plot", "traj.npz", "--kind", kind)

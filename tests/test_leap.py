@@ -262,6 +262,24 @@ def test_the_boundary_is_right_to_twelve_digits(log10_steps):
     assert smallest < 0.05  # small c, where this is hardest
 
 
+@pytest.mark.parametrize(
+    "w, b", [([1.0, -1.2], [-0.1, 0.1]), ([1.0, -1.5], [-0.1, 0.4]), ([0.43, -1.47], [0, 0])]
+)
+def test_a_gap_below_its_error_is_told(w, b):
+    # In the first two cases c = 0: the gap decays like ln t/t and drowns in rounding after 10^15 steps.
+    params = twonn.Params(w=w, b=b)
+    horizons = [10**k for k in (2, 4, 8, 12, 14, 16, 18, 25)]
+    traj = twonn.run(PAPER, params, steps=horizons[-1], sample_steps=horizons)
+    with mpmath.workdps(60):
+        for row, steps in enumerate(horizons, start=1):
+            w0, w1, b0, b1 = exact_parameters(PAPER, params, steps)
+            exact = abs((b0 - b1) / (w0 - w1))
+            assert abs(traj.gap[row] - exact) <= traj.gap_error[row] <= 1e-12
+    lost = traj.gap[1:] <= traj.gap_error[1:]
+    assert lost.tolist() == [False] * 5 + [True] * 3 if b[0] else not lost.any()
+    assert (" ± " in repr(traj)) == bool(b[0])
+
+
 def test_an_asymmetric_boundary_tends_to_its_limit():
     # (x_0 + x_1)/(1 − x_0 x_1) = 1/2, not the midpoint 1.
     traj = twonn.run(SKEW, twonn.Params(w=[0.4, -1.4]), log10_steps=1000.0, sample_steps=[])
@@ -531,9 +549,7 @@ def test_outcomes_are_those_of_stepping():
     ],
 )
 def test_a_run_that_cannot_be_leapt_over_is_refused_with_the_reason(problem, params, reason):
-    with pytest.raises(
-        ValueError, match=f"engine: got 'leap'; .*at step .*({reason}).*engine=.auto"
-    ):
+    with pytest.raises(ValueError, match=f"engine: got 'leap'; .*at step .*({reason}).*engine=.auto"):
         twonn.run(problem, params, steps=10**12, engine="leap")
     with pytest.raises(ValueError, match=rf"steps: got 10\^400; expected .*({reason}).*Ask for fewer steps"):
         twonn.run(problem, params, steps=10**400)

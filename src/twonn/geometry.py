@@ -270,6 +270,55 @@ def gap_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
 
 
 @np.errstate(all="ignore")
+def gap_error_of(problem: Problem, w: Floats, v: Floats, z: Floats, error: float) -> Floats:
+    """Return how wrong the gap may be, to first order in the errors of a network.
+
+    Where a linear function L with gradient g decides, the gap is |L(midpoint)|/‖g‖ plus, off the line, a
+    term quadratic in the part of g across x_1 − x_0; their errors are those of L and of g.
+
+    Parameters
+    ----------
+    problem : Problem
+    w : ndarray, shape (..., 2, d)
+    v : ndarray, shape (..., 2)
+    z : ndarray, shape (..., 2, 2)
+    error : float
+        Bound on the error of all parameters together, in the Euclidean norm; z is taken to be rounded once.
+
+    Returns
+    -------
+    ndarray, shape (...)
+        In the units of x; nan where an input is not finite, and everywhere for equal labels.
+    """
+    optimal = optimal_margin(problem)
+    if math.isinf(optimal):
+        return np.full(v.shape[:-1], np.nan)
+    direction = (problem.x[1] - problem.x[0]) / (2 * optimal)
+    gap = gap_of(problem, w, v, z)
+    reach = math.sqrt(max(float(point @ point) for point in problem.x) + problem.bias)
+    rounding = float(np.finfo(np.float64).eps) * np.abs(z).max(axis=-1)
+    v_error = error if problem.train_output else 0.0
+
+    def relative(gradient: Floats, value_error: Floats, gradient_error: Floats) -> Floats:
+        norm = _norm(gradient)
+        tilt = _norm(_across(gradient, direction)) / norm
+        return (value_error + (gap + optimal * tilt) * gradient_error) / norm
+
+    size = np.abs(v)
+    moved = size * (error * reach + rounding) + np.abs(z).max(axis=-1) * v_error
+    turned = size * error + _norm(w) * v_error
+    joint = relative(_combined(v, w), moved.sum(axis=-1), turned.sum(axis=-1))
+    serves = (problem.y * v[..., :, None] > 0).any(axis=-1)
+    kinks = [
+        np.where(
+            serves[..., j], relative(w[..., j, :], error * reach + rounding[..., j], np.full(1, error)), 0
+        )
+        for j in (0, 1)
+    ]
+    return np.maximum(joint, np.maximum(*kinks))
+
+
+@np.errstate(all="ignore")
 def boundary_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
     """Return where f changes sign between the two samples; for points on the line only.
 

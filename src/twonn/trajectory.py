@@ -87,6 +87,7 @@ VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "robust_margin": ((), "[x]", "smallest of the distances"),
     "gap": ((), "[x]", "optimal margin minus robust margin"),
+    "gap_error": ((), "[x]", "how wrong the gap may be, from rounding and leaping"),
     "boundary": ((), "[x]", "sign change of f between the samples"),
 }
 
@@ -159,6 +160,9 @@ class Trajectory:
     distances, robust_margin, gap : ndarray, shapes (n, 2), (n,), (n,)
         See `twonn.distances`; gap = optimal margin − robust margin, formed without cancellation; nan for
         equal labels.
+    gap_error : ndarray, shape (n,)
+        How wrong the gap may be. A gap that decays faster than 1/ln t sinks into it: of a gap below its
+        error no digit is right.
     boundary : ndarray, shape (n,)
         The sign change of f between the samples, nan where there is none; d = 1 only.
     final : Params
@@ -241,6 +245,10 @@ class Trajectory:
         return geometry.gap_of(self.problem, self.w, self.v, self.preactivations)
 
     @cached_property
+    def gap_error(self) -> Floats:
+        return geometry.gap_error_of(self.problem, self.w, self.v, self.preactivations, self.error_bound)
+
+    @cached_property
     def boundary(self) -> Floats:
         if self.problem.dimension != 1:
             raise ValueError(
@@ -306,8 +314,9 @@ class Trajectory:
         if problem.y[0] == problem.y[1]:
             facts["gap"] = "none: the labels are equal, so there is no separator (optimal margin inf)"
         else:
+            doubt = f" ± {self.gap_error[-1]:.0e}" if self.gap_error[-1] > 1e-6 * self.gap[-1] else ""
             facts["gap"] = (
-                f"{self.gap[-1]:.6g} (robust margin {self.robust_margin[-1]:.6g}, "
+                f"{self.gap[-1]:.6g}{doubt} (robust margin {self.robust_margin[-1]:.6g}, "
                 f"optimal {geometry.optimal_margin(problem):.6g})"
             )
         return facts
