@@ -167,6 +167,6 @@ def test_auto_is_never_much_slower(steps, benchmark, add_note):
     ordered = np.sort(ratios)
     benchmark.extra_info["ratios"] = ordered.tolist()
     add_note(
-        f"auto against direct, {steps:,} steps, {len(problems)} problems: median {np.median(ratios):.3f}, largest "
-        f"{ordered[-1]:.3f}, {ordered[-2]:.3f}, {ordered[-3]:.3f} (target 1.10)"
+        f"auto against direct, {steps:,} steps, {len(problems)} problems: median {np.median(ratios):.3f}, "
+        f"largest {ordered[-1]:.3f}, {ordered[-2]:.3f}, {ordered[-3]:.3f} (target 1.10)"
     )

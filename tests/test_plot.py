@@ -217,6 +217,14 @@ def test_global_state_of_matplotlib_is_left_alone(kind, traj, ax):
     assert mpl.rcParams == before
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_axis_ends_where_binary64_does(kind, ax, tmp_path):
+    far = twonn.run(PAPER, START, log10_steps=400.0, samples_per_decade=1)
+    KINDS[kind](far, ax)
+    ax.figure.savefig(tmp_path / "far.png")  # ticks and margins are made here
+    assert 1e180 < ax.get_xlim()[1] < 1e230
+
+
 def test_the_style_is_applied(traj):
     blue = mpl.colors.to_rgb("#0072B2")
     assert mpl.colors.to_rgb(plot.gap(traj).lines[0].get_color()) == blue

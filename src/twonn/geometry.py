@@ -308,7 +308,7 @@ def gap_error_of(problem: Problem, w: Floats, v: Floats, z: Floats, error: float
     moved = size * (error * reach + rounding) + np.abs(z).max(axis=-1) * v_error
     turned = size * error + _norm(w) * v_error
     joint = relative(_combined(v, w), moved.sum(axis=-1), turned.sum(axis=-1))
-    serves = _serving(problem, v)[0].any(axis=-1)
+    serves = np.asarray(_serving(problem, v)[0].any(axis=-1))
     kinks = [
         np.where(
             serves[..., j], relative(w[..., j, :], error * reach + rounding[..., j], np.full(1, error)), 0

@@ -31,6 +31,9 @@ STYLE = Path(__file__).with_name("twonn.mplstyle")
 #: One colour per neuron, as positions in the style's cycle.
 _NEURON_COLOURS = ("C0", "C1")
 
+#: Steps beyond are left out: margins and ticks of an axis that reaches farther leave the range of binary64.
+_LAST_STEP = 1e200
+
 _STEP = "step $t$"
 
 Floats = NDArray[np.float64]
@@ -93,11 +96,11 @@ def gap(traj: Trajectory, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-        Samples where the gap is 0 or nan, and step 0, have no place on the axes and are left out.
+        Samples where the gap is 0 or nan, step 0, and steps beyond 10^200 have no place on the axes.
     """
     _checked_trajectory(traj)
     ax = _checked_axes(ax)
-    shown = (traj.t > 0) & (traj.gap > 0)
+    shown = _on_axis(traj) & (traj.gap > 0)
     ax.plot(traj.t[shown], traj.gap[shown])
     ax.set(xscale="log", yscale="log", xlabel=_STEP, ylabel="robustness gap (units of $x$)")
     if not shown.any():
@@ -126,7 +129,8 @@ def scaled_gap(
     Returns
     -------
     Axes
-        Samples where the gap is nan, and the steps 0 and 1, where ln t <= 0, are left out.
+        Samples where the gap is nan, the steps 0 and 1, where ln t <= 0, and those beyond 10^200 are left
+        out.
 
     Raises
     ------
@@ -142,7 +146,7 @@ def scaled_gap(
     width, opacity = (0.9, 0.7) if several else (None, None)
     drawn = False
     for one, colour in zip(trajectories, colours, strict=True):
-        shown = (one.t > 1) & np.isfinite(one.gap)
+        shown = _on_axis(one) & (one.t > 1) & np.isfinite(one.gap)
         drawn |= bool(shown.any())
         scaled = one.gap[shown] * one.log_t[shown]
         ax.plot(one.t[shown], scaled, color=colour, linewidth=width, alpha=opacity)
@@ -180,7 +184,7 @@ def parameters(traj: Trajectory, ax: Axes | None = None) -> Axes:
         kinds.append(("b", traj.b[..., np.newaxis], "--"))
     if problem.train_output:
         kinds.append(("v", traj.v[..., np.newaxis], ":"))
-    shown = traj.t > 0
+    shown = _on_axis(traj)
     for neuron, colour in enumerate(_NEURON_COLOURS):
         for name, values, line in kinds:
             curves = ax.plot(traj.t[shown], values[shown, neuron], line, color=colour)
@@ -344,6 +348,11 @@ def _colours(limits: Floats | None, count: int) -> list[object]:
     return [colormaps["cividis"](0.9 * norm(limit)) for limit in limits]
 
 
+def _on_axis(traj: Trajectory) -> NDArray[np.bool_]:
+    """Return which samples have a place on a logarithmic axis of steps."""
+    return (traj.t > 0) & (traj.t <= _LAST_STEP)
+
+
 def _recorded_to(traj: Trajectory) -> float:
     """Return the step up to which every transition is on record."""
     complete = len(traj.transitions) == traj.n_transitions
@@ -355,7 +364,7 @@ def _ribbon(traj: Trajectory, known_to: float) -> tuple[Floats, NDArray[np.uint8
     recorded, later = traj.transitions, traj.t > known_to
     starts = np.concatenate([[0.0], recorded["t"], traj.t[later], traj.t[-1:]])
     codes = np.concatenate([traj.pattern[:1], recorded["after"], traj.pattern[later]])
-    edges = np.maximum(starts, 1.0)
+    edges = np.clip(starts, 1.0, _LAST_STEP)
     lasting = edges[1:] > edges[:-1]
     return np.append(edges[:-1][lasting], edges[-1:]), codes[lasting]
 
