@@ -1,6 +1,6 @@
 # make reproduce   the paper's main experiment, in a fresh environment
 # make test        the tests, in the same environment
-# make bench       the kernel beside a plain C loop
+# make bench       the kernel beside a plain C loop, leaps beside steps
 # make lint        style and types
 
 PYTHON ?= python3

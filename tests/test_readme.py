@@ -1,5 +1,6 @@
 """The README's example runs as it stands."""
 
+import math
 import re
 from pathlib import Path
 
@@ -18,9 +19,12 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     names = {}
     exec(compile(example, str(README), "exec"), names)
-    assert names["traj"].t[-1] == 10**7
-    assert np.isclose(names["traj"].gap[-1], 0.0417126512, rtol=0, atol=5e-11)
-    assert "All 10,000,000 steps were taken." in capsys.readouterr().out
+    traj, (w0, w1) = names["traj"], names["start"].w[:, 0]
+    assert traj.t[-1] == 10**16
+    # gap = c/(ln t + K) with c = |w_0 + w_1|/2 and K = ln 2h + (w_0 − w_1)/2, up to 4e-15 of it
+    gap = abs(w0 + w1) / 2 / (math.log(10**16) + math.log(0.01) + (w0 - w1) / 2)
+    assert np.isclose(traj.gap[-1], gap, rtol=1e-13, atol=0)
+    assert "All 10^16 steps were taken." in capsys.readouterr().out
     assert (tmp_path / "run.npz").exists()
 
 
