@@ -90,7 +90,7 @@ cdef Sum versine(const Sum* cosine, int k, int r) noexcept nogil:
 
 
 cdef void fill_derivatives() noexcept nogil:
-    # They carry factors 1/σ², 1/σ⁴ with σ >= 512: the digits that repeated differentiation costs do not count.
+    # They carry factors 1/σ², 1/σ⁴ with σ >= 256: the digits that repeated differentiation costs do not count.
     cdef double[3][POINTS][POINTS] d     # [order − 1][at][column]
     cdef int order, r, c, k
     for r in range(POINTS):

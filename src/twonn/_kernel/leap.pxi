@@ -36,6 +36,7 @@ cdef struct Leap:
     double[2][2] coupling      # K_ik = dm_i/dA_k, A_k the accumulated g_k
     double log_scale           # ln σ
     double inverse             # ε = 1/σ
+    double hurry               # max_i Σ_k |K_ik| g_k: the most that P may change by in a step, relatively
     double[2] weight           # P_k
     double[2] odds             # e^−m_k, logistic loss; 0 for the exponential one
     Sum[2] slope               # affine: dA_k/dτ
@@ -115,7 +116,7 @@ cdef int set_scale(Leap* leap, double log_step) noexcept nogil:
     σ = 1/|dm_i/dstep| for the fastest margin, so that P_k starts near its late value whenever that is;
     `log_step`, once steps are counted by their logarithm only, takes its place unless nothing moves yet.
     Small is: Σ_k |K_ik| g_k <= 1/256. Then P_k changes by less than 1/256 of itself in a step, and the first
-    term that the Euler–Maclaurin formula omits is below 256^-5 120/30240 < 2^-47  of the sum.
+    term that the Euler–Maclaurin formula omits is below 120/30240 256^-6 < 2^-55 of the sum.
     """
     cdef double[2] log_push
     cdef double top = -INFINITY, largest = 0.0, fastest = 0.0, sum, size
@@ -142,6 +143,7 @@ cdef int set_scale(Leap* leap, double log_step) noexcept nogil:
         return NONE
     if not top + log_(largest) <= -5.545177444479562:  # −ln 256, and not NaN
         return LARGE_STEPS
+    leap.hurry = exp_(top) * largest
     # Margins that nearly balance move slowly only for as long as they do.
     leap.log_scale = -(top + log_(max(fastest, 1e-6 * largest)))
     if log_step > leap.log_scale - 4.0:
@@ -218,6 +220,7 @@ cdef bint solve(Leap* leap, int index, double length) noexcept nogil:
 cdef void set_matrix(Leap* leap) noexcept nogil:
     """The Euler–Maclaurin formula as a matrix; terms too small to matter are left out."""
     cdef double L = leap.length, e0 = leap.inverse, scale = 1.0 / leap.length, square, fourth
+    cdef double hurry = max(leap.hurry, e0)
     cdef nodes x, decay, e, e2, e4
     cdef nodes* column
     cdef int c, r
@@ -234,13 +237,13 @@ cdef void set_matrix(Leap* leap) noexcept nogil:
         column = &leap.matrix[c]
         for r in range(NODES):
             column.at[r] = L * INTEGRAL[c].at[r]
-    # Relative to the sum the terms are below ε/2, ε/512/12 and ε/512³/720.
-    if e0 > 3.6e-13:   # 2^-53 x 12 x 512 / 2
+    # Relative to the sum the terms are below ε/2, ε r/12 and ε r³/720, r being the change of P in a step.
+    if e0 * hurry > 6e-16:
         add_derivatives(leap, 1, &e2, e0 * e0 / 12.0, scale, 0.0, 0.0)
-    if e0 > 1e-5:
+    if e0 * hurry * hurry * hurry > 4e-14:
         add_derivatives(leap, 3, &e4, e0 * e0 * e0 * e0 / 720.0, -11.0 * scale, 6.0 * scale * scale,
                         -scale * scale * scale)
-    if e0 > 1e-17:
+    if e0 > 1e-16:
         square = e0 * e0 / 12.0
         fourth = e0 * e0 * e0 * e0 / 120.0
         for r in range(NODES):
