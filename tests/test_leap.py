@@ -595,6 +595,16 @@ def test_far_runs_are_saved_and_read_back(tmp_path):
     assert "10^500" in repr(back) and "leapt in" in repr(back)
 
 
+def test_the_estimate_grows_where_the_trajectory_amplifies_rounding():
+    # The smaller neuron has shrunk by 1e5, and what leaping added has grown by as much.
+    truth, leapt = (
+        twonn.run(*random_problem(191), steps=20_000, sample_steps=[], engine=engine)
+        for engine in ("direct", "auto")
+    )
+    assert leapt.segments["engine"][-1] == "leap"
+    assert 1e-13 < difference(leapt, truth).norm < leapt.error_estimate < 1e-8
+
+
 def test_accuracy_that_was_missed_is_said():
     # The smaller neuron decays towards a saddle, and rounding decides where it leaves it.
     traj = twonn.run(*random_problem(191), steps=10**5)
