@@ -3,8 +3,8 @@
 
 With C_jk = Σ_steps h s_k y_k v_j a_jk and the lifted Gram matrix G the pre-activations are
 z_ji = z_ji(0) + Σ_k C_jk G_ki, so a run of any dimension is C (2 x 2) and v (2). Time is cut into
-blocks of BLOCK_STEPS steps that start at multiples of BLOCK_STEPS. The bits of a block depend on the
-State at its start alone, never on where a run is sampled, paused or ended.
+blocks of BLOCK_STEPS steps, and leaps between blocks. Where they end and the bits they give depend on the
+course of the run alone, never on where it is sampled, paused or ended.
 """
 
 from libc.math cimport INFINITY, NAN, ceil, floor, sqrt  # the functions are exact everywhere
@@ -280,7 +280,6 @@ cdef class Run:
 
     def interrupt(self):
         """End a run that is still RUNNING: its present step becomes the last sample."""
-        cdef Block block
         if self.status != RUNNING:
             raise ValueError("the run has ended already")
         self.end_here(INTERRUPTED)
@@ -545,17 +544,15 @@ cdef class Run:
         """
         cdef Leap leap
         cdef Block block
-        cdef Sum[SUMS] sums
-        cdef State after
-        cdef Time start = self.now, end, horizon = self.horizon(), scheduled
+        cdef Time end
         unfold(&self.model, &self.state, &leap)
         if leap.pattern != self.last_pattern:
             open_block(&self.model, &self.state, &block)
-        self.note(leap.pattern, start, &block)
+        self.note(leap.pattern, self.now, &block)
         if leap.pattern == 0:
             self.end_here(STATIONARY)
             return False
-        self.obstacle = set_scale(&leap, start.log if start.step < 0 else -INFINITY)
+        self.obstacle = set_scale(&leap, self.now.log if self.now.step < 0 else -INFINITY)
         if self.obstacle == NONE and not (leap.frozen or clear_of_kinks(&leap)):
             self.obstacle = NEAR_KINK
         if self.obstacle == NONE:
@@ -568,36 +565,40 @@ cdef class Run:
             self.crossed = False
             self.credit -= cost[0]
             return False
-        # Samples up to the end of the leap, which is the next one's start, or up to the horizon.
-        scheduled = self.next_scheduled()
+        # The shortest leaps may cost more than they save.
+        if self.now.step >= 0 and end.step >= 0 and end.step - self.now.step < cost[0]:
+            self.credit -= cost[0] - (end.step - self.now.step)
+        self.land(&leap, end)
+        return True
+
+    cdef void land(self, const Leap* leap, Time end) noexcept nogil:
+        """Record the samples inside a leap and move to its end, or to the horizon if that is nearer."""
+        cdef Sum[SUMS] sums
+        cdef State after
+        cdef Time start = self.now, horizon = self.horizon(), scheduled = self.next_scheduled()
+        # A sample at the end of the leap is left to the next one's start, unless it is the last.
         while is_before(scheduled, end) or not (is_before(end, horizon) or is_before(horizon, scheduled)):
-            sums_at(&leap, passed_until(&leap, start, scheduled), sums)
-            fold(&leap, &self.state, sums, &after)
+            sums_at(leap, passed_until(leap, start, scheduled), sums)
+            fold(leap, &self.state, sums, &after)
             self.record(scheduled, &after, leap.pattern)
             if not is_before(scheduled, horizon):
                 self.status = COMPLETED
                 end = scheduled
                 break
             scheduled = self.next_scheduled()
-        sums_at(&leap, passed_until(&leap, start, end), sums)
-        fold(&leap, &self.state, sums, &after)
-        self.error *= exp_(log_amplification(&leap))
-        self.error += (leap.doubt + 1e-15) * path_length(&leap, &self.state, &after)
+        sums_at(leap, passed_until(leap, start, end), sums)
+        fold(leap, &self.state, sums, &after)
+        self.error *= exp_(log_amplification(leap))
+        self.error += (leap.doubt + 1e-15) * path_length(leap, &self.state, &after)
         self.state = after
         self.now = end
         self.note_segment(True, start, 1, leap.iterations)
         self.walked = 0
-        # The shortest leaps may cost more than they save.
-        if start.step >= 0 and end.step >= 0 and end.step - start.step < cost[0]:
-            self.credit -= cost[0] - (end.step - start.step)
-        return True
 
     cdef int solve_longest(self, Leap* leap, Time* end) noexcept nogil:
         """Solve over the longest stretch that NODES points resolve, by experience of the leap before."""
         cdef double steps, length
         cdef bint shortened = False
-        cdef Sum[2] slope
-        cdef double decay = 0.0
         leap.doubt = 0.0
         if leap.frozen or self.is_affine(leap):
             leap.length = LAST_LOG
@@ -644,8 +645,6 @@ cdef class Run:
         cdef Crossing first, crossing
         cdef double doubt, first_doubt = 0.0, steps
         cdef int guard, first_guard = -1
-        cdef State after
-        cdef Sum[SUMS] sums
         if leap.frozen:
             return NONE
         first.low = INFINITY
