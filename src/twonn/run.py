@@ -244,7 +244,9 @@ def _times(steps: np.ndarray, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """Return t and ln t of steps that are counted, or, where they are −1, known by their logarithms."""
     with np.errstate(divide="ignore", over="ignore"):
         t = np.where(steps < 0, np.exp(logs), steps.astype(np.float64))
-        return t, np.where(steps < 0, logs, np.log(np.abs(t)))
+        log_t = np.where(steps < 0, logs, np.log(np.abs(t)))
+    # A logarithm knows its step to some 1e-14 of it: not the order of 2^63 - 1 and 2^63.
+    return np.maximum.accumulate(t), log_t
 
 
 def _transitions(kernel: _core.Run) -> np.ndarray:
