@@ -60,30 +60,53 @@ cdef inline bint is_before(Time a, Time b) noexcept nogil:
 cdef Time time_after(const Leap* leap, Time start, double passed) noexcept nogil:
     """The last whole step within `passed` (in τ) of the start of a leap; a logarithm where it is too large."""
     cdef Time time
-    cdef double steps = exp_(leap.log_scale) * expm1_(passed), ratio
+    cdef double steps = steps_after(leap, passed), log_start, log_steps, high, low
     if start.step >= 0 and start.step + steps < 9.2e18:
         time.step = start.step + <int64_t>steps
         time.log = 0.0
         return time
-    # ln(t₀ + σ − σ₀)
-    ratio = start.step * leap.inverse if start.step >= 0 else exp_(start.log - leap.log_scale)
     time.step = -1
-    time.log = leap.log_scale + passed + log1p_((ratio - 1.0) * exp_(-passed))
+    log_start = log_of(start)
+    if log_start == leap.log_scale:
+        time.log = leap.log_scale + passed
+        return time
+    # ln(t₀ + σ₀ (e^τ − 1))
+    log_steps = leap.log_scale
+    if passed > 40.0:
+        log_steps += passed
+    elif passed > 0.0:
+        log_steps += log_(expm1_(passed))
+    else:
+        log_steps = -INFINITY
+    high, low = max(log_start, log_steps), min(log_start, log_steps)
+    time.log = high + log1p_(exp_(low - high))
     return time
 
 
 cdef double passed_until(const Leap* leap, Time start, Time end) noexcept nogil:
     """ln(σ/σ₀) at `end`, σ = σ₀ + end − start."""
-    cdef double later, ratio
+    cdef double ahead, later, grown
     if end.step >= 0:
         return log1p_(<double>(end.step - start.step) * leap.inverse)
-    if start.step < 0 and start.log == leap.log_scale:
-        return end.log - start.log
-    later = end.log - leap.log_scale
-    ratio = start.step * leap.inverse if start.step >= 0 else exp_(start.log - leap.log_scale)
-    if later < 30.0:
-        return log1p_(max(exp_(later) - ratio, 0.0))
-    return later + log1p_((1.0 - ratio) * exp_(-later))
+    # 1 + t₀/σ₀ (t/t₀ − 1), whatever overflows
+    ahead = log_of(start) - leap.log_scale
+    later = max(end.log - log_of(start), 0.0)
+    if ahead == 0.0 or ahead + later > 40.0 and later > 40.0:
+        return ahead + later
+    if later > 40.0:
+        return log1p_(exp_(ahead + later))
+    grown = expm1_(later)
+    if ahead > 600.0 and grown > 0.0:
+        return ahead + log_(grown)
+    return log1p_(exp_(ahead) * grown)
+
+
+cdef inline double log_of(Time time) noexcept nogil:
+    return log_(<double>time.step) if time.step >= 0 else time.log
+
+
+cdef inline double steps_after(const Leap* leap, double passed) noexcept nogil:
+    return exp_(leap.log_scale) * expm1_(passed)
 
 
 cdef class Run:
@@ -108,7 +131,8 @@ cdef class Run:
         together is the horizon.
     engine : int
         DIRECT takes every step; AUTO leaps where it can; LEAP ends as OBSTRUCTED when it could not leap
-        within PATIENCE steps, as AUTO does where the horizon is out of the reach of stepping.
+        within PATIENCE steps, as AUTO does where the horizon is out of the reach of stepping. Beyond
+        2^63 − 1 steps are taken, too, and change the logarithm of their number by nothing.
 
     Attributes
     ----------
@@ -155,6 +179,7 @@ cdef class Run:
     cdef double width                # bracket of the present block's transitions, in steps
     cdef bint crossed                # the last leap ended behind a transition, dated by:
     cdef double[4] crossing
+    cdef double[2] lag               # steps by which the run may be too early, too late, for dates missed
     cdef const int64_t[::1] schedule
     cdef const double[::1] late_schedule
     cdef int64_t[::1] _steps
@@ -209,6 +234,7 @@ cdef class Run:
         self.calm = INFINITY
         self.width = 1.0
         self.crossed = False
+        self.lag[0] = self.lag[1] = 0.0
         # One place more than scheduled: an early end is recorded too.
         places = len(schedule) + len(late_schedule) + 1
         self._steps = np.empty(places, dtype=np.int64)
@@ -298,12 +324,11 @@ cdef class Run:
         cdef int64_t cost = 0
         cdef bint leapt
         # The first block is stepped always: transitions may follow each other there.
-        if self.engine != DIRECT and self.now.step != 0 and (self.credit >= 0 or self.now.step < 0):
+        if self.engine != DIRECT and self.now.step != 0 and self.credit >= 0:
             leapt = self.leap(&cost)
             if leapt or self.status != RUNNING:
                 return cost
-        if self.now.step < 0 or (self.walked >= PATIENCE
-                                 and (self.engine == LEAP or self.late_schedule.shape[0] > 0)):
+        if self.walked >= PATIENCE and (self.engine == LEAP or self.late_schedule.shape[0] > 0):
             self.status = OBSTRUCTED
             return cost
         self.run_block(self.horizon())
@@ -317,11 +342,15 @@ cdef class Run:
         cdef Block block
         open_block(&self.model, &self.state, &block)
         self.note(block.pattern, self.now, &block)
-        if self.now.step >= 0:
-            self.sample(0, True)
-        else:
-            self.record(self.now, &self.state, block.pattern)
+        self.sample(0, True)
         self.status = status
+
+    cdef Time later(self, int steps) noexcept nogil:
+        """The time some steps from now; beyond counting they make no difference."""
+        cdef Time time = self.now
+        if time.step >= 0:
+            time.step += steps
+        return time
 
     # ----------------------------------------------------------------------------------------------
     # Stepping
@@ -359,7 +388,9 @@ cdef class Run:
         if status == RUNNING:
             self.state = after
         self.status = status
-        self.now.step += last
+        self.now = self.later(last)
+        if self.now.step < 0:
+            self.lag[1] += last
         self.note_segment(False, start, 1, 0)
 
     cdef void amplify(self, const Block* block) noexcept nogil:
@@ -380,14 +411,13 @@ cdef class Run:
         cdef uint8_t again[BLOCK_STEPS]
         cdef Time time
         cdef int n
-        time.log = -INFINITY
         if self.error > 0.0 and TIGHTLY_BRACKETED <= self.n_transitions < TRANSITIONS_KEPT:
             self.set_width(start)
         # The pattern after BLOCK_STEPS steps is the next block's to tell.
         for n in range(1, min(last, BLOCK_STEPS - 1) + 1):
             if patterns[n - 1] == self.last_pattern:
                 continue
-            time.step = self.now.step + n
+            time = self.later(n)
             if self.error > 0.0 and self.n_transitions < TIGHTLY_BRACKETED:
                 open_block(&self.model, &self.state, &block)
                 advance(&self.model, &block, n, again)
@@ -409,16 +439,19 @@ cdef class Run:
         if self.last_pattern >= 0 and pattern != self.last_pattern:
             if self.n_transitions < TRANSITIONS_KEPT:
                 row = &self._transition_times[self.n_transitions, 0]
-                row[0] = row[2] = row[3] = <double>time.step
-                row[1] = 0.0
+                row[0] = row[2] = row[3] = as_number(time)
+                row[1] = time.log
                 if self.crossed:
-                    row[0], row[1], row[2], row[3] = (self.crossing[0], self.crossing[1], self.crossing[2],
-                                                      self.crossing[3])
+                    row[0], row[1] = self.crossing[0], self.crossing[1]
+                    row[2], row[3] = self.crossing[2], self.crossing[3]
                 elif self.error > 0.0 and block != NULL:
                     self.bracket(pattern, block, row)
                 elif self.error > 0.0:
                     row[2] -= self.width
                     row[3] += self.width
+                if not self.crossed and row[3] < INFINITY:
+                    row[2] -= self.lag[0]
+                    row[3] += self.lag[1]
                 row[2] = max(row[2], 0.0)
                 self._transition_patterns[self.n_transitions, 0] = self.last_pattern
                 self._transition_patterns[self.n_transitions, 1] = pattern
@@ -482,23 +515,20 @@ cdef class Run:
         cdef State state
         cdef uint8_t patterns[BLOCK_STEPS]
         cdef int taken = 0, target
-        cdef Time time
-        cdef int64_t end = self.now.step + last
-        cdef int64_t scheduled = self.next_scheduled().step
-        if not (0 <= scheduled < end or ended):
+        cdef Time time, end = self.later(last), scheduled = self.next_scheduled()
+        if not (is_before(scheduled, end) or ended):
             return
         open_block(&self.model, &self.state, &block)
-        time.log = -INFINITY
-        while 0 <= scheduled < end or ended:
-            time.step = min(scheduled, end) if scheduled >= 0 else end
-            target = <int>(time.step - self.now.step)
+        while is_before(scheduled, end) or ended:
+            time = scheduled if is_before(scheduled, end) else end
+            target = <int>(time.step - self.now.step) if time.step >= 0 else last
             advance(&self.model, &block, target - taken, patterns)
             taken = target
             close_block(&self.model, &self.state, &block, &state)
             self.record(time, &state, block.pattern)
             if taken == last:
                 return
-            scheduled = self.next_scheduled().step
+            scheduled = self.next_scheduled()
 
     cdef void record(self, Time time, const State* state, int pattern) noexcept nogil:
         self._steps[self.n_samples] = time.step
@@ -575,21 +605,29 @@ cdef class Run:
         """Record the samples inside a leap and move to its end, or to the horizon if that is nearer."""
         cdef Sum[SUMS] sums
         cdef State after
+        cdef State reached
+        cdef double passed = leap.reached, landing = leap.landing
         cdef Time start = self.now, horizon = self.horizon(), scheduled = self.next_scheduled()
-        # A sample at the end of the leap is left to the next one's start, unless it is the last.
-        while is_before(scheduled, end) or not (is_before(end, horizon) or is_before(horizon, scheduled)):
+        # A sample at the end of the leap is left to the next one's start, unless it is the last and no
+        # transition comes with it.
+        while is_before(scheduled, end) or not (self.crossed or is_before(end, horizon)
+                                                or is_before(horizon, scheduled)):
             sums_at(leap, passed_until(leap, start, scheduled), sums)
             fold(leap, &self.state, sums, &after)
             self.record(scheduled, &after, leap.pattern)
             if not is_before(scheduled, horizon):
                 self.status = COMPLETED
                 end = scheduled
+                passed = landing = passed_until(leap, start, scheduled)
                 break
             scheduled = self.next_scheduled()
-        sums_at(leap, passed_until(leap, start, end), sums)
+        sums_at(leap, passed, sums)
+        fold(leap, &self.state, sums, &reached)
+        sums_at(leap, landing, sums)
         fold(leap, &self.state, sums, &after)
         self.error *= exp_(log_amplification(leap))
-        self.error += (leap.doubt + 1e-15) * path_length(leap, &self.state, &after)
+        self.error += (leap.doubt + rounding(leap, passed)) * path_length(leap, &self.state, &reached)
+        self.error += path_length(leap, &reached, &after)
         self.state = after
         self.now = end
         self.note_segment(True, start, 1, leap.iterations)
@@ -601,22 +639,17 @@ cdef class Run:
         cdef bint shortened = False
         leap.doubt = 0.0
         if leap.frozen or self.is_affine(leap):
-            leap.length = LAST_LOG
+            leap.length = leap.reached = leap.landing = LAST_LOG
             end.step = -1
             end.log = LAST_LOG
             return NONE
         while self.length >= 0:
             length = LENGTH[self.length]
-            steps = floor(exp_(leap.log_scale) * expm1_(length))
-            if self.now.step >= 0 and self.now.step + steps < 9.2e18:
-                if steps < FEWEST_STEPS:
-                    break
-                length = log1p_(steps * leap.inverse)
-                end.step = self.now.step + <int64_t>steps
-                end.log = 0.0
-            else:
-                end[0] = time_after(leap, self.now, length)
-            if solve(leap, self.length, length):
+            steps = floor(steps_after(leap, length))
+            if steps < FEWEST_STEPS:
+                break
+            self.stop(leap, steps, length, end)
+            if solve(leap, self.length, leap.landing):
                 if not shortened and self.length < LENGTHS - 1:
                     self.length += 1
                 return NONE
@@ -637,70 +670,64 @@ cdef class Run:
         leap.affine = self.now.step < 0 and decay * (log_step - self.calm) > 28.0
         return leap.affine
 
+    cdef void stop(self, Leap* leap, double steps, double passed, Time* end) noexcept nogil:
+        """End a leap a number of steps from its start, or, where these are too many to count, `passed` in τ."""
+        leap.reached = leap.landing = log1p_(steps * leap.inverse) if steps < 9.2e18 else passed
+        end[0] = time_after(leap, self.now, leap.landing)
+        if end.step >= 0:  # exactly
+            end.step = self.now.step + <int64_t>steps
+
     cdef int end_at_crossing(self, Leap* leap, Time* end) noexcept nogil:
         """Shorten a leap in which a guard loses its sign: to before it, to be stepped through, or to behind it.
 
         Behind it where the error of the guard is worth more than 64 steps, so that single steps tell nothing.
         """
         cdef Crossing first, crossing
-        cdef double doubt, first_doubt = 0.0, steps
+        cdef double error, first_error = 0.0, steps
         cdef int guard, first_guard = -1
         if leap.frozen:
             return NONE
         first.low = INFINITY
         for guard in range(GUARDS):
             if is_guarded(leap, guard):
-                doubt = self.doubt_in(leap, guard)
-                if find_crossing(leap, guard, doubt, &crossing) and crossing.low < first.low:
+                error = self.doubt_of(guard)
+                if find_crossing(leap, guard, error, &crossing) and crossing.low < first.low:
                     first = crossing
                     first_guard = guard
-                    first_doubt = doubt
+                    first_error = error
         if first_guard < 0:
             return NONE
-        if self.now.step >= 0:
-            steps = steps_after(leap, first.low)
-            if not steps_after(leap, first.high) - steps > 64.0 or first.at != first.at:
-                steps = floor(steps) - 16.0
-                if not steps >= FEWEST_STEPS:
-                    return NEAR_KINK
-                end.step = self.now.step + <int64_t>steps
-                end.log = 0.0
+        if first.at == first.at and not steps_after(leap, first.high) - steps_after(leap, first.low) <= 64.0:
+            if first.high < INFINITY:
+                self.cross(leap, &first, end)
                 return NONE
-        if first.at == first.at and first.high < INFINITY:
-            self.cross(leap, &first, end)
-            return NONE
-        # It is reached only in the next leap, if at all.
-        if first.at == first.at:
-            first.low = search(leap, first_guard, 0.0, first.at, 64.0 * first_doubt)
-        if not first.low > 1e-3:
+            # It is reached for sure only in the next leap, which has to start well before it.
+            first.low = search(leap, first_guard, first_error, 64, 0.0, first.at)
+        steps = floor(steps_after(leap, first.low)) - 16.0
+        # Beyond counting a leap that is shorter than this gets nowhere.
+        if not (steps >= FEWEST_STEPS and (self.now.step >= 0 or first.low > 1e-3)):
             return NEAR_KINK
-        end[0] = time_after(leap, self.now, first.low)
+        self.stop(leap, steps, first.low, end)
         return NONE
 
-    cdef double doubt_in(self, const Leap* leap, int guard) noexcept nogil:
-        """How wrong a guard may be at its crossing, or the end of a leap: what was, what it adds, and rounding."""
-        cdef double[2] parts
-        cdef double size, start = guard_at_start(leap, guard), passed = leap.length
-        parts_at(leap, guard, passed, parts)
-        if leap.affine and abs(parts[0] + parts[1]) > abs(start):
-            passed *= abs(start) / abs(parts[0] + parts[1])
-            parts_at(leap, guard, passed, parts)
-        size = abs(start) + abs(parts[0]) + abs(parts[1])
-        return self.doubt_of(guard) + (leap.doubt + 2e-15) * size
-
-    cdef void cross(self, const Leap* leap, const Crossing* crossing, Time* end) noexcept nogil:
+    cdef void cross(self, Leap* leap, const Crossing* crossing, Time* end) noexcept nogil:
         """End a leap behind a transition, and keep the date for when the new pattern is noticed."""
-        cdef Time time = time_after(leap, self.now, crossing.at)
-        end[0] = time_after(leap, self.now, crossing.high)
-        if time.step >= 0:
-            time.step += 1
+        cdef Time low = time_after(leap, self.now, crossing.low), high = time_after(leap, self.now, crossing.high)
+        end[0] = time_after(leap, self.now, crossing.at)
         if end.step >= 0:
             end.step += 1
+        if high.step >= 0:
+            high.step += 1
+        leap.reached = crossing.at
+        leap.landing = crossing.high
         self.crossed = True
-        self.crossing[0] = as_number(time)
-        self.crossing[1] = time.log if time.step < 0 else log_(<double>time.step)
-        self.crossing[2] = as_number(time_after(leap, self.now, crossing.low))
-        self.crossing[3] = as_number(end[0])
+        self.crossing[0] = as_number(end[0])
+        self.crossing[1] = log_of(end[0])
+        self.crossing[2] = as_number(low) - self.lag[0]
+        self.crossing[3] = as_number(high) + self.lag[1]
+        if self.crossing[3] < INFINITY:
+            self.lag[0] = self.crossing[0] - self.crossing[2]
+            self.lag[1] = self.crossing[3] - self.crossing[0]
 
 
 cdef inline double entry(pair p, int index) noexcept nogil:
@@ -709,10 +736,6 @@ cdef inline double entry(pair p, int index) noexcept nogil:
 
 cdef inline double as_number(Time time) noexcept nogil:
     return <double>time.step if time.step >= 0 else exp_(time.log)
-
-
-cdef inline double steps_after(const Leap* leap, double passed) noexcept nogil:
-    return exp_(leap.log_scale) * expm1_(passed)
 
 
 # --------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ cdef enum:
     LAST_LOG = 2_400_000       # beyond ln of the longest horizon
     FEWEST_STEPS = 384         # what costs as much as a leap
     MOST_ITERATIONS = 16
-    SUMS = 6
+    SUMS = 8
 
 cdef struct Leap:
     const Model* model
@@ -33,12 +33,16 @@ cdef struct Leap:
     double[2][2] z             # at the start
     double[2] v
     double[2] margin
+    double[2] margin_low       # what rounding left of it
+    double[2] extent           # the larger of |v_j| and z_jk/√G_kk on the samples that neuron j sees
     double[2][2] coupling      # K_ik = dm_i/dA_k, A_k the accumulated g_k
     double log_scale           # ln σ
     double inverse             # ε = 1/σ
-    double hurry               # max_i Σ_k |K_ik| g_k: the most that P may change by in a step, relatively
+    double hurry               # the most that P, or a neuron's parameters, may change by in a step, relatively
     double[2] weight           # P_k
-    double[2] odds             # e^−m_k, logistic loss; 0 for the exponential one
+    double blur                # and its relative error
+    double[2] share            # s_k, logistic loss; 0 for the exponential one
+    double[2] rest             # 1 − share
     Sum[2] slope               # affine: dA_k/dτ
     double length              # L = τ at the end − τ at the start
     # at the nodes
@@ -50,9 +54,11 @@ cdef struct Leap:
     nodes[2] bend              # −d ln P_k/dm_k: 1 for the exponential loss, 1 − s_k for the logistic
     nodes[2] vs                # v_j
     nodes[2][2] zs             # z_ji
-    nodes[SUMS] sum            # fixed output: A_k; trained: Σ g_k v_j at 2j + k, then the changes of v_j
+    nodes[SUMS] sum            # fixed output: A_k; trained: Σ g_k v_j at 2j + k, Σ g_k z_jk at 4 + 2j + k
     int iterations             # taken in all
     int searches               # evaluations in search of a crossing
+    double reached             # τ passed when the leap ends
+    double landing             # and where the run goes on: the same, or a little later, behind a kink
     double doubt               # bound on the relative error of the sums
 
 
@@ -69,10 +75,13 @@ cdef void unfold(const Model* model, const State* state, Leap* leap) noexcept no
     leap.iterations = leap.searches = 0
     for j in range(2):
         leap.v[j] = state.v[j]
+        leap.extent[j] = abs(leap.v[j])
         for i in range(2):
             leap.z[j][i] = preactivation(model, state, j, i)
             if leap.z[j][i] > 0.0:
                 leap.pattern |= 1 << (2 * j + i)
+                if model.gram[i][i] > 0.0:
+                    leap.extent[j] = max(leap.extent[j], leap.z[j][i] / sqrt(model.gram[i][i]))
         if is_active(leap.pattern, j, 0) and is_active(leap.pattern, j, 1):
             leap.coupled = True
     for i in range(2):
@@ -82,7 +91,9 @@ cdef void unfold(const Model* model, const State* state, Leap* leap) noexcept no
             if is_active(leap.pattern, j, i):
                 leap.seen[i] |= model.trained or leap.v[j] != 0.0
                 m = plus_product(m, leap.v[j], leap.z[j][i])
-        leap.margin[i] = model.label[i] * (m.high + m.low)
+        m = two_sum(m.high, m.low)
+        leap.margin[i] = model.label[i] * m.high
+        leap.margin_low[i] = model.label[i] * m.low
     for i in range(2):
         for k in range(2):
             leap.coupling[i][k] = coupling_of(leap, i, k)
@@ -114,13 +125,14 @@ cdef int set_scale(Leap* leap, double log_step) noexcept nogil:
     """Choose σ, and tell whether the steps are small enough for a leap.
 
     σ = 1/|dm_i/dstep| for the fastest margin, so that P_k starts near its late value whenever that is;
-    `log_step`, once steps are counted by their logarithm only, takes its place unless nothing moves yet.
-    Small is: Σ_k |K_ik| g_k <= 1/256. Then P_k changes by less than 1/256 of itself in a step, and the first
-    term that the Euler–Maclaurin formula omits is below 120/30240 256^-6 < 2^-55 of the sum.
+    `log_step`, once steps are counted by their logarithm only, takes its place where it is as good. With
+    trained output a neuron of a small margin may itself be faster: it grows at a rate up to Σ_k g_k √G_kk.
+    Small is: Σ_k |K_ik| g_k and that rate <= 1/256. Then P_k changes by less than 1/256 of itself in a step,
+    and the first term that the Euler–Maclaurin formula omits is below 120/30240 256^-6 < 2^-55 of the sum.
     """
     cdef double[2] log_push
     cdef double top = -INFINITY, largest = 0.0, fastest = 0.0, sum, size
-    cdef int i, k
+    cdef int i, j, k
     for k in range(2):
         log_push[k] = leap.model.log_rate + log_slope(leap.model, leap.margin[k])
         if leap.seen[k] and log_push[k] > top:
@@ -128,11 +140,20 @@ cdef int set_scale(Leap* leap, double log_step) noexcept nogil:
     for i in range(2):
         sum = size = 0.0
         for k in range(2):
-            if leap.seen[i] and leap.seen[k]:
+            # How fast a margin grows is of no consequence where its sample no longer pushes.
+            if leap.seen[i] and leap.seen[k] and (log_push[i] > top - 64.0 or leap.coupling[i][k] < 0.0):
                 sum += leap.coupling[i][k] * exp_(log_push[k] - top)
                 size += abs(leap.coupling[i][k]) * exp_(log_push[k] - top)
         fastest = max(fastest, abs(sum))
         largest = max(largest, size)
+    if leap.model.trained:
+        for j in range(2):
+            sum = 0.0
+            for k in range(2):
+                if is_active(leap.pattern, j, k):
+                    sum += sqrt(leap.model.gram[k][k]) * exp_(log_push[k] - top)
+            fastest = max(fastest, sum)
+            largest = max(largest, sum)
     leap.frozen = largest == 0.0
     leap.weight[0] = leap.weight[1] = 0.0
     # Also where the first move would come beyond all horizons.
@@ -146,13 +167,21 @@ cdef int set_scale(Leap* leap, double log_step) noexcept nogil:
     leap.hurry = exp_(top) * largest
     # Margins that nearly balance move slowly only for as long as they do.
     leap.log_scale = -(top + log_(max(fastest, 1e-6 * largest)))
-    if log_step > leap.log_scale - 4.0:
+    if -4.0 < log_step - leap.log_scale < 1.0:
         leap.log_scale = log_step
     leap.inverse = exp_(-leap.log_scale)
+    leap.blur = 1e-15
     for k in range(2):
-        leap.odds[k] = exp_(-leap.margin[k]) if leap.model.logistic else 0.0
-        if leap.seen[k]:
+        leap.share[k] = loss_slope(leap.model, leap.margin[k]) if leap.model.logistic else 0.0
+        leap.rest[k] = loss_slope(leap.model, -leap.margin[k]) if leap.model.logistic else 1.0
+        if not leap.seen[k]:
+            continue
+        if leap.log_scale < 700.0 and abs(leap.margin[k]) < 700.0:
+            leap.weight[k] = (exp_(leap.log_scale) * loss_slope(leap.model, leap.margin[k]) * leap.model.rate
+                * (1.0 - leap.rest[k] * leap.margin_low[k]))
+        else:  # from logarithms, of which rounding takes more
             leap.weight[k] = exp_(leap.log_scale + log_push[k])
+            leap.blur = 2.4e-16 * (abs(leap.log_scale) + abs(leap.model.log_rate))
     return NONE
 
 
@@ -208,11 +237,10 @@ cdef bint solve(Leap* leap, int index, double length) noexcept nogil:
         # A converged iteration ends with sums of the very P that gave them.
         change = correct(leap, index, before, jacobian, order)
         tolerance = 4e-16 * (4.0 + length) + rounding_of_margins(leap)
-        if not change < 30.0:
+        if not (change < 30.0 or change < before):  # NaN too
             return False
         if change <= tolerance or (change <= 16.0 * tolerance and change >= 0.5 * before):
-            # P at the start is e^(ln σ + ln h − m): no better known than the rounding of these.
-            return is_resolved(leap, tolerance + 4e-16 * max(0.0, leap.log_scale - 64.0))
+            return is_resolved(leap, tolerance + leap.blur)
         before = change
     return False
 
@@ -335,28 +363,35 @@ cdef void guess_growth(Leap* leap, int i) noexcept nogil:
 
 cdef void weights_of(const Leap* leap, int k, const nodes* q, const nodes* decay, nodes* p,
                      nodes* bend) noexcept nogil:
-    """P and ω from q: P ∝ e^q, for the logistic loss e^q ω, where ω = 1/(1 + e^−m), e^−m ∝ e^q ε."""
-    cdef double start = leap.weight[k] * (1.0 + leap.odds[k])
+    """P and ω from q: P ∝ e^q, for the logistic loss e^q ω, where ω = 1/(1 + e^−m), e^−m ∝ e^q ε.
+
+    With s at the start, which unlike e^−m does not overflow, ω = (1 − s)/((1 − s) + s e^q ε/ε(0)).
+    """
     cdef int r
     exp_nodes(q, p)
-    if leap.odds[k] == 0.0:
+    if leap.share[k] == 0.0:
         for r in range(NODES):
             bend.at[r] = 1.0
-    else:
-        for r in range(NODES):
-            bend.at[r] = 1.0 / (1.0 + leap.odds[k] * p.at[r] * decay.at[r])
+            p.at[r] *= leap.weight[k]
+        return
     for r in range(NODES):
-        p.at[r] *= start * bend.at[r]
+        bend.at[r] = 1.0 / (leap.rest[k] + leap.share[k] * p.at[r] * decay.at[r])
+        p.at[r] *= leap.weight[k] * bend.at[r]
+        bend.at[r] *= leap.rest[k]
 
 
 cdef double correct(Leap* leap, int index, double before, double* jacobian, int* order) noexcept nogil:
-    """One Newton step for q; return the size of the correction. `before` is that of the step before."""
+    """One Newton step for q; return the size of the correction. `before` is that of the step before.
+
+    Below −1 a correction counts relative to q: what rounding leaves of it is, and e^q no longer matters then.
+    """
     cdef nodes[2] residual
     cdef nodes[2] correction
-    cdef double size = 0.0
+    cdef double size = 0.0, one
     cdef int i, r
     if leap.model.trained:
-        sum_trained(leap, residual)
+        # Sweeps converge by a factor of at least 16, so that what is left is smaller than the last change.
+        size = 0.0625 * sum_trained(leap, residual)
     else:
         sum_fixed(leap, residual)
     if leap.coupled:
@@ -377,8 +412,11 @@ cdef double correct(Leap* leap, int index, double before, double* jacobian, int*
         if leap.seen[i]:
             for r in range(NODES):
                 leap.q[i].at[r] += correction[i].at[r]
-                if not abs(correction[i].at[r]) <= size:  # NaN too
-                    size = abs(correction[i].at[r])
+                one = abs(correction[i].at[r])
+                if leap.q[i].at[r] < -1.0:
+                    one /= -leap.q[i].at[r]
+                if not one <= size:  # NaN too
+                    size = one
     return size
 
 
@@ -393,35 +431,33 @@ cdef void sum_fixed(Leap* leap, nodes* residual) noexcept nogil:
                 - (leap.coupling[i][0] * leap.sum[0].at[r] + leap.coupling[i][1] * leap.sum[1].at[r]))
 
 
-cdef void sum_trained(Leap* leap, nodes* residual) noexcept nogil:
-    """v from P and z, z from P and the new v; then q_i less what their margins make of it."""
+cdef double sum_trained(Leap* leap, nodes* residual) noexcept nogil:
+    """v from P and z, z from P and the new v; then q_i less what their margins make of it.
+
+    Return the largest change of a v_j, relative to the size of its neuron: the margins need not tell of it.
+    """
     cdef const Model* model = leap.model
-    cdef nodes f
-    cdef double start
+    cdef nodes f, dv
+    cdef double change, largest = 0.0
     cdef int i, j, k, r
     for i in range(2):
         for r in range(NODES):
             residual[i].at[r] = leap.q[i].at[r] - leap.length * POINT[r + 1]
     for j in range(2):
-        start = 0.0
         for r in range(NODES):
-            f.at[r] = 0.0
-        for i in range(2):
-            if is_active(leap.pattern, j, i):
-                start += model.label[i] * leap.weight[i] * leap.z[j][i]
-                for r in range(NODES):
-                    f.at[r] += model.label[i] * leap.p[i].at[r] * leap.zs[j][i].at[r]
-        apply(leap.matrix, start, &f, &leap.sum[4 + j])
-        for r in range(NODES):
-            leap.vs[j].at[r] = leap.v[j] + leap.sum[4 + j].at[r]
+            dv.at[r] = 0.0
         for k in range(2):
+            sum_active(leap, j, k, leap.z[j][k], &leap.zs[j][k], &leap.sum[4 + 2 * j + k])
             for r in range(NODES):
-                f.at[r] = leap.p[k].at[r] * leap.vs[j].at[r]
-            if is_active(leap.pattern, j, k):
-                apply(leap.matrix, leap.weight[k] * leap.v[j], &f, &leap.sum[2 * j + k])
-            else:
-                for r in range(NODES):
-                    leap.sum[2 * j + k].at[r] = 0.0
+                dv.at[r] += model.label[k] * leap.sum[4 + 2 * j + k].at[r]
+        change = 0.0
+        for r in range(NODES):
+            change = max(change, abs(leap.v[j] + dv.at[r] - leap.vs[j].at[r]))
+            leap.vs[j].at[r] = leap.v[j] + dv.at[r]
+        if change > 0.0:
+            largest = max(largest, change / max(leap.extent[j], abs(leap.vs[j].at[NODES - 1])))
+        for k in range(2):
+            sum_active(leap, j, k, leap.v[j], &leap.vs[j], &leap.sum[2 * j + k])
         for i in range(2):
             for r in range(NODES):
                 f.at[r] = (model.label[0] * model.gram[i][0] * leap.sum[2 * j].at[r]
@@ -430,7 +466,22 @@ cdef void sum_trained(Leap* leap, nodes* residual) noexcept nogil:
             if is_active(leap.pattern, j, i):
                 for r in range(NODES):
                     residual[i].at[r] += model.label[i] * (leap.v[j] * f.at[r]
-                        + leap.sum[4 + j].at[r] * leap.zs[j][i].at[r])
+                        + dv.at[r] * leap.zs[j][i].at[r])
+    return largest
+
+
+cdef void sum_active(const Leap* leap, int j, int k, double start, const nodes* factor,
+                     nodes* sum) noexcept nogil:
+    """Σ g_k a_jk times a factor."""
+    cdef nodes f
+    cdef int r
+    if is_active(leap.pattern, j, k):
+        for r in range(NODES):
+            f.at[r] = leap.p[k].at[r] * factor.at[r]
+        apply(leap.matrix, leap.weight[k] * start, &f, sum)
+    else:
+        for r in range(NODES):
+            sum.at[r] = 0.0
 
 
 cdef void relax(Leap* leap, int index, int i, const nodes* residual, nodes* correction) noexcept nogil:
@@ -533,11 +584,15 @@ cdef double rounding_of_margins(const Leap* leap) noexcept nogil:
 cdef bint is_resolved(Leap* leap, double tolerance) noexcept nogil:
     """Whether NODES points hold the solution: the expansion's tail, and the recurrence between the nodes.
 
-    P at points midway between the nodes, as interpolated, against what the margins there make of it.
+    P at points midway between the nodes, as interpolated, against what the margins there make of it. Where
+    the margins stay small they tell little of their neurons, so these have their own expansions looked at.
     """
     cdef nodes middle, p, bend, decay
-    cdef double tail, defect = 0.0, size, at_middle
+    cdef double defect, tail, size, effect
     cdef int i, r
+    defect = tail_of_neurons(leap)
+    if not defect <= 2.0 * tolerance:
+        return False
     for r in range(NODES):
         middle.at[r] = -leap.length * BETWEEN_POINT[r]
     exp_nodes(&middle, &decay)
@@ -547,29 +602,52 @@ cdef bint is_resolved(Leap* leap, double tolerance) noexcept nogil:
         size = leap.weight[i]
         for r in range(NODES):
             size = max(size, leap.p[i].at[r])
-        size = max(size, 1.0 / leap.coupling[i][i])
-        tail = abs(tail_of(leap.weight[i], &leap.p[i], 0)) + abs(tail_of(leap.weight[i], &leap.p[i], 1))
-        if not tail <= 2.0 * tolerance * size:
+        # A smaller P neither moves the margin nor lets a neuron grow.
+        effect = leap.coupling[i][i]
+        if leap.model.trained:
+            effect = max(effect, sqrt(leap.model.gram[i][i]))
+        size = max(size, 1.0 / effect)
+        tail = tail_of(leap.weight[i], &leap.p[i]) / size
+        if not tail <= 2.0 * tolerance:
             return False
         apply(BETWEEN, 0.0, &leap.q[i], &middle)
         weights_of(leap, i, &middle, &decay, &p, &bend)
         apply(BETWEEN, leap.weight[i], &leap.p[i], &middle)
         for r in range(NODES):
-            at_middle = abs(p.at[r] - middle.at[r]) / size
-            if not at_middle <= defect:
-                defect = at_middle
-        defect = max(defect, tail / size)
-    # An error of P moves the margins, which correct P within a few units of τ.
-    leap.doubt = defect / max(1.0, leap.length)
+            if not abs(p.at[r] - middle.at[r]) <= defect * size:
+                defect = abs(p.at[r] - middle.at[r]) / size
+        defect = max(defect, tail)
+    # An error of P moves the margins, which correct P within a few units of τ. Twice: it was not looked for
+    # everywhere.
+    leap.doubt = 2.0 * (defect + leap.blur) / max(1.0, leap.length)
     return defect <= 8.0 * tolerance
 
 
-cdef double tail_of(double start, const nodes* f, int which) noexcept nogil:
-    cdef double sum = TAIL[which][0] * start
+cdef double tail_of_neurons(const Leap* leap) noexcept nogil:
+    """The tail of v_j and z_jk, the largest relative to the size of its neuron."""
+    cdef double size, tail, largest = 0.0
+    cdef int j, k
+    if not leap.model.trained:
+        return 0.0
+    for j in range(2):
+        size = max(leap.extent[j], abs(leap.vs[j].at[NODES - 1]))
+        for k in range(2):
+            if is_active(leap.pattern, j, k):
+                tail = tail_of(leap.v[j], &leap.vs[j])
+                if leap.model.gram[k][k] > 0.0:
+                    tail = max(tail, tail_of(leap.z[j][k], &leap.zs[j][k]) / sqrt(leap.model.gram[k][k]))
+                largest = max(largest, tail / size)
+    return largest
+
+
+cdef double tail_of(double start, const nodes* f) noexcept nogil:
+    """The sizes of the last two Chebyshev coefficients together."""
+    cdef double last = TAIL[1][0] * start, before = TAIL[0][0] * start
     cdef int c
     for c in range(NODES):
-        sum += TAIL[which][c + 1] * f.at[c]
-    return sum
+        last += TAIL[1][c + 1] * f.at[c]
+        before += TAIL[0][c + 1] * f.at[c]
+    return abs(last) + abs(before)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -651,6 +729,16 @@ cdef void sums_at(const Leap* leap, double passed, Sum* sums) noexcept nogil:
         sums[n].high = interpolated(values, &leap.sum[n])
 
 
+cdef double rounding(const Leap* leap, double passed) noexcept nogil:
+    """What rounding does to the sums up to there, relatively.
+
+    Interpolation next to the start has to cancel what the nodes contribute, as a derivative has.
+    """
+    if leap.frozen or leap.affine:
+        return 1e-15
+    return 1e-15 * min(10.0, 1.0 + 0.25 / sqrt(passed / leap.length))
+
+
 cdef void fold(const Leap* leap, const State* start, const Sum* sums, State* state) noexcept nogil:
     """The State that the sums lead to."""
     cdef Sum change
@@ -665,7 +753,10 @@ cdef void fold(const Leap* leap, const State* start, const Sum* sums, State* sta
             change = moved(start.c[j][k], start.c_low[j][k], change)
             state.c[j][k] = change.high
             state.c_low[j][k] = change.low
-        change = exactly(sums[4 + j].high if leap.model.trained else 0.0)
+        change = exactly(0.0)
+        if leap.model.trained:
+            change = two_sum(leap.model.label[0] * sums[4 + 2 * j].high,
+                             leap.model.label[1] * sums[5 + 2 * j].high)
         change = moved(start.v[j], start.v_low[j], change)
         state.v[j] = change.high
         state.v_low[j] = change.low
@@ -735,62 +826,74 @@ cdef inline double guard_at_start(const Leap* leap, int guard) noexcept nogil:
     return leap.v[guard - 4] if guard >= 4 else leap.z[guard >> 1][guard & 1]
 
 
-cdef void guard_parts(const Leap* leap, int guard, const double* sums, double* parts) noexcept nogil:
-    """The two changes of a guard, each monotonic if v_j keeps its sign."""
+cdef void parts_of(const Leap* leap, int guard, const double* sums, double* parts) noexcept nogil:
+    """The two changes of a guard, one per sample; each is monotonic while the guards keep their signs."""
     cdef const Model* model = leap.model
     cdef int j = guard >> 1, i = guard & 1, k
-    if guard >= 4:
-        parts[0] = sums[guard]
-        parts[1] = 0.0
-        return
     for k in range(2):
-        parts[k] = model.label[k] * model.gram[i][k]
-        if model.trained:
-            parts[k] *= sums[2 * j + k]
+        if guard >= 4:
+            parts[k] = model.label[k] * sums[4 + 2 * (guard - 4) + k]
+        elif model.trained:
+            parts[k] = model.label[k] * model.gram[i][k] * sums[2 * j + k]
         else:
+            parts[k] = model.label[k] * model.gram[i][k]
             parts[k] *= leap.v[j] * sums[k] if is_active(leap.pattern, j, k) else 0.0
 
 
-cdef void parts_at(const Leap* leap, int guard, double passed, double* parts) noexcept nogil:
+cdef void parts_at(Leap* leap, int guard, double passed, double* parts) noexcept nogil:
     cdef Sum[SUMS] sums
     cdef double[SUMS] plain
     cdef int n
+    leap.searches += 1
     sums_at(leap, passed, sums)
     for n in range(SUMS):
         plain[n] = sums[n].high
-    guard_parts(leap, guard, plain, parts)
+    parts_of(leap, guard, plain, parts)
 
 
-cdef double guard_value(const Leap* leap, int guard, double passed) noexcept nogil:
+cdef double clearance(const Leap* leap, int guard, double error, const double* parts) noexcept nogil:
+    """How far a guard with these parts has to stay from 0: its error at the start, what the leap adds, rounding.
+
+    At most half of where it started: one that starts nearer than its doubt has its sign by decree.
+    """
+    cdef double start = abs(guard_at_start(leap, guard))
+    return min(doubt_of_guard(leap, guard, error, parts), 0.5 * start)
+
+
+cdef double doubt_of_guard(const Leap* leap, int guard, double error, const double* parts) noexcept nogil:
+    return error + (leap.doubt + 2e-15) * (abs(guard_at_start(leap, guard)) + abs(parts[0]) + abs(parts[1]))
+
+
+cdef double excess(Leap* leap, int guard, double error, int level, double passed) noexcept nogil:
+    """The guard, times its sign at the start, less `level` times how far it has to stay from 0."""
+    cdef double start = guard_at_start(leap, guard), value
     cdef double[2] parts
     parts_at(leap, guard, passed, parts)
-    return guard_at_start(leap, guard) + (parts[0] + parts[1])
+    value = start + (parts[0] + parts[1])
+    value = value if start > 0.0 else -value
+    if level > 0:
+        value -= min(level * doubt_of_guard(leap, guard, error, parts), 0.5 * abs(start))
+    elif level < 0:
+        value -= level * doubt_of_guard(leap, guard, error, parts)
+    return value
 
 
-cdef inline double clearance(const Leap* leap, int guard, double doubt) noexcept nogil:
-    """How far from 0 a guard has to stay. One that starts nearer than its doubt has its sign by decree."""
-    return min(doubt, 0.5 * abs(guard_at_start(leap, guard)))
-
-
-cdef bint holds_between(const Leap* leap, int guard, const double* before, const double* after,
-                        double doubt) noexcept nogil:
+cdef bint holds_between(const Leap* leap, int guard, double error, const double* before,
+                        const double* after) noexcept nogil:
     """Whether a guard keeps its sign between two places with these parts of its change."""
     cdef double start = guard_at_start(leap, guard), sign = 1.0 if start > 0.0 else -1.0
     cdef double least = sign * start + (min(sign * before[0], sign * after[0])
                                         + min(sign * before[1], sign * after[1]))
-    if guard >= 4:  # the change of v_j need not be monotonic, but turns at most once between two nodes
-        least -= abs(after[0] - before[0])
-    return least > clearance(leap, guard, doubt)
+    return least > clearance(leap, guard, error, after)
 
 
-cdef double search(Leap* leap, int guard, double low, double high, double level) noexcept nogil:
-    """Where the guard, times its sign at the start, falls to `level`, which lies between those at low and high.
+cdef double search(Leap* leap, int guard, double error, int level, double low, double high) noexcept nogil:
+    """Where `excess` falls to 0, which it does between low and high.
 
     The last place found before it, by regula falsi in the variant that halves the value at an end that stays.
     """
-    cdef double sign = 1.0 if guard_at_start(leap, guard) > 0.0 else -1.0, middle, value
-    cdef double above = sign * guard_value(leap, guard, low) - level
-    cdef double below = sign * guard_value(leap, guard, high) - level
+    cdef double above = excess(leap, guard, error, level, low), middle, value
+    cdef double below = excess(leap, guard, error, level, high)
     cdef int n, stayed = 0
     for n in range(100):
         middle = low + (high - low) * (above / (above - below))
@@ -798,8 +901,7 @@ cdef double search(Leap* leap, int guard, double low, double high, double level)
             middle = 0.5 * (low + high)
         if middle <= low or middle >= high or above == 0.0:
             break
-        leap.searches += 1
-        value = sign * guard_value(leap, guard, middle) - level
+        value = excess(leap, guard, error, level, middle)
         if value > 0.0:
             low, above = middle, value
             if stayed > 0:
@@ -815,63 +917,56 @@ cdef double search(Leap* leap, int guard, double low, double high, double level)
     return low
 
 
-cdef bint find_crossing(Leap* leap, int guard, double doubt, Crossing* crossing) noexcept nogil:
-    """Find the first place in the leap where a guard may not keep its sign.
+cdef bint find_crossing(Leap* leap, int guard, double error, Crossing* crossing) noexcept nogil:
+    """Find the first place in the leap where a guard, `error` wrong at the start, may not keep its sign.
 
     Between neighbouring places each part of its change is monotonic, so that their values at both bound the
-    guard from below. First between the nodes, then, where that does not decide, at 16 places between two.
+    guard from below: first between the nodes, then, where that does not decide, between places within.
     """
     cdef double[SUMS] sums
     cdef double[2] before
     cdef double[2] after
     cdef int c, n
     if leap.affine:
-        return locate(leap, guard, 0.0, leap.length, doubt, crossing)
+        return locate(leap, guard, error, 0.0, leap.length, crossing)
     before[0] = before[1] = 0.0
     for c in range(NODES):
         for n in range(count_sums(leap)):
             sums[n] = leap.sum[n].at[c]
-        guard_parts(leap, guard, sums, after)
-        if not holds_between(leap, guard, before, after, doubt):
-            if find_between_nodes(leap, guard, c, before, doubt, crossing):
-                return True
-        before[0] = after[0]
-        before[1] = after[1]
-    return False
-
-
-cdef bint find_between_nodes(Leap* leap, int guard, int c, const double* parts_before, double doubt,
-                             Crossing* crossing) noexcept nogil:
-    cdef double[2] before
-    cdef double[2] after
-    cdef double a = leap.length * POINT[c], b
-    cdef int part
-    before[0] = parts_before[0]
-    before[1] = parts_before[1]
-    for part in range(1, 17):
-        b = leap.length * (POINT[c] + part / 16.0 * (POINT[c + 1] - POINT[c]))
-        parts_at(leap, guard, b, after)
-        if not holds_between(leap, guard, before, after, doubt):
-            if not locate(leap, guard, a, b, doubt, crossing):
-                crossing.low = a
-                crossing.at = NAN
-                crossing.high = INFINITY
+        parts_of(leap, guard, sums, after)
+        if find_between(leap, guard, error, leap.length * POINT[c], before, leap.length * POINT[c + 1], after,
+                        0.0625 * leap.length * (POINT[c + 1] - POINT[c]), crossing):
             return True
         before[0] = after[0]
         before[1] = after[1]
-        a = b
     return False
 
 
-cdef bint locate(Leap* leap, int guard, double a, double b, double doubt,
-                 Crossing* crossing) noexcept nogil:
-    """Place the crossing between a and b of a guard that is clear of 0 at a; False if it is not beyond 0 at b."""
-    cdef double sign = 1.0 if guard_at_start(leap, guard) > 0.0 else -1.0
-    if sign * guard_value(leap, guard, b) >= 0.0 or not sign * guard_value(leap, guard, a) > clearance(leap, guard, doubt):
+cdef bint find_between(Leap* leap, int guard, double error, double a, const double* before, double b,
+                       const double* after, double width, Crossing* crossing) noexcept nogil:
+    """Halve what does not decide, down to `width`; near the start, where a guard may still be small, further."""
+    cdef double[2] halfway
+    cdef double middle = 0.5 * (a + b)
+    if holds_between(leap, guard, error, before, after):
         return False
-    crossing.low = search(leap, guard, a, b, clearance(leap, guard, doubt))
-    crossing.at = search(leap, guard, a, b, 0.0)
+    if b - a > min(width, max(0.0625 * a, max(64.0 * leap.inverse, 1e-12))):
+        parts_at(leap, guard, middle, halfway)
+        return (find_between(leap, guard, error, a, before, middle, halfway, width, crossing)
+                or find_between(leap, guard, error, middle, halfway, b, after, width, crossing))
+    if not locate(leap, guard, error, a, b, crossing):
+        crossing.low = a
+        crossing.at = NAN
+        crossing.high = INFINITY
+    return True
+
+
+cdef bint locate(Leap* leap, int guard, double error, double a, double b, Crossing* crossing) noexcept nogil:
+    """Place the crossing between a and b of a guard that is clear of 0 at a; False if it is not beyond 0 at b."""
+    if excess(leap, guard, error, 0, b) >= 0.0 or not excess(leap, guard, error, 1, a) > 0.0:
+        return False
+    crossing.low = search(leap, guard, error, 1, a, b)
+    crossing.at = search(leap, guard, error, 0, a, b)
     crossing.high = INFINITY
-    if sign * guard_value(leap, guard, leap.length) < -doubt:
-        crossing.high = search(leap, guard, crossing.at, leap.length, -doubt)
+    if excess(leap, guard, error, -1, leap.length) < 0.0:
+        crossing.high = search(leap, guard, error, -1, crossing.at, leap.length)
     return True
