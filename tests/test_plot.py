@@ -141,7 +141,7 @@ def test_pattern_is_the_one_of_every_step(ax):
 
 
 def test_pattern_past_the_recorded_transitions_comes_from_the_samples(ax):
-    traj = twonn.run(CHATTER, CHATTER_START, steps=60_000, samples_per_decade=50)
+    traj = twonn.run(CHATTER, CHATTER_START, steps=60_000, samples_per_decade=50, sliding="step")
     last = traj.transitions["t"][-1]
     assert len(traj.transitions) < traj.n_transitions
     plot.pattern(traj, ax)

@@ -19,7 +19,7 @@ LINE = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 
 @pytest.fixture(scope="module")
 def traj():
-    return twonn.run(PROBLEM, START, steps=30_000)
+    return twonn.run(PROBLEM, START, steps=30_000, sliding="step")
 
 
 def test_the_shapes_are_those_promised(traj):
@@ -38,14 +38,16 @@ def test_the_shapes_are_those_promised(traj):
         "robust_margin": (n,),
         "gap": (n,),
         "preactivations": (n, 2, 2),
+        "unphased": (n,),
+        "teeth": (n, 2, 2),
     }
     for name, shape in shapes.items():
         array = getattr(traj, name)
         assert array.shape == shape, name
-        assert array.dtype == (np.uint8 if name == "pattern" else np.float64), name
+        assert array.dtype == (np.uint8 if name in ("pattern", "unphased") else np.float64), name
     assert traj.transitions.dtype.names == ("t", "log_t", "before", "after", "t_low", "t_high")
     assert traj.slides.dtype.names == ("neuron", "sample", "t_enter", "t_exit", "active_fraction")
-    assert len(traj.slides) == 0
+    assert np.all(traj.slides["neuron"] <= 1) and np.all(traj.slides["sample"] <= 1)
     assert traj.error_estimate == 0.0
     assert traj.segments["engine"].tolist() == ["direct"]
     assert traj.segments["t_stop"].tolist() == [30_000.0]

@@ -22,6 +22,10 @@ LARGE_STEPS: Final[int]
 NEAR_KINK: Final[int]
 UNRESOLVED: Final[int]
 SEGMENTS_KEPT: Final[int]
+SLIDES_KEPT: Final[int]
+STEPPED: Final[int]
+LEAPT: Final[int]
+AVERAGED: Final[int]
 PATIENCE: Final[int]
 
 class Run:
@@ -30,6 +34,8 @@ class Run:
     status: int
     obstacle: int
     error: float
+    averaged: bool
+    averaging_error: float
     n_samples: int
     n_transitions: int
     def __init__(
@@ -46,6 +52,7 @@ class Run:
         schedule: NDArray[int64],
         late_schedule: NDArray[float64],
         engine: int,
+        average: bool = True,
     ) -> None: ...
     @property
     def sample_steps(self) -> NDArray[int64]: ...
@@ -56,6 +63,10 @@ class Run:
     @property
     def sample_patterns(self) -> NDArray[uint8]: ...
     @property
+    def sample_unphased(self) -> NDArray[uint8]: ...
+    @property
+    def slides(self) -> list[tuple[float, float, float, float, float]]: ...
+    @property
     def transition_times(self) -> NDArray[float64]: ...
     @property
     def transition_before(self) -> NDArray[uint8]: ...
@@ -64,7 +75,7 @@ class Run:
     @property
     def transition_counts(self) -> NDArray[int64]: ...
     @property
-    def segments(self) -> list[tuple[bool, int, float, int, float, int, int]]: ...
+    def segments(self) -> list[tuple[int, int, float, int, float, int, int]]: ...
     def advance(self, steps: int) -> None: ...
     def interrupt(self) -> None: ...
 

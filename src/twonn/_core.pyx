@@ -25,6 +25,7 @@ include "_kernel/arithmetic.pxi"
 include "_kernel/direct.pxi"
 include "_kernel/collocation.pxi"
 include "_kernel/leap.pxi"
+include "_kernel/sliding.pxi"
 
 
 # --------------------------------------------------------------------------------------------------
@@ -33,6 +34,7 @@ include "_kernel/leap.pxi"
 cpdef enum:
     TRANSITIONS_KEPT = 10_000        # number recorded in full; all of them are counted
     SEGMENTS_KEPT = 1024             # likewise; the last one covers the rest
+    SLIDES_KEPT = 1024               # likewise; the first ones
     PATIENCE = 1 << 24               # steps in a row that a run that must leap takes directly
 
 cpdef enum:
@@ -41,9 +43,14 @@ cpdef enum:
 cpdef enum:
     DIRECT, AUTO, LEAP               # engines
 
+cpdef enum:
+    STEPPED, LEAPT, AVERAGED         # kinds of segments
+
 cdef enum:
     ALLOWANCE = 2048                 # credit at the beginning
     TIGHTLY_BRACKETED = 64           # number of transitions whose bracket is worth stepping up to them again
+    BLOCKS_PER_LOOK = 4              # between looks for what slides, which cost a twelfth of a block
+    LONGEST_WALK = 1_000_000_000_000 # steps along a kink, some hours, when asked not to average
 
 
 cdef struct Time:
@@ -133,6 +140,9 @@ cdef class Run:
         DIRECT takes every step; AUTO leaps where it can; LEAP ends as OBSTRUCTED when it could not leap
         within PATIENCE steps, as AUTO does where the horizon is out of the reach of stepping. Beyond
         2^63 − 1 steps are taken, too, and change the logarithm of their number by nothing.
+    average : bool
+        Whether leaps average over the teeth of neurons that slide along a kink. If not, AUTO ends as
+        OBSTRUCTED like LEAP while one does and the horizon is beyond LONGEST_WALK.
 
     Attributes
     ----------
@@ -145,12 +155,18 @@ cdef class Run:
     obstacle : int
         Why a leap was last not possible.
     error : float
-        Bound on what leaping added to the parameters, in the Euclidean norm of all of them.
+        Bound on what leaping, without averaging, added to the parameters, in the Euclidean norm of all of them.
+    averaged : bool
+        Whether a leap averaged, so that not every transition was counted.
+    averaging_error : float
+        What that may have added to the error of what does not saw. It is kept apart because decisions at kinks,
+        and the dates of transitions, are better than it.
     n_samples, n_transitions : int
         How many samples are recorded; how many transitions happened.
-    sample_steps, sample_logs, sample_states, sample_patterns : ndarray
-        Shapes (n_samples,), (n_samples,), (n_samples, STATE_SIZE), (n_samples,). The logarithm counts
-        where the step is −1.
+    sample_steps, sample_logs, sample_states, sample_patterns, sample_unphased : ndarray
+        Shapes (n_samples,), (n_samples,), (n_samples, STATE_SIZE), (n_samples,), (n_samples,). The logarithm
+        counts where the step is −1. The last are the pairs, coded like a pattern, that slide since a leap
+        averaged over them, so that z_ji is known to a tooth only.
     transition_times : ndarray, shape (k, 4)
         Step, its natural logarithm, and the bounds within which rounding leaves the step, of the first
         TRANSITIONS_KEPT transitions.
@@ -158,8 +174,10 @@ cdef class Run:
         Their patterns.
     transition_counts : ndarray of int64, shape (16, 16)
         How often each pattern (row) was followed by each other pattern (column).
-    segments : list of (bool, step, logarithm, step, logarithm, blocks, iterations)
-        Whether a stretch was leapt over, its ends as `step` and `log_step`, and how.
+    segments : list of (int, step, logarithm, step, logarithm, blocks, iterations)
+        STEPPED, LEAPT or AVERAGED, the ends of the stretch as `step` and `log_step`, and how.
+    slides : list of (neuron, sample, step entered, step left, active fraction)
+        Where a neuron slid along its kink at a sample, as floats; left at inf if it still does.
     """
 
     cdef Model model
@@ -180,23 +198,38 @@ cdef class Run:
     cdef bint crossed                # the last leap ended behind a transition, dated by:
     cdef double[4] crossing
     cdef double[2] lag               # steps by which the run may be too early, too late, for dates missed
+    cdef bint average
+    cdef readonly bint averaged
+    cdef readonly double averaging_error
+    cdef int held                    # pairs that slide and whose z_ji is a mean, coded like a pattern
+    cdef int unphased                # those of them since when they slide: within a tooth z_ji is unknown
+    cdef int unwatched               # blocks since the last look for slides
+    cdef int[2] kink                 # at which sample a neuron slid at the last look, −1 if at none
+    cdef int64_t[2] episode          # its row in `slides`, −1 until it was seen twice
+    cdef double[2] entered           # when that began
+    cdef double[2] first_flip        # of its units since the last look; −1 if there was none
+    cdef double[2] last_flip
+    cdef double[2] fraction          # θ at the last look
+    cdef int64_t n_slides
+    cdef double[:, ::1] _slides
     cdef const int64_t[::1] schedule
     cdef const double[::1] late_schedule
     cdef int64_t[::1] _steps
     cdef double[::1] _logs
     cdef double[:, ::1] _states
     cdef uint8_t[::1] _patterns
+    cdef uint8_t[::1] _unphased
     cdef double[:, ::1] _transition_times
     cdef uint8_t[:, ::1] _transition_patterns
     cdef int64_t[:, ::1] _counts
     cdef int64_t n_segments
-    cdef int64_t[:, ::1] _segments   # leapt, step, step, blocks, iterations
+    cdef int64_t[:, ::1] _segments   # kind, step, step, blocks, iterations
     cdef double[:, ::1] _segment_logs
 
     def __cinit__(self, const double[:, ::1] x, const double[::1] labels, double rate, bint bias,
                   bint logistic, bint trained, const double[:, ::1] w, const double[::1] b,
                   const double[::1] v, const int64_t[::1] schedule, const double[::1] late_schedule,
-                  int engine):
+                  int engine, bint average=True):
         cdef int i, j
         if not (x.shape[0] == w.shape[0] == labels.shape[0] == b.shape[0] == v.shape[0] == 2
                 and x.shape[1] == w.shape[1]):
@@ -228,24 +261,33 @@ cdef class Run:
         self.obstacle = NONE
         self.error = 0.0
         self.last_pattern = -1
-        self.length = 2  # L = 1
+        self.length = UNIT_LENGTH
         self.credit = ALLOWANCE
         self.walked = 0
         self.calm = INFINITY
         self.width = 1.0
         self.crossed = False
         self.lag[0] = self.lag[1] = 0.0
+        self.average = average
+        self.averaged = False
+        self.averaging_error = 0.0
+        self.held = self.unphased = self.unwatched = self.n_slides = 0
+        for j in range(2):
+            self.kink[j] = self.episode[j] = -1
+            self.first_flip[j] = self.last_flip[j] = -1.0
         # One place more than scheduled: an early end is recorded too.
         places = len(schedule) + len(late_schedule) + 1
         self._steps = np.empty(places, dtype=np.int64)
         self._logs = np.empty(places)
         self._states = np.empty((places, STATE_SIZE))
         self._patterns = np.empty(places, dtype=np.uint8)
+        self._unphased = np.empty(places, dtype=np.uint8)
         self._transition_times = np.empty((TRANSITIONS_KEPT, 4))
         self._transition_patterns = np.empty((TRANSITIONS_KEPT, 2), dtype=np.uint8)
         self._counts = np.zeros((16, 16), dtype=np.int64)
         self._segments = np.empty((SEGMENTS_KEPT, 5), dtype=np.int64)
         self._segment_logs = np.empty((SEGMENTS_KEPT, 2))
+        self._slides = np.empty((SLIDES_KEPT, 5))
 
     @property
     def step(self):
@@ -272,6 +314,10 @@ cdef class Run:
         return np.asarray(self._patterns)[:self.n_samples].copy()
 
     @property
+    def sample_unphased(self):
+        return np.asarray(self._unphased)[:self.n_samples].copy()
+
+    @property
     def transition_times(self):
         return np.asarray(self._transition_times)[:self.n_transitions].copy()
 
@@ -291,10 +337,15 @@ cdef class Run:
     def segments(self):
         cdef int64_t n
         return [
-            (bool(self._segments[n, 0]), self._segments[n, 1], self._segment_logs[n, 0], self._segments[n, 2],
+            (self._segments[n, 0], self._segments[n, 1], self._segment_logs[n, 0], self._segments[n, 2],
              self._segment_logs[n, 1], self._segments[n, 3], self._segments[n, 4])
             for n in range(self.n_segments)
         ]
+
+    @property
+    def slides(self):
+        self.measure_open_slides()
+        return [tuple(row) for row in np.asarray(self._slides)[:self.n_slides].tolist()]
 
     def advance(self, int64_t steps):
         """Take at least `steps` more steps, or leaps that cost as much, unless the run ends before."""
@@ -328,7 +379,7 @@ cdef class Run:
             leapt = self.leap(&cost)
             if leapt or self.status != RUNNING:
                 return cost
-        if self.walked >= PATIENCE and (self.engine == LEAP or self.late_schedule.shape[0] > 0):
+        if self.walked >= PATIENCE and self.must_leap():
             self.status = OBSTRUCTED
             return cost
         self.run_block(self.horizon())
@@ -336,6 +387,12 @@ cdef class Run:
         self.walked += BLOCK_STEPS
         self.calm = INFINITY
         return cost + BLOCK_STEPS
+
+    cdef bint must_leap(self) noexcept nogil:
+        if self.engine == LEAP or self.late_schedule.shape[0] > 0:
+            return True
+        return (self.engine == AUTO and not self.average and (self.kink[0] >= 0 or self.kink[1] >= 0)
+                and self.schedule[self.schedule.shape[0] - 1] > <int64_t>LONGEST_WALK)
 
     cdef void end_here(self, int status) noexcept nogil:
         """End the run at its present step, which becomes the last sample."""
@@ -368,6 +425,7 @@ cdef class Run:
             status = COMPLETED
         open_block(&self.model, &self.state, &block)
         self.note(block.pattern, start, &block)
+        self.held = 0
         if block.pattern == 0:
             last = 0
             status = STATIONARY
@@ -391,10 +449,14 @@ cdef class Run:
         self.now = self.later(last)
         if self.now.step < 0:
             self.lag[1] += last
-        self.note_segment(False, start, 1, 0)
+        self.note_segment(STEPPED, start, 1, 0)
+        self.unwatched += 1
+        if (status == RUNNING and self.unwatched >= BLOCKS_PER_LOOK
+                and (self.unphased or not block.smooth or self.kink[0] >= 0 or self.kink[1] >= 0)):
+            self.look_for_slides()
 
     cdef void amplify(self, const Block* block) noexcept nogil:
-        """Let the error grow as in half a block of steps; see log_amplification."""
+        """Let the errors grow as in half a block of steps; see log_amplification."""
         cdef double largest = 0.0, sum
         cdef int j, k
         for j in range(2):
@@ -403,7 +465,9 @@ cdef class Run:
                 if is_active(block.pattern, j, k):
                     sum += entry(block.slope, k) * sqrt(self.model.gram[k][k])
             largest = max(largest, sum)
-        self.error *= exp_(0.5 * BLOCK_STEPS * self.model.rate * largest)
+        largest = exp_(0.5 * BLOCK_STEPS * self.model.rate * largest)
+        self.error *= largest
+        self.averaging_error *= largest
 
     cdef int scan(self, const Block* start, const uint8_t* patterns, int last, int* status) noexcept nogil:
         """Note the transitions up to step `last` of the block; return the step at which all units died."""
@@ -436,6 +500,8 @@ cdef class Run:
         to account for: tightly if the `block` of this very time is given, else by `width` steps.
         """
         cdef double* row
+        # The sign of a mean is not that of z_ji.
+        pattern = pattern & ~self.held | self.last_pattern & self.held
         if self.last_pattern >= 0 and pattern != self.last_pattern:
             if self.n_transitions < TRANSITIONS_KEPT:
                 row = &self._transition_times[self.n_transitions, 0]
@@ -455,10 +521,11 @@ cdef class Run:
                 row[2] = max(row[2], 0.0)
                 self._transition_patterns[self.n_transitions, 0] = self.last_pattern
                 self._transition_patterns[self.n_transitions, 1] = pattern
+            self.note_flips(pattern ^ self.last_pattern, time)
             self._counts[self.last_pattern, pattern] += 1
             self.n_transitions += 1
             self.calm = INFINITY
-            self.length = min(self.length, 4)
+            self.length = min(self.length, UNIT_LENGTH + 2)
         self.crossed = False
         self.last_pattern = pattern
 
@@ -525,16 +592,17 @@ cdef class Run:
             advance(&self.model, &block, target - taken, patterns)
             taken = target
             close_block(&self.model, &self.state, &block, &state)
-            self.record(time, &state, block.pattern)
+            self.record(time, &state, block.pattern, self.unphased)
             if taken == last:
                 return
             scheduled = self.next_scheduled()
 
-    cdef void record(self, Time time, const State* state, int pattern) noexcept nogil:
+    cdef void record(self, Time time, const State* state, int pattern, int unphased) noexcept nogil:
         self._steps[self.n_samples] = time.step
         self._logs[self.n_samples] = time.log
         (<State*>&self._states[self.n_samples, 0])[0] = state[0]
         self._patterns[self.n_samples] = pattern
+        self._unphased[self.n_samples] = unphased
         self.n_samples += 1
 
     cdef Time next_scheduled(self) noexcept nogil:
@@ -549,13 +617,13 @@ cdef class Run:
             time.log = self.late_schedule[late]
         return time
 
-    cdef void note_segment(self, bint leapt, Time start, int blocks, int iterations) noexcept nogil:
+    cdef void note_segment(self, int kind, Time start, int blocks, int iterations) noexcept nogil:
         """Add what lies between `start` and now to the segments."""
         cdef int64_t n = self.n_segments - 1
-        if n < 0 or (self._segments[n, 0] != leapt and self.n_segments < SEGMENTS_KEPT):
+        if n < 0 or (self._segments[n, 0] != kind and self.n_segments < SEGMENTS_KEPT):
             n += 1
             self.n_segments += 1
-            self._segments[n, 0] = leapt
+            self._segments[n, 0] = kind
             self._segments[n, 1] = start.step
             self._segments[n, 3] = self._segments[n, 4] = 0
             self._segment_logs[n, 0] = start.log
@@ -563,6 +631,79 @@ cdef class Run:
         self._segments[n, 3] += blocks
         self._segments[n, 4] += iterations
         self._segment_logs[n, 1] = self.now.log
+
+    # ----------------------------------------------------------------------------------------------
+    # Sliding
+
+    cdef void look_for_slides(self) noexcept nogil:
+        """Follow which neurons slide; a neuron caught twice in a row at the same kink does."""
+        cdef Slides slides
+        cdef double now = as_number(self.now)
+        cdef int i, j, caught
+        self.unwatched = 0
+        find_slides(&self.model, &self.state, self.error, &slides)
+        for j in range(2):
+            i = self.kink[j]
+            caught = kink_of(slides.pairs, j)
+            if i >= 0 and caught != i:
+                self.leave_kink(j, self.last_flip[j] if self.last_flip[j] >= 0.0 else now, &slides)
+            elif i >= 0 and self.episode[j] < 0:
+                self.enter_kink(j)
+            elif caught >= 0 and i < 0:
+                self.entered[j] = self.first_flip[j] if self.first_flip[j] >= 0.0 else now
+            self.kink[j] = caught
+            self.fraction[j] = slides.fraction[j]
+            self.first_flip[j] = self.last_flip[j] = -1.0
+
+    cdef void enter_kink(self, int j) noexcept nogil:
+        cdef int64_t n = self.n_slides
+        if n == SLIDES_KEPT:
+            return
+        self.n_slides += 1
+        self.episode[j] = n
+        self._slides[n, 0] = j
+        self._slides[n, 1] = self.kink[j]
+        self._slides[n, 2] = self.entered[j]
+        self._slides[n, 3] = INFINITY
+
+    cdef void leave_kink(self, int j, double time, const Slides* slides) noexcept nogil:
+        cdef int pair = 1 << (2 * j + self.kink[j])
+        if self.episode[j] >= 0:
+            self._slides[self.episode[j], 3] = time
+            self._slides[self.episode[j], 4] = min(max(slides.fraction[j], 0.0), 1.0)
+        self.episode[j] = -1
+        if self.unphased & pair:
+            # Where in the tooth the neuron was when it left the kink is unknown.
+            self.unphased &= ~pair
+            self.averaging_error += slides.tooth[j] / sqrt(self.model.gram[self.kink[j]][self.kink[j]])
+
+    cdef void note_flips(self, int units, Time time) noexcept nogil:
+        """Take notice of units that changed their activity, for the dates of slides."""
+        cdef double now = as_number(time)
+        cdef int j
+        for j in range(2):
+            if units >> (2 * j) & 3:
+                if self.first_flip[j] < 0.0:
+                    self.first_flip[j] = now
+                self.last_flip[j] = now
+
+    cdef double cost_of_averaging(self, const Slides* slides, int j) noexcept nogil:
+        """What the phase in which averaging begins is worth, in the units of the parameters; see docs/numerics.md."""
+        cdef int i = kink_of(slides.pairs, j)
+        cdef double v = abs(self.state.v[j]), parts = max(min(slides.fraction[j], 1.0 - slides.fraction[j]), 0.0)
+        cdef double effect = v * slides.tooth[j] * max(1.0, self.model.gram[0][1] / self.model.gram[i][i])
+        # Not knowing where in a tooth the neuron is costs no more than a tooth.
+        effect *= effect / parts if effect < parts else 1.0
+        return 50.0 * effect / (v * sqrt(min(self.model.gram[0][0], self.model.gram[1][1])))
+
+    cdef void measure_open_slides(self) noexcept nogil:
+        """Fill in the active fractions at the last sample of what still slides."""
+        cdef Slides slides
+        cdef int j
+        for j in range(2):
+            if self.episode[j] >= 0 and self.n_samples > 0:
+                find_slides(&self.model, <const State*>&self._states[self.n_samples - 1, 0], self.error, &slides)
+                self._slides[self.episode[j], 4] = min(max(slides.fraction[j], 0.0), 1.0)
 
     # ----------------------------------------------------------------------------------------------
     # Leaping
@@ -576,13 +717,13 @@ cdef class Run:
         cdef Block block
         cdef Time end
         unfold(&self.model, &self.state, &leap)
-        if leap.pattern != self.last_pattern:
+        if leap.pattern & ~self.held != self.last_pattern & ~self.held:
             open_block(&self.model, &self.state, &block)
         self.note(leap.pattern, self.now, &block)
         if leap.pattern == 0:
             self.end_here(STATIONARY)
             return False
-        self.obstacle = set_scale(&leap, self.now.log if self.now.step < 0 else -INFINITY)
+        self.obstacle = self.start_leap(&leap)
         if self.obstacle == NONE and not (leap.frozen or clear_of_kinks(&leap)):
             self.obstacle = NEAR_KINK
         if self.obstacle == NONE:
@@ -601,9 +742,34 @@ cdef class Run:
         self.land(&leap, end)
         return True
 
+    cdef int start_leap(self, Leap* leap) noexcept nogil:
+        """Let slide what may be averaged, and choose the scale."""
+        cdef Slides slides
+        cdef double log_step = self.now.log if self.now.step < 0 else -INFINITY
+        cdef int obstacle, pairs, j
+        slides.pairs = 0
+        if self.average:
+            find_slides(&self.model, &self.state, self.error, &slides)
+        pairs = slides.pairs
+        while True:
+            if pairs:
+                let_slide(leap, &slides, pairs)
+            couple(leap)
+            obstacle = set_scale(leap, log_step)
+            if obstacle != NONE or leap.frozen or not pairs:
+                break
+            pairs = averageable_at_start(leap, &slides)
+            if pairs == leap.sliding:
+                break
+            unfold(&self.model, &self.state, leap)
+        leap.entry_error = 0.0
+        for j in range(2):
+            if pairs & ~self.held & 3 << (2 * j):
+                leap.entry_error += self.cost_of_averaging(&slides, j)
+        return obstacle
+
     cdef void land(self, const Leap* leap, Time end) noexcept nogil:
         """Record the samples inside a leap and move to its end, or to the horizon if that is nearer."""
-        cdef Sum[SUMS] sums
         cdef State after
         cdef State reached
         cdef double passed = leap.reached, landing = leap.landing
@@ -612,31 +778,34 @@ cdef class Run:
         # transition comes with it.
         while is_before(scheduled, end) or not (self.crossed or is_before(end, horizon)
                                                 or is_before(horizon, scheduled)):
-            sums_at(leap, passed_until(leap, start, scheduled), sums)
-            fold(leap, &self.state, sums, &after)
-            self.record(scheduled, &after, leap.pattern)
+            fold(leap, &self.state, passed_until(leap, start, scheduled), &after)
+            self.record(scheduled, &after, leap.pattern | on_average(leap, &after), self.unphased | leap.sliding)
             if not is_before(scheduled, horizon):
                 self.status = COMPLETED
                 end = scheduled
                 passed = landing = passed_until(leap, start, scheduled)
                 break
             scheduled = self.next_scheduled()
-        sums_at(leap, passed, sums)
-        fold(leap, &self.state, sums, &reached)
-        sums_at(leap, landing, sums)
-        fold(leap, &self.state, sums, &after)
+        fold(leap, &self.state, passed, &reached)
+        fold(leap, &self.state, landing, &after)
         self.error *= exp_(log_amplification(leap))
+        self.averaging_error = (self.averaging_error + leap.entry_error) * exp_(log_amplification(leap))
         self.error += (leap.doubt + rounding(leap, passed)) * path_length(leap, &self.state, &reached)
         self.error += path_length(leap, &reached, &after)
         self.state = after
         self.now = end
-        self.note_segment(True, start, 1, leap.iterations)
+        self.held = leap.sliding
+        self.unphased |= leap.sliding
+        self.averaged |= leap.sliding != 0
+        self.note_segment(AVERAGED if leap.sliding else LEAPT, start, 1, leap.iterations)
         self.walked = 0
+        if leap.sliding or self.unphased or self.kink[0] >= 0 or self.kink[1] >= 0:
+            self.look_for_slides()
 
     cdef int solve_longest(self, Leap* leap, Time* end) noexcept nogil:
         """Solve over the longest stretch that NODES points resolve, by experience of the leap before."""
         cdef double steps, length
-        cdef bint shortened = False
+        cdef int shortening = 0
         leap.doubt = 0.0
         if leap.frozen or self.is_affine(leap):
             leap.length = leap.reached = leap.landing = LAST_LOG
@@ -650,12 +819,13 @@ cdef class Run:
                 break
             self.stop(leap, steps, length, end)
             if solve(leap, self.length, leap.landing):
-                if not shortened and self.length < LENGTHS - 1:
+                if not shortening and self.length < LENGTHS - 1:
                     self.length += 1
                 return NONE
-            shortened = True
-            self.length -= 1
-        self.length = 2
+            # Further each time: a fast transient may need a leap a hundred times shorter.
+            shortening += 1
+            self.length -= shortening
+        self.length = UNIT_LENGTH
         return UNRESOLVED
 
     cdef bint is_affine(self, Leap* leap) noexcept nogil:
@@ -687,7 +857,7 @@ cdef class Run:
         cdef int guard, first_guard = -1
         if leap.frozen:
             return NONE
-        first.low = INFINITY
+        first.low = first.at = averageable_until(leap)
         for guard in range(GUARDS):
             if is_guarded(leap, guard):
                 error = self.doubt_of(guard)
@@ -695,9 +865,9 @@ cdef class Run:
                     first = crossing
                     first_guard = guard
                     first_error = error
-        if first_guard < 0:
+        if first_guard < 0 and first.low >= leap.length:
             return NONE
-        if first.at == first.at and not steps_after(leap, first.high) - steps_after(leap, first.low) <= 64.0:
+        if first_guard >= 0 and first.at == first.at and not steps_after(leap, first.high) - steps_after(leap, first.low) <= 64.0:
             if first.high < INFINITY:
                 self.cross(leap, &first, end)
                 return NONE
@@ -705,7 +875,7 @@ cdef class Run:
             first.low = search(leap, first_guard, first_error, 64, 0.0, first.at)
         steps = floor(steps_after(leap, first.low)) - 16.0
         # Beyond counting a leap that is shorter than this gets nowhere.
-        if not (steps >= FEWEST_STEPS and (self.now.step >= 0 or first.low > 1e-3)):
+        if not (steps >= FEWEST_STEPS and (self.now.step >= 0 or first_guard < 0 or first.low > 1e-3)):
             return NEAR_KINK
         self.stop(leap, steps, first.low, end)
         return NONE
@@ -728,6 +898,16 @@ cdef class Run:
         if self.crossing[3] < INFINITY:
             self.lag[0] = self.crossing[0] - self.crossing[2]
             self.lag[1] = self.crossing[3] - self.crossing[0]
+
+
+cdef inline int on_average(const Leap* leap, const State* state) noexcept nogil:
+    """The units that slide and have a positive mean, coded like a pattern."""
+    cdef int j, i, pattern = 0
+    for j in range(2):
+        i = kink_of(leap.sliding, j)
+        if i >= 0 and preactivation(leap.model, state, j, i) > 0.0:
+            pattern |= 1 << (2 * j + i)
+    return pattern
 
 
 cdef inline double entry(pair p, int index) noexcept nogil:

@@ -270,7 +270,7 @@ def gap_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
 
 
 @np.errstate(all="ignore")
-def gap_error_of(problem: Problem, w: Floats, v: Floats, z: Floats, error: float) -> Floats:
+def gap_error_of(problem: Problem, w: Floats, v: Floats, z: Floats, error: float | Floats) -> Floats:
     """Return how wrong the gap may be, to first order in the errors of a network.
 
     Where a linear function L with gradient g decides, the gap is |L(midpoint)|/‖g‖ plus, off the line, a
@@ -282,7 +282,7 @@ def gap_error_of(problem: Problem, w: Floats, v: Floats, z: Floats, error: float
     w : ndarray, shape (..., 2, d)
     v : ndarray, shape (..., 2)
     z : ndarray, shape (..., 2, 2)
-    error : float
+    error : float or ndarray, shape (...)
         Bound on the error of all parameters together, in the Euclidean norm; z is taken to be rounded once.
 
     Returns
@@ -297,7 +297,8 @@ def gap_error_of(problem: Problem, w: Floats, v: Floats, z: Floats, error: float
     gap = gap_of(problem, w, v, z)
     reach = math.sqrt(max(float(point @ point) for point in problem.x) + problem.bias)
     rounding = float(np.finfo(np.float64).eps) * np.abs(z).max(axis=-1)
-    v_error = error if problem.train_output else 0.0
+    errors = np.broadcast_to(error, v.shape[:-1])[..., None]
+    v_error = errors if problem.train_output else np.zeros_like(errors)
 
     def relative(gradient: Floats, value_error: Floats, gradient_error: Floats) -> Floats:
         norm = _norm(gradient)
@@ -305,13 +306,15 @@ def gap_error_of(problem: Problem, w: Floats, v: Floats, z: Floats, error: float
         return (value_error + (gap + optimal * tilt) * gradient_error) / norm
 
     size = np.abs(v)
-    moved = size * (error * reach + rounding) + np.abs(z).max(axis=-1) * v_error
-    turned = size * error + _norm(w) * v_error
+    moved = size * (errors * reach + rounding) + np.abs(z).max(axis=-1) * v_error
+    turned = size * errors + _norm(w) * v_error
     joint = relative(_combined(v, w), moved.sum(axis=-1), turned.sum(axis=-1))
     serves = np.asarray(_serving(problem, v)[0].any(axis=-1))
     kinks = [
         np.where(
-            serves[..., j], relative(w[..., j, :], error * reach + rounding[..., j], np.full(1, error)), 0
+            serves[..., j],
+            relative(w[..., j, :], errors[..., 0] * reach + rounding[..., j], errors[..., 0]),
+            0,
         )
         for j in (0, 1)
     ]

@@ -45,6 +45,8 @@ _TRIAL_STEPS = 1 << 20
 
 _ENGINES = {"auto": _core.AUTO, "direct": _core.DIRECT, "leap": _core.LEAP}
 
+_KINDS = {_core.STEPPED: "direct", _core.LEAPT: "leap", _core.AVERAGED: "slide"}
+
 #: Why the kernel could not leap.
 _OBSTACLES = {
     _core.LARGE_STEPS: "single steps go on changing a margin by more than 1/256",
@@ -87,13 +89,15 @@ def run(
         Its decimal logarithm; rounded to the nearest whole number of steps.
     engine : {"auto", "direct", "leap"}
         "direct" takes every step. "auto" leaps over smooth stretches, with errors of the size of rounding,
-        and steps where the map is not smooth: in the early phase, around transitions, at large step
-        sizes, and while the activation pattern chatters. "leap" is "auto" that refuses a run which it
+        and steps where the map is not smooth: in the early phase, around transitions, and at large step
+        sizes. "leap" is "auto" that refuses a run which it
         would have to step through for long (16,777,216 steps in a row). "auto" does so only where the
         horizon is beyond 2^63, out of the reach of stepping.
     sliding : {"average", "step"}
-        Whether endless chatter of the activation pattern may be averaged. In this version it is stepped
-        through either way.
+        Where data pushes a neuron back and forth across its kink at a sample, the activation pattern flips
+        every few steps for ever, while the neuron slides along the kink. "average" leaps over that, with the
+        mean in place of the sawtooth, as soon as this is accurate to second order in 1/t. "step" takes every
+        step and refuses horizons beyond 10^12 for a run that slides.
     samples_per_decade : float
         Density of the recorded steps, 10^(k/samples_per_decade) rounded. Step 0 and the last step are
         always recorded.
@@ -151,7 +155,7 @@ def run(
     reachable = min(asked, LARGEST_COUNT) if engine == "direct" else asked
     schedule = sample_schedule(reachable, samples_per_decade, sample_steps)
     config.require_sound_arithmetic()
-    kernel = _kernel(problem, start, schedule, _ENGINES[engine])
+    kernel = _kernel(problem, start, schedule, _ENGINES[engine], sliding == "average")
     if asked > reachable:
         _try_to_end(kernel, asked)
     with _first_ctrl_c() as interrupted, _reporting(progress) as report:
@@ -159,14 +163,14 @@ def run(
             kernel.advance(_CHUNK)
             report(_steps_taken(kernel), reachable)
     if kernel.status == _core.OBSTRUCTED:
-        raise ValueError(_refused(kernel, engine, asked))
+        raise ValueError(_refused(kernel, engine, sliding, asked))
     if kernel.status == _core.RUNNING:
         kernel.interrupt()
     return _trajectory(problem, start, asked, kernel)
 
 
 def _kernel(
-    problem: Problem, params: Params, schedule: tuple[np.ndarray, np.ndarray], engine: int
+    problem: Problem, params: Params, schedule: tuple[np.ndarray, np.ndarray], engine: int, average: bool
 ) -> _core.Run:
     return _core.Run(
         problem.x,
@@ -180,6 +184,7 @@ def _kernel(
         params.v,
         *schedule,
         engine,
+        average,
     )
 
 
@@ -198,13 +203,15 @@ def _try_to_end(kernel: _core.Run, asked: int) -> None:
         )
 
 
-def _refused(kernel: _core.Run, engine: str, asked: int) -> str:
+def _refused(kernel: _core.Run, engine: str, sliding: str, asked: int) -> str:
     """Say why a run that has to leap could not."""
     taken = written_steps(_steps_taken(kernel))
     if engine == "leap":
         argument, got, fix = "engine", "'leap'", 'Use engine="auto".'
     else:
         argument, got, fix = "steps", written_steps(asked), f"Ask for fewer steps, such as {taken}."
+    if sliding == "step" and kernel.obstacle == _core.NEAR_KINK:
+        argument, got, fix = "sliding", "'step'", 'Use sliding="average".'
     expected = f"a run that can be leapt over, but at step {taken} {_OBSTACLES[kernel.obstacle]}"
     return refusal(argument, Verbatim(got), expected, fix)
 
@@ -231,11 +238,12 @@ def _trajectory(problem: Problem, params: Params, asked: int, kernel: _core.Run)
         pattern=kernel.sample_patterns,
         transitions=_transitions(kernel),
         n_transitions=kernel.n_transitions,
-        n_transitions_exact=True,
+        n_transitions_exact=not kernel.averaged,
         transition_counts=kernel.transition_counts,
-        slides=np.empty(0, SLIDE),
+        slides=np.array(kernel.slides, SLIDE),
+        unphased=kernel.sample_unphased,
         segments=_segments(kernel),
-        error_bound=kernel.error,
+        error_bound=kernel.error + kernel.averaging_error,
         provenance=config.provenance(),
     )
 
@@ -263,7 +271,7 @@ def _transitions(kernel: _core.Run) -> np.ndarray:
 def _segments(kernel: _core.Run) -> np.ndarray:
     rows = kernel.segments
     segments = np.empty(len(rows), SEGMENT)
-    segments["engine"] = ["leap" if row[0] else "direct" for row in rows]
+    segments["engine"] = [_KINDS[row[0]] for row in rows]
     for name, step in (("start", 1), ("stop", 3)):
         steps = np.array([row[step] for row in rows], dtype=np.int64)
         times = _times(steps, np.array([row[step + 1] for row in rows], dtype=np.float64))

@@ -46,7 +46,7 @@ TRANSITION = np.dtype(
     ]
 )
 
-#: One sliding episode of a neuron along its kink at a sample.
+#: One sliding episode of a neuron along its kink at a sample. t_exit is inf where it slides still.
 SLIDE = np.dtype(
     [
         ("neuron", np.uint8),
@@ -57,8 +57,9 @@ SLIDE = np.dtype(
     ]
 )
 
-#: One stretch of steps and the engine that covered it: "direct", "leap", or "mixed" for what follows the
-#: 1,023 stretches that are told apart. Blocks are stretches handled at once; iterations are a leap's.
+#: One stretch of steps and the engine that covered it: "direct", "leap", "slide" where leaps averaged over
+#: the teeth of neurons that slide, or "mixed" for what follows the 1,023 stretches that are told apart.
+#: Blocks are stretches handled at once; iterations are a leap's.
 SEGMENT = np.dtype(
     [
         ("engine", "U8"),
@@ -91,7 +92,7 @@ VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "boundary": ((), "[x]", "sign change of f between the samples"),
 }
 
-_FORMAT = "twonn trajectory 2"
+_FORMAT = "twonn trajectory 3"
 
 #: Relative error of the parameters that leaps are made to stay below.
 ACCURACY = 1e-14
@@ -140,13 +141,20 @@ class Trajectory:
     transition_counts : ndarray of int64, shape (16, 16)
         How often pattern [row] was followed by pattern [column].
     slides : structured ndarray, shape (k,)
-        Sliding episodes that were averaged: neuron, sample, t_enter, t_exit, active_fraction.
+        The first 1,024 episodes in which a neuron slid along its kink at a sample for more than 1024 steps:
+        neuron, sample, t_enter, t_exit, active_fraction (at exit, or at the last step).
+    unphased : ndarray of uint8, shape (n,)
+        Coded like `pattern`: pairs whose z_ji is the mean of a sawtooth, because a leap averaged over it, or
+        whose place in a tooth is unknown since then. `pattern` holds the sign of that mean.
+    teeth : ndarray, shape (n, 2, 2)
+        Height h s_i |v_j| G_ii of these teeth, 0 elsewhere: z_ji of the exact run is within
+        preactivations ± teeth/2, and the parameters are what they are up to that.
     segments : structured ndarray, shape (k,)
         Which engine covered which steps: engine, t_start, t_stop, log_t_start, log_t_stop, blocks,
         iterations.
     error_bound : float
         What leaping may have added to the error of the parameters (w, b, v), in the Euclidean norm of all
-        of them; 0 where every step was taken.
+        of them, beside `teeth`; 0 where every step was taken.
     error_estimate : float
         The same relative to the norm of the final parameters.
     provenance : dict
@@ -183,6 +191,7 @@ class Trajectory:
     n_transitions_exact: bool
     transition_counts: NDArray[np.int64]
     slides: NDArray[np.void]
+    unphased: NDArray[np.uint8]
     segments: NDArray[np.void]
     error_bound: float
     provenance: dict[str, str]
@@ -218,6 +227,19 @@ class Trajectory:
         return _core.state_preactivations(problem.x, problem.bias, start.w, start.b, self.states)
 
     @cached_property
+    def teeth(self) -> Floats:
+        problem = self.problem
+        gram = np.einsum("id,id->i", problem.x, problem.x) + problem.bias
+        margins = self.margins
+        with np.errstate(over="ignore", under="ignore"):
+            slopes = np.exp(-margins)
+            if problem.loss == "logistic":
+                slopes = 1 / (1 + np.exp(margins))
+            height = problem.rate * np.abs(self.v)[:, :, None] * (slopes * gram)[:, None, :]
+        bits = np.arange(4, dtype=np.uint8).reshape(2, 2)
+        return np.where(self.unphased[:, None, None] >> bits & 1, height, 0.0)
+
+    @cached_property
     def margins(self) -> Floats:
         return geometry.functional_margins(self.problem, self.v, self.preactivations)
 
@@ -246,7 +268,11 @@ class Trajectory:
 
     @cached_property
     def gap_error(self) -> Floats:
-        return geometry.gap_error_of(self.problem, self.w, self.v, self.preactivations, self.error_bound)
+        problem = self.problem
+        reach = np.sqrt(np.einsum("id,id->i", problem.x, problem.x) + problem.bias)
+        reach = np.where(reach > 0, reach, 1.0)  # what moves nothing has no teeth either
+        error = self.error_bound + (self.teeth / (2 * reach)).sum(axis=(1, 2))
+        return geometry.gap_error_of(problem, self.w, self.v, self.preactivations, error)
 
     @cached_property
     def boundary(self) -> Floats:
@@ -311,6 +337,8 @@ class Trajectory:
             f"last pattern {int(self.pattern[-1]):04b}",
             "margins": ", ".join(f"{margin:.6g}" for margin in self.margins[-1]),
         }
+        if len(self.slides):
+            facts["sliding"] = self._sliding()
         if problem.y[0] == problem.y[1]:
             facts["gap"] = "none: the labels are equal, so there is no separator (optimal margin inf)"
         else:
@@ -326,9 +354,20 @@ class Trajectory:
         if not len(leaps):
             return "every step taken"
         text = f"leapt in {leaps['blocks'].sum():,} blocks, relative error estimate {self.error_estimate:.1e}"
-        if self.error_estimate > ACCURACY:
+        if not self.n_transitions_exact:
+            text += ", most of it from averaging"
+        elif self.error_estimate > ACCURACY:
             text += f", more than the {ACCURACY:g} aimed at"
         return text
+
+    def _sliding(self) -> str:
+        still = [
+            f"neuron {slide['neuron']} at sample {slide['sample']} since step {slide['t_enter']:.6g}, "
+            f"active fraction {slide['active_fraction']:.6g}"
+            for slide in self.slides[np.isinf(self.slides["t_exit"])]
+        ]
+        past = len(self.slides) - len(still)
+        return "; ".join(still + ([f"{past:,} past episodes"] if past else []))
 
     def __repr__(self) -> str:
         return "Trajectory\n" + "\n".join(f"  {name:<12}{text}" for name, text in self._facts().items())
@@ -453,6 +492,7 @@ _STORED: dict[str, tuple[np.dtype[Any], int]] = {
     "n_transitions_exact": (np.dtype(np.bool_), 0),
     "transition_counts": (np.dtype(np.int64), 2),
     "slides": (SLIDE, 1),
+    "unphased": (np.dtype(np.uint8), 1),
     "segments": (SEGMENT, 1),
     "error_bound": (np.dtype(np.float64), 0),
 }
@@ -517,6 +557,7 @@ def _check_shapes(stored: dict[str, Any]) -> None:
         "log_t": (samples,),
         "states": (samples, _core.STATE_SIZE),
         "pattern": (samples,),
+        "unphased": (samples,),
         "transition_counts": (16, 16),
     }
     for name, shape in expected.items():

@@ -14,12 +14,13 @@ cdef extern from "_kernel/nodes.h" nogil:
 
 cdef enum:
     POINTS = 25                # NODES + 1
-    LENGTHS = 46               # of leaps that relaxation is tabulated for, √2 apart
+    LENGTHS = 66               # of leaps that relaxation is tabulated for, √2 apart
+    UNIT_LENGTH = 22           # the entry of 1
 
 cdef double[POINTS] POINT                # x_c
 cdef double[POINTS] WEIGHT               # of barycentric interpolation
 cdef double[NODES] BETWEEN_POINT         # midpoints of neighbouring points
-cdef double[LENGTHS] LENGTH              # L = 2^((n − 2)/2)
+cdef double[LENGTHS] LENGTH              # L = 2^((n − UNIT_LENGTH)/2)
 # With ℓ_c the polynomial that is 1 at x_c and 0 at the other points:
 cdef nodes[POINTS] INTEGRAL              # ∫ ℓ_c from 0 to x_r
 cdef nodes[3][POINTS] DERIVATIVE         # ℓ_c', ℓ_c'', ℓ_c''' at x_r
@@ -47,7 +48,8 @@ cdef void fill_tables() noexcept nogil:
         for c in range(POINTS):
             BETWEEN[c].at[n] = values[c]
     for n in range(LENGTHS):
-        LENGTH[n] = 0.5 * <double>(<int64_t>1 << (n >> 1)) * (1.4142135623730951 if n & 1 else 1.0)
+        LENGTH[n] = <double>(<int64_t>1 << (n >> 1)) * (1.4142135623730951 if n & 1 else 1.0)
+        LENGTH[n] /= <double>(1 << (UNIT_LENGTH >> 1))
         fill_relaxation(LENGTH[n], RELAXATION[n])
 
 

@@ -22,14 +22,18 @@ cdef enum:
     FEWEST_STEPS = 384         # what costs as much as a leap
     MOST_ITERATIONS = 16
     SUMS = 8
+    GUARDS = 6
 
 cdef struct Leap:
     const Model* model
     int pattern
+    int sliding                # pairs of neuron and sample that slide, coded like a pattern; inactive in `pattern`
     bint coupled               # a neuron is active on both samples
     bint frozen                # nothing moves before LAST_LOG
     bint affine                # every sum grows linearly in τ: the closed form
     bint[2] seen               # sample i moves a neuron
+    double[2][2][2] gram       # G_ik as neuron j feels it, one that slides along its kink less
+    double[2][2][2] gram_low
     double[2][2] z             # at the start
     double[2] v
     double[2] margin
@@ -54,6 +58,12 @@ cdef struct Leap:
     nodes[2] bend              # −d ln P_k/dm_k: 1 for the exponential loss, 1 − s_k for the logistic
     nodes[2] vs                # v_j
     nodes[2][2] zs             # z_ji
+    nodes[2] mean              # of the z_ji that slides
+    nodes[2] lift              # mean of max(0, z_ji) there
+    double[2] mean_at_start
+    double[2] lift_at_start
+    double slack               # how far rounding may put θ off
+    double entry_error         # what beginning to average adds to the error of the parameters
     nodes[SUMS] sum            # fixed output: A_k; trained: Σ g_k v_j at 2j + k, Σ g_k z_jk at 4 + 2j + k
     int iterations             # taken in all
     int searches               # evaluations in search of a crossing
@@ -66,50 +76,68 @@ cdef struct Leap:
 # The start of a leap
 
 cdef void unfold(const Model* model, const State* state, Leap* leap) noexcept nogil:
-    """Fill in what the start of a leap needs to know of a State."""
+    """Fill in what is known of a State at the start of a leap."""
     cdef int i, j, k
-    cdef Sum m
     leap.model = model
-    leap.pattern = 0
-    leap.coupled = leap.frozen = leap.affine = False
+    leap.pattern = leap.sliding = 0
+    leap.frozen = leap.affine = False
     leap.iterations = leap.searches = 0
     for j in range(2):
         leap.v[j] = state.v[j]
-        leap.extent[j] = abs(leap.v[j])
         for i in range(2):
             leap.z[j][i] = preactivation(model, state, j, i)
             if leap.z[j][i] > 0.0:
                 leap.pattern |= 1 << (2 * j + i)
-                if model.gram[i][i] > 0.0:
-                    leap.extent[j] = max(leap.extent[j], leap.z[j][i] / sqrt(model.gram[i][i]))
-        if is_active(leap.pattern, j, 0) and is_active(leap.pattern, j, 1):
-            leap.coupled = True
+            for k in range(2):
+                leap.gram[j][i][k] = model.gram[i][k]
+                leap.gram_low[j][i][k] = model.gram_low[i][k]
+    for i in range(2):
+        set_margin(leap, i)
+
+
+cdef void set_margin(Leap* leap, int i) noexcept nogil:
+    """m_i at the start, to twice the working precision."""
+    cdef Sum m = exactly(0.0)
+    cdef int j
+    for j in range(2):
+        if is_active(leap.pattern, j, i):
+            m = plus_product(m, leap.v[j], leap.z[j][i])
+        elif is_active(leap.sliding, j, i):
+            m = plus_product(m, leap.v[j], leap.lift_at_start[j])
+    m = two_sum(m.high, m.low)
+    leap.margin[i] = leap.model.label[i] * m.high
+    leap.margin_low[i] = leap.model.label[i] * m.low
+
+
+cdef void couple(Leap* leap) noexcept nogil:
+    """Fill in which samples move neurons, and how much the margins then move."""
+    cdef int i, j, k
+    leap.coupled = False
+    for j in range(2):
+        leap.extent[j] = abs(leap.v[j])
+        for i in range(2):
+            if is_active(leap.pattern, j, i) and leap.model.gram[i][i] > 0.0:
+                leap.extent[j] = max(leap.extent[j], leap.z[j][i] / sqrt(leap.model.gram[i][i]))
+        leap.coupled |= is_active(leap.pattern, j, 0) and is_active(leap.pattern, j, 1)
     for i in range(2):
         leap.seen[i] = False
-        m = exactly(0.0)
         for j in range(2):
             if is_active(leap.pattern, j, i):
-                leap.seen[i] |= model.trained or leap.v[j] != 0.0
-                m = plus_product(m, leap.v[j], leap.z[j][i])
-        m = two_sum(m.high, m.low)
-        leap.margin[i] = model.label[i] * m.high
-        leap.margin_low[i] = model.label[i] * m.low
-    for i in range(2):
+                leap.seen[i] |= leap.model.trained or leap.v[j] != 0.0
         for k in range(2):
             leap.coupling[i][k] = coupling_of(leap, i, k)
 
 
 cdef double coupling_of(const Leap* leap, int i, int k) noexcept nogil:
     """K_ik at the start of the leap."""
-    cdef const Model* model = leap.model
     cdef double sum = 0.0
     cdef int j
     for j in range(2):
         if is_active(leap.pattern, j, i) and is_active(leap.pattern, j, k):
-            sum += leap.v[j] * leap.v[j] * model.gram[i][k]
-            if model.trained:
+            sum += leap.v[j] * leap.v[j] * leap.gram[j][i][k]
+            if leap.model.trained:
                 sum += leap.z[j][i] * leap.z[j][k]
-    return model.label[i] * model.label[k] * sum
+    return leap.model.label[i] * leap.model.label[k] * sum
 
 
 cdef double log_slope(const Model* model, double margin) noexcept nogil:
@@ -185,32 +213,31 @@ cdef int set_scale(Leap* leap, double log_step) noexcept nogil:
     return NONE
 
 
-cdef double kink_speed(const Leap* leap, int j, int i) noexcept nogil:
-    """A bound on |dz_ji/dτ| at the start."""
-    cdef double sum = 0.0
-    cdef int k
+cdef double kink_speed(const Leap* leap, int guard) noexcept nogil:
+    """A bound on how fast a guard moves in the first FEWEST_STEPS, in τ.
+
+    The pushes of the samples may balance; they do for as long as no push changes by much.
+    """
+    cdef double[2] push
+    cdef double size
+    cdef int j = guard - 4 if guard >= 4 else guard >> 1, k
     for k in range(2):
+        push[k] = 0.0
         if is_active(leap.pattern, j, k):
-            sum += abs(leap.v[j] * leap.model.gram[i][k]) * leap.weight[k]
-    return sum
+            push[k] = leap.model.label[k] * leap.weight[k]
+            push[k] *= leap.z[j][k] if guard >= 4 else leap.v[j] * leap.gram[j][guard & 1][k]
+    size = abs(push[0]) + abs(push[1])
+    return min(size, abs(push[0] + push[1]) + 4.0 * FEWEST_STEPS * leap.hurry * size)
 
 
 cdef bint clear_of_kinks(const Leap* leap) noexcept nogil:
-    """Whether every unit that moves is farther from its kink than it gets in FEWEST_STEPS."""
-    cdef double share = FEWEST_STEPS * leap.inverse, speed
-    cdef int i, j, k
-    for j in range(2):
-        for i in range(2):
-            speed = kink_speed(leap, j, i)
-            if speed != 0.0 and not abs(leap.z[j][i]) > share * speed:
-                return False
-        if leap.model.trained and leap.pattern >> (2 * j) & 3:
-            speed = 0.0
-            for k in range(2):
-                if is_active(leap.pattern, j, k):
-                    speed += leap.z[j][k] * leap.weight[k]
-            if not abs(leap.v[j]) > share * speed:
-                return False
+    """Whether every guard that moves is farther from 0 than it gets in FEWEST_STEPS."""
+    cdef double speed
+    cdef int guard
+    for guard in range(GUARDS if leap.model.trained else 4):
+        speed = kink_speed(leap, guard)
+        if speed != 0.0 and not abs(guard_at_start(leap, guard)) > FEWEST_STEPS * leap.inverse * speed:
+            return False
     return True
 
 
@@ -337,7 +364,6 @@ cdef void guess_growth(Leap* leap, int i) noexcept nogil:
     The flow keeps D = z²/G − v² of every neuron, which with v z gives both; v z is taken to grow like the
     margin, and the margin, ln ∫ K h dσ, by what ln K does.
     """
-    cdef const Model* model = leap.model
     cdef double growth, product, imbalance, root, square, k
     cdef int j, r
     for r in range(NODES):
@@ -346,17 +372,17 @@ cdef void guess_growth(Leap* leap, int i) noexcept nogil:
         for j in range(2):
             if is_active(leap.pattern, j, i):
                 product = leap.v[j] * leap.z[j][i] * growth
-                imbalance = leap.z[j][i] * leap.z[j][i] / model.gram[i][i] - leap.v[j] * leap.v[j]
-                root = sqrt(imbalance * imbalance + 4.0 * product * product / model.gram[i][i])
+                imbalance = leap.z[j][i] * leap.z[j][i] / leap.gram[j][i][i] - leap.v[j] * leap.v[j]
+                root = sqrt(imbalance * imbalance + 4.0 * product * product / leap.gram[j][i][i])
                 # v² = (root − D)/2 and z² = G (root + D)/2, whichever does not cancel
                 square = 0.5 * (root + abs(imbalance))
                 if imbalance > 0.0:
-                    leap.zs[j][i].at[r] = sqrt(square * model.gram[i][i])
+                    leap.zs[j][i].at[r] = sqrt(square * leap.gram[j][i][i])
                     leap.vs[j].at[r] = product / leap.zs[j][i].at[r]
                 else:
                     leap.vs[j].at[r] = sqrt(square) if leap.v[j] > 0.0 else -sqrt(square)
                     leap.zs[j][i].at[r] = product / leap.vs[j].at[r]
-                k += (leap.vs[j].at[r] * leap.vs[j].at[r] * model.gram[i][i]
+                k += (leap.vs[j].at[r] * leap.vs[j].at[r] * leap.gram[j][i][i]
                     + leap.zs[j][i].at[r] * leap.zs[j][i].at[r])
         leap.q[i].at[r] -= rough_log(k / leap.coupling[i][i])
 
@@ -423,12 +449,16 @@ cdef double correct(Leap* leap, int index, double before, double* jacobian, int*
 cdef void sum_fixed(Leap* leap, nodes* residual) noexcept nogil:
     """A_k, and q_i less what the margins m_i(0) + Σ_k K_ik A_k make of it."""
     cdef int i, r
+    if leap.sliding:
+        saw_at_nodes(leap)
     for i in range(2):
         apply(leap.matrix, leap.weight[i], &leap.p[i], &leap.sum[i])
     for i in range(2):
         for r in range(NODES):
             residual[i].at[r] = leap.q[i].at[r] - (leap.length * POINT[r + 1]
                 - (leap.coupling[i][0] * leap.sum[0].at[r] + leap.coupling[i][1] * leap.sum[1].at[r]))
+    if leap.sliding:
+        take_saw_from(leap, residual)
 
 
 cdef double sum_trained(Leap* leap, nodes* residual) noexcept nogil:
@@ -440,6 +470,8 @@ cdef double sum_trained(Leap* leap, nodes* residual) noexcept nogil:
     cdef nodes f, dv
     cdef double change, largest = 0.0
     cdef int i, j, k, r
+    if leap.sliding:
+        saw_at_nodes(leap)
     for i in range(2):
         for r in range(NODES):
             residual[i].at[r] = leap.q[i].at[r] - leap.length * POINT[r + 1]
@@ -447,7 +479,10 @@ cdef double sum_trained(Leap* leap, nodes* residual) noexcept nogil:
         for r in range(NODES):
             dv.at[r] = 0.0
         for k in range(2):
-            sum_active(leap, j, k, leap.z[j][k], &leap.zs[j][k], &leap.sum[4 + 2 * j + k])
+            if is_active(leap.sliding, j, k):
+                add_up(leap, k, leap.lift_at_start[j], &leap.lift[j], &leap.sum[4 + 2 * j + k])
+            else:
+                sum_active(leap, j, k, leap.z[j][k], &leap.zs[j][k], &leap.sum[4 + 2 * j + k])
             for r in range(NODES):
                 dv.at[r] += model.label[k] * leap.sum[4 + 2 * j + k].at[r]
         change = 0.0
@@ -460,28 +495,42 @@ cdef double sum_trained(Leap* leap, nodes* residual) noexcept nogil:
             sum_active(leap, j, k, leap.v[j], &leap.vs[j], &leap.sum[2 * j + k])
         for i in range(2):
             for r in range(NODES):
-                f.at[r] = (model.label[0] * model.gram[i][0] * leap.sum[2 * j].at[r]
-                    + model.label[1] * model.gram[i][1] * leap.sum[2 * j + 1].at[r])
+                f.at[r] = (model.label[0] * leap.gram[j][i][0] * leap.sum[2 * j].at[r]
+                    + model.label[1] * leap.gram[j][i][1] * leap.sum[2 * j + 1].at[r])
+            if is_active(leap.sliding, j, 1 - i):
+                for r in range(NODES):
+                    f.at[r] += slide_ratio(leap, 1 - i) * (leap.mean[j].at[r] - leap.mean_at_start[j])
+            for r in range(NODES):
                 leap.zs[j][i].at[r] = leap.z[j][i] + f.at[r]
             if is_active(leap.pattern, j, i):
                 for r in range(NODES):
                     residual[i].at[r] += model.label[i] * (leap.v[j] * f.at[r]
                         + dv.at[r] * leap.zs[j][i].at[r])
+            elif is_active(leap.sliding, j, i):
+                for r in range(NODES):
+                    residual[i].at[r] += model.label[i] * (leap.vs[j].at[r] * leap.lift[j].at[r]
+                        - leap.v[j] * leap.lift_at_start[j])
     return largest
 
 
 cdef void sum_active(const Leap* leap, int j, int k, double start, const nodes* factor,
                      nodes* sum) noexcept nogil:
     """Σ g_k a_jk times a factor."""
-    cdef nodes f
     cdef int r
     if is_active(leap.pattern, j, k):
-        for r in range(NODES):
-            f.at[r] = leap.p[k].at[r] * factor.at[r]
-        apply(leap.matrix, leap.weight[k] * start, &f, sum)
+        add_up(leap, k, start, factor, sum)
     else:
         for r in range(NODES):
             sum.at[r] = 0.0
+
+
+cdef void add_up(const Leap* leap, int k, double start, const nodes* factor, nodes* sum) noexcept nogil:
+    """Σ g_k times a factor."""
+    cdef nodes f
+    cdef int r
+    for r in range(NODES):
+        f.at[r] = leap.p[k].at[r] * factor.at[r]
+    apply(leap.matrix, leap.weight[k] * start, &f, sum)
 
 
 cdef void relax(Leap* leap, int index, int i, const nodes* residual, nodes* correction) noexcept nogil:
@@ -504,7 +553,7 @@ cdef void relax(Leap* leap, int index, int i, const nodes* residual, nodes* corr
         for j in range(2):
             if is_active(leap.pattern, j, i):
                 for r in range(NODES):
-                    kappa.at[r] += (leap.vs[j].at[r] * leap.vs[j].at[r] * model.gram[i][i]
+                    kappa.at[r] += (leap.vs[j].at[r] * leap.vs[j].at[r] * leap.gram[j][i][i]
                         + leap.zs[j][i].at[r] * leap.zs[j][i].at[r])
     for r in range(NODES):
         kappa.at[r] = sqrt(kappa.at[r])
@@ -518,7 +567,7 @@ cdef void relax(Leap* leap, int index, int i, const nodes* residual, nodes* corr
             if is_active(leap.pattern, j, i):
                 for r in range(NODES):
                     moved = model.label[i] * y.at[r] / kappa.at[r]
-                    leap.zs[j][i].at[r] -= model.gram[i][i] * leap.vs[j].at[r] * moved
+                    leap.zs[j][i].at[r] -= leap.gram[j][i][i] * leap.vs[j].at[r] * moved
 
 
 cdef void carry(Leap* leap, const nodes* correction) noexcept nogil:
@@ -536,7 +585,7 @@ cdef void carry(Leap* leap, const nodes* correction) noexcept nogil:
             if is_active(leap.pattern, j, k):
                 for i in range(2):
                     for r in range(NODES):
-                        leap.zs[j][i].at[r] += (model.label[k] * model.gram[i][k] * leap.vs[j].at[r]
+                        leap.zs[j][i].at[r] += (model.label[k] * leap.gram[j][i][k] * leap.vs[j].at[r]
                             * area[k].at[r])
 
 
@@ -560,7 +609,7 @@ cdef void fill_jacobian(const Leap* leap, double* jacobian) noexcept nogil:
                 for j in range(2):
                     if is_active(leap.pattern, j, i) and is_active(leap.pattern, j, k):
                         for r in range(NODES):
-                            entry = (model.gram[i][k] * leap.vs[j].at[c] * leap.vs[j].at[r]
+                            entry = (leap.gram[j][i][k] * leap.vs[j].at[c] * leap.vs[j].at[r]
                                 + leap.zs[j][k].at[c] * leap.zs[j][i].at[r])
                             column[i * NODES + r] += (model.label[i] * model.label[k] * weight * entry
                                 * leap.matrix[c + 1].at[r])
@@ -685,15 +734,14 @@ cdef bint late_slopes(const Leap* leap, Sum* slope, double* decay) noexcept nogi
 
 cdef Sum accurate_coupling(const Leap* leap, int i, int k) noexcept nogil:
     """H_ik to twice the working precision."""
-    cdef const Model* model = leap.model
     cdef Sum sum = exactly(0.0), entry
     cdef int j
-    entry.high = model.gram[i][k]
-    entry.low = model.gram_low[i][k]
     for j in range(2):
         if is_active(leap.pattern, j, i) and is_active(leap.pattern, j, k):
+            entry.high = leap.gram[j][i][k]
+            entry.low = leap.gram_low[j][i][k]
             sum = total(sum, product(two_product(leap.v[j], leap.v[j]), entry))
-    return product(sum, exactly(model.label[i] * model.label[k]))
+    return product(sum, exactly(leap.model.label[i] * leap.model.label[k]))
 
 
 cdef bint is_late(const Leap* leap, const Sum* slope) noexcept nogil:
@@ -739,10 +787,12 @@ cdef double rounding(const Leap* leap, double passed) noexcept nogil:
     return 1e-15 * min(10.0, 1.0 + 0.25 / sqrt(passed / leap.length))
 
 
-cdef void fold(const Leap* leap, const State* start, const Sum* sums, State* state) noexcept nogil:
-    """The State that the sums lead to."""
+cdef void fold(const Leap* leap, const State* start, double passed, State* state) noexcept nogil:
+    """The State at τ at the start + `passed`."""
+    cdef Sum[SUMS] sums
     cdef Sum change
     cdef int j, k
+    sums_at(leap, passed, sums)
     for j in range(2):
         for k in range(2):
             change = exactly(0.0)
@@ -760,6 +810,8 @@ cdef void fold(const Leap* leap, const State* start, const Sum* sums, State* sta
         change = moved(start.v[j], start.v_low[j], change)
         state.v[j] = change.high
         state.v_low[j] = change.low
+    if leap.sliding:
+        put_on_kinks(leap, passed, state)
 
 
 cdef double path_length(const Leap* leap, const State* before, const State* after) noexcept nogil:
@@ -801,9 +853,6 @@ cdef double log_amplification(const Leap* leap) noexcept nogil:
 # --------------------------------------------------------------------------------------------------
 # Kinks inside a leap. A guard is what must keep its sign: z_ji at 2j + i, and with trained output v_j at 4 + j.
 
-cdef enum:
-    GUARDS = 6
-
 cdef struct Crossing:          # the first in a leap; all in τ since its start
     double low                 # up to here the pattern holds for sure
     double at                  # where the guard is 0; NaN if it is only doubtful that it stays clear of 0
@@ -817,7 +866,7 @@ cdef bint is_guarded(const Leap* leap, int guard) noexcept nogil:
         if is_active(leap.pattern, j, k) and leap.seen[k]:
             if guard >= 4:
                 return leap.model.trained
-            if leap.model.gram[guard & 1][k] != 0.0 and (leap.model.trained or leap.v[j] != 0.0):
+            if leap.gram[j][guard & 1][k] != 0.0 and (leap.model.trained or leap.v[j] != 0.0):
                 return True
     return False
 
@@ -834,9 +883,9 @@ cdef void parts_of(const Leap* leap, int guard, const double* sums, double* part
         if guard >= 4:
             parts[k] = model.label[k] * sums[4 + 2 * (guard - 4) + k]
         elif model.trained:
-            parts[k] = model.label[k] * model.gram[i][k] * sums[2 * j + k]
+            parts[k] = model.label[k] * leap.gram[j][i][k] * sums[2 * j + k]
         else:
-            parts[k] = model.label[k] * model.gram[i][k]
+            parts[k] = model.label[k] * leap.gram[j][i][k]
             parts[k] *= leap.v[j] * sums[k] if is_active(leap.pattern, j, k) else 0.0
 
 
@@ -949,15 +998,59 @@ cdef bint find_between(Leap* leap, int guard, double error, double a, const doub
     cdef double middle = 0.5 * (a + b)
     if holds_between(leap, guard, error, before, after):
         return False
-    if b - a > min(width, max(0.0625 * a, max(64.0 * leap.inverse, 1e-12))):
+    if moves_one_way(leap, guard, a, b):
+        if is_clear(leap, guard, error, after):
+            return False
+    elif b - a > min(width, max(0.0625 * a, max(64.0 * leap.inverse, 1e-12))):
         parts_at(leap, guard, middle, halfway)
         return (find_between(leap, guard, error, a, before, middle, halfway, width, crossing)
                 or find_between(leap, guard, error, middle, halfway, b, after, width, crossing))
     if not locate(leap, guard, error, a, b, crossing):
-        crossing.low = a
+        crossing.low = search(leap, guard, error, 1, a, b) if excess(leap, guard, error, 1, b) < 0.0 else a
         crossing.at = NAN
         crossing.high = INFINITY
     return True
+
+
+cdef bint is_clear(const Leap* leap, int guard, double error, const double* parts) noexcept nogil:
+    """Whether a guard with these parts of its change has the sign that it had at the start."""
+    cdef double start = guard_at_start(leap, guard), value = start + (parts[0] + parts[1])
+    return (value if start > 0.0 else -value) > clearance(leap, guard, error, parts)
+
+
+cdef bint moves_one_way(Leap* leap, int guard, double a, double b) noexcept nogil:
+    """Whether a guard is monotonic between neighbouring points a and b though its parts oppose each other.
+
+    Its speed is as well resolved as they are: of one sign at a, b and in the middle, it has no other between.
+    """
+    cdef double[3] net
+    cdef double noise = 0.0, size = 0.0
+    cdef int n
+    for n in range(3):
+        net[n] = speed_at(leap, guard, a + 0.5 * n * (b - a), &size)
+        noise = max(noise, 8e-15 * size)
+    return (min(net[0], min(net[1], net[2])) >= -noise or max(net[0], max(net[1], net[2])) <= noise)
+
+
+cdef double speed_at(Leap* leap, int guard, double passed, double* size) noexcept nogil:
+    """d/dτ of a guard, and the size of what it is the difference of."""
+    cdef double[POINTS] values
+    cdef double push, sum = 0.0
+    cdef int j = guard - 4 if guard >= 4 else guard >> 1, i = guard & 1, k
+    leap.searches += 1
+    interpolation(passed / leap.length, values)
+    size[0] = 0.0
+    for k in range(2):
+        if not is_active(leap.pattern, j, k):
+            continue
+        push = leap.model.label[k] * (values[0] * leap.weight[k] + interpolated(values, &leap.p[k]))
+        if guard >= 4:
+            push *= values[0] * leap.z[j][k] + interpolated(values, &leap.zs[j][k])
+        else:
+            push *= leap.gram[j][i][k] * (values[0] * leap.v[j] + interpolated(values, &leap.vs[j]))
+        sum += push
+        size[0] += abs(push)
+    return sum
 
 
 cdef bint locate(Leap* leap, int guard, double error, double a, double b, Crossing* crossing) noexcept nogil:
