@@ -306,9 +306,11 @@ def test_forbidden_averaging_steps_or_refuses():
     assert traj.n_transitions_exact and traj.n_transitions == truth.n_transitions
     assert traj.states[-1].tobytes() == truth.states[-1].tobytes()
     assert traj.slides.tobytes() == truth.slides.tobytes()
-    for horizon in (10**16, 10**400):
-        with pytest.raises(ValueError, match=r"sliding: got 'step'; .*at step 16,777.*Use sliding=.average"):
-            twonn.run(SLIDING, START, horizon, sliding="step")
+    refusal = r"sliding: got 'step'; .*at step 16,777.*a unit stays so near its kink.*Use sliding=.average"
+    for options in ({"steps": 10**16}, {"steps": 10**400}, {"steps": 10**12, "engine": "leap"}):
+        with pytest.raises(ValueError, match=refusal):
+            twonn.run(SLIDING, START, **options, sliding="step")
+    assert twonn.run(SLIDING, START, steps=20_000).status is twonn.Status.COMPLETED
 
 
 def test_slides_and_teeth_survive_a_file(tmp_path):

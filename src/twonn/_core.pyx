@@ -204,12 +204,11 @@ cdef class Run:
     cdef int held                    # pairs that slide and whose z_ji is a mean, coded like a pattern
     cdef int unphased                # those of them since when they slide: within a tooth z_ji is unknown
     cdef int unwatched               # blocks since the last look for slides
-    cdef int[2] kink                 # at which sample a neuron slid at the last look, −1 if at none
+    cdef int caught                  # pairs that slid at the last look
     cdef int64_t[2] episode          # its row in `slides`, −1 until it was seen twice
     cdef double[2] entered           # when that began
     cdef double[2] first_flip        # of its units since the last look; −1 if there was none
     cdef double[2] last_flip
-    cdef double[2] fraction          # θ at the last look
     cdef int64_t n_slides
     cdef double[:, ::1] _slides
     cdef const int64_t[::1] schedule
@@ -271,9 +270,9 @@ cdef class Run:
         self.average = average
         self.averaged = False
         self.averaging_error = 0.0
-        self.held = self.unphased = self.unwatched = self.n_slides = 0
+        self.held = self.unphased = self.caught = self.unwatched = self.n_slides = 0
         for j in range(2):
-            self.kink[j] = self.episode[j] = -1
+            self.episode[j] = -1
             self.first_flip[j] = self.last_flip[j] = -1.0
         # One place more than scheduled: an early end is recorded too.
         places = len(schedule) + len(late_schedule) + 1
@@ -391,7 +390,7 @@ cdef class Run:
     cdef bint must_leap(self) noexcept nogil:
         if self.engine == LEAP or self.late_schedule.shape[0] > 0:
             return True
-        return (self.engine == AUTO and not self.average and (self.kink[0] >= 0 or self.kink[1] >= 0)
+        return (self.engine == AUTO and not self.average and self.caught
                 and self.schedule[self.schedule.shape[0] - 1] > <int64_t>LONGEST_WALK)
 
     cdef void end_here(self, int status) noexcept nogil:
@@ -452,7 +451,7 @@ cdef class Run:
         self.note_segment(STEPPED, start, 1, 0)
         self.unwatched += 1
         if (status == RUNNING and self.unwatched >= BLOCKS_PER_LOOK
-                and (self.unphased or not block.smooth or self.kink[0] >= 0 or self.kink[1] >= 0)):
+                and (self.unphased or not block.smooth or self.caught)):
             self.look_for_slides()
 
     cdef void amplify(self, const Block* block) noexcept nogil:
@@ -639,35 +638,34 @@ cdef class Run:
         """Follow which neurons slide; a neuron caught twice in a row at the same kink does."""
         cdef Slides slides
         cdef double now = as_number(self.now)
-        cdef int i, j, caught
+        cdef int i, j, before
         self.unwatched = 0
         find_slides(&self.model, &self.state, self.error, &slides)
         for j in range(2):
-            i = self.kink[j]
-            caught = kink_of(slides.pairs, j)
-            if i >= 0 and caught != i:
-                self.leave_kink(j, self.last_flip[j] if self.last_flip[j] >= 0.0 else now, &slides)
-            elif i >= 0 and self.episode[j] < 0:
-                self.enter_kink(j)
-            elif caught >= 0 and i < 0:
+            before = kink_of(self.caught, j)
+            i = kink_of(slides.pairs, j)
+            if before >= 0 and i != before:
+                self.leave_kink(j, before, self.last_flip[j] if self.last_flip[j] >= 0.0 else now, &slides)
+            elif before >= 0 and self.episode[j] < 0:
+                self.enter_kink(j, before)
+            elif i >= 0 and before < 0:
                 self.entered[j] = self.first_flip[j] if self.first_flip[j] >= 0.0 else now
-            self.kink[j] = caught
-            self.fraction[j] = slides.fraction[j]
             self.first_flip[j] = self.last_flip[j] = -1.0
+        self.caught = slides.pairs
 
-    cdef void enter_kink(self, int j) noexcept nogil:
+    cdef void enter_kink(self, int j, int i) noexcept nogil:
         cdef int64_t n = self.n_slides
         if n == SLIDES_KEPT:
             return
         self.n_slides += 1
         self.episode[j] = n
         self._slides[n, 0] = j
-        self._slides[n, 1] = self.kink[j]
+        self._slides[n, 1] = i
         self._slides[n, 2] = self.entered[j]
         self._slides[n, 3] = INFINITY
 
-    cdef void leave_kink(self, int j, double time, const Slides* slides) noexcept nogil:
-        cdef int pair = 1 << (2 * j + self.kink[j])
+    cdef void leave_kink(self, int j, int i, double time, const Slides* slides) noexcept nogil:
+        cdef int pair = 1 << (2 * j + i)
         if self.episode[j] >= 0:
             self._slides[self.episode[j], 3] = time
             self._slides[self.episode[j], 4] = min(max(slides.fraction[j], 0.0), 1.0)
@@ -675,7 +673,7 @@ cdef class Run:
         if self.unphased & pair:
             # Where in the tooth the neuron was when it left the kink is unknown.
             self.unphased &= ~pair
-            self.averaging_error += slides.tooth[j] / sqrt(self.model.gram[self.kink[j]][self.kink[j]])
+            self.averaging_error += slides.tooth[j] / sqrt(self.model.gram[i][i])
 
     cdef void note_flips(self, int units, Time time) noexcept nogil:
         """Take notice of units that changed their activity, for the dates of slides."""
@@ -700,9 +698,11 @@ cdef class Run:
         """Fill in the active fractions at the last sample of what still slides."""
         cdef Slides slides
         cdef int j
+        if self.n_samples == 0:
+            return
+        find_slides(&self.model, <const State*>&self._states[self.n_samples - 1, 0], self.error, &slides)
         for j in range(2):
-            if self.episode[j] >= 0 and self.n_samples > 0:
-                find_slides(&self.model, <const State*>&self._states[self.n_samples - 1, 0], self.error, &slides)
+            if self.episode[j] >= 0:
                 self._slides[self.episode[j], 4] = min(max(slides.fraction[j], 0.0), 1.0)
 
     # ----------------------------------------------------------------------------------------------
@@ -799,7 +799,7 @@ cdef class Run:
         self.averaged |= leap.sliding != 0
         self.note_segment(AVERAGED if leap.sliding else LEAPT, start, 1, leap.iterations)
         self.walked = 0
-        if leap.sliding or self.unphased or self.kink[0] >= 0 or self.kink[1] >= 0:
+        if leap.sliding or self.unphased or self.caught:
             self.look_for_slides()
 
     cdef int solve_longest(self, Leap* leap, Time* end) noexcept nogil:

@@ -90,9 +90,9 @@ def run(
     engine : {"auto", "direct", "leap"}
         "direct" takes every step. "auto" leaps over smooth stretches, with errors of the size of rounding,
         and steps where the map is not smooth: in the early phase, around transitions, and at large step
-        sizes. "leap" is "auto" that refuses a run which it
-        would have to step through for long (16,777,216 steps in a row). "auto" does so only where the
-        horizon is beyond 2^63, out of the reach of stepping.
+        sizes. "leap" is "auto" that refuses a run which it would have to step through for long (16,777,216
+        steps in a row). "auto" does so only where the horizon is beyond 2^63, out of the reach of stepping,
+        and where `sliding` says so.
     sliding : {"average", "step"}
         Where data pushes a neuron back and forth across its kink at a sample, the activation pattern flips
         every few steps for ever, while the neuron slides along the kink. "average" leaps over that, with the

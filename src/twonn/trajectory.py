@@ -226,16 +226,18 @@ class Trajectory:
         problem, start = self.problem, self.params
         return _core.state_preactivations(problem.x, problem.bias, start.w, start.b, self.states)
 
+    @property
+    def _gram_diagonal(self) -> Floats:
+        squares: Floats = np.einsum("id,id->i", self.problem.x, self.problem.x)
+        return squares + self.problem.bias
+
     @cached_property
     def teeth(self) -> Floats:
-        problem = self.problem
-        gram = np.einsum("id,id->i", problem.x, problem.x) + problem.bias
-        margins = self.margins
+        exponential = self.problem.loss == "exponential"
         with np.errstate(over="ignore", under="ignore"):
-            slopes = np.exp(-margins)
-            if problem.loss == "logistic":
-                slopes = 1 / (1 + np.exp(margins))
-            height = problem.rate * np.abs(self.v)[:, :, None] * (slopes * gram)[:, None, :]
+            slopes = np.exp(-self.margins) if exponential else 1 / (1 + np.exp(self.margins))
+            push = self.problem.rate * slopes * self._gram_diagonal
+            height = np.abs(self.v)[:, :, None] * push[:, None, :]
         bits = np.arange(4, dtype=np.uint8).reshape(2, 2)
         return np.where(self.unphased[:, None, None] >> bits & 1, height, 0.0)
 
@@ -268,11 +270,10 @@ class Trajectory:
 
     @cached_property
     def gap_error(self) -> Floats:
-        problem = self.problem
-        reach = np.sqrt(np.einsum("id,id->i", problem.x, problem.x) + problem.bias)
+        reach = np.sqrt(self._gram_diagonal)
         reach = np.where(reach > 0, reach, 1.0)  # what moves nothing has no teeth either
         error = self.error_bound + (self.teeth / (2 * reach)).sum(axis=(1, 2))
-        return geometry.gap_error_of(problem, self.w, self.v, self.preactivations, error)
+        return geometry.gap_error_of(self.problem, self.w, self.v, self.preactivations, error)
 
     @cached_property
     def boundary(self) -> Floats:

@@ -213,6 +213,15 @@ cdef int set_scale(Leap* leap, double log_step) noexcept nogil:
     return NONE
 
 
+cdef inline int neuron_of(int guard) noexcept nogil:
+    return guard - 4 if guard >= 4 else guard >> 1
+
+
+cdef inline double push_on(const Leap* leap, int guard, int k, double p, double v, double z) noexcept nogil:
+    """What sample k, seen by the guard's neuron j, adds to the speed of the guard, where P_k = p, v_j = v, z_jk = z."""
+    return leap.model.label[k] * p * (z if guard >= 4 else v * leap.gram[neuron_of(guard)][guard & 1][k])
+
+
 cdef double kink_speed(const Leap* leap, int guard) noexcept nogil:
     """A bound on how fast a guard moves in the first FEWEST_STEPS, in τ.
 
@@ -220,12 +229,11 @@ cdef double kink_speed(const Leap* leap, int guard) noexcept nogil:
     """
     cdef double[2] push
     cdef double size
-    cdef int j = guard - 4 if guard >= 4 else guard >> 1, k
+    cdef int j = neuron_of(guard), k
     for k in range(2):
         push[k] = 0.0
         if is_active(leap.pattern, j, k):
-            push[k] = leap.model.label[k] * leap.weight[k]
-            push[k] *= leap.z[j][k] if guard >= 4 else leap.v[j] * leap.gram[j][guard & 1][k]
+            push[k] = push_on(leap, guard, k, leap.weight[k], leap.v[j], leap.z[j][k])
     size = abs(push[0]) + abs(push[1])
     return min(size, abs(push[0] + push[1]) + 4.0 * FEWEST_STEPS * leap.hurry * size)
 
@@ -499,7 +507,7 @@ cdef double sum_trained(Leap* leap, nodes* residual) noexcept nogil:
                     + model.label[1] * leap.gram[j][i][1] * leap.sum[2 * j + 1].at[r])
             if is_active(leap.sliding, j, 1 - i):
                 for r in range(NODES):
-                    f.at[r] += slide_ratio(leap, 1 - i) * (leap.mean[j].at[r] - leap.mean_at_start[j])
+                    f.at[r] += slide_ratio(model, 1 - i) * (leap.mean[j].at[r] - leap.mean_at_start[j])
             for r in range(NODES):
                 leap.zs[j][i].at[r] = leap.z[j][i] + f.at[r]
             if is_active(leap.pattern, j, i):
@@ -861,7 +869,7 @@ cdef struct Crossing:          # the first in a leap; all in τ since its start
 
 cdef bint is_guarded(const Leap* leap, int guard) noexcept nogil:
     """Whether a guard moves at all."""
-    cdef int j = guard - 4 if guard >= 4 else guard >> 1, k
+    cdef int j = neuron_of(guard), k
     for k in range(2):
         if is_active(leap.pattern, j, k) and leap.seen[k]:
             if guard >= 4:
@@ -1036,18 +1044,16 @@ cdef double speed_at(Leap* leap, int guard, double passed, double* size) noexcep
     """d/dτ of a guard, and the size of what it is the difference of."""
     cdef double[POINTS] values
     cdef double push, sum = 0.0
-    cdef int j = guard - 4 if guard >= 4 else guard >> 1, i = guard & 1, k
+    cdef int j = neuron_of(guard), k
     leap.searches += 1
     interpolation(passed / leap.length, values)
     size[0] = 0.0
     for k in range(2):
         if not is_active(leap.pattern, j, k):
             continue
-        push = leap.model.label[k] * (values[0] * leap.weight[k] + interpolated(values, &leap.p[k]))
-        if guard >= 4:
-            push *= values[0] * leap.z[j][k] + interpolated(values, &leap.zs[j][k])
-        else:
-            push *= leap.gram[j][i][k] * (values[0] * leap.v[j] + interpolated(values, &leap.vs[j]))
+        push = push_on(leap, guard, k, values[0] * leap.weight[k] + interpolated(values, &leap.p[k]),
+                       values[0] * leap.v[j] + interpolated(values, &leap.vs[j]),
+                       values[0] * leap.z[j][k] + interpolated(values, &leap.zs[j][k]))
         sum += push
         size[0] += abs(push)
     return sum

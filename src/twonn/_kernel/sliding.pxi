@@ -26,6 +26,15 @@ cdef struct Slides:              # per neuron
     double slack                 # how far rounding may put θ off
 
 
+cdef inline int sample_served(const Model* model, const State* state, int j) noexcept nogil:
+    return 0 if model.label[0] * state.v[j] > 0.0 else 1
+
+
+cdef inline double slide_ratio(const Model* model, int i) noexcept nogil:
+    """G_ik/G_ii: what z_jk follows z_ji by."""
+    return model.gram[i][1 - i] / model.gram[i][i]
+
+
 cdef inline int kink_of(int pairs, int j) noexcept nogil:
     """The sample at whose kink neuron j slides, −1 if at none."""
     cdef int i = pairs >> (2 * j) & 3
@@ -49,7 +58,7 @@ cdef void find_slides(const Model* model, const State* state, double doubt, Slid
             slides.z[j][i] = preactivation(model, state, j, i)
     measure_teeth(model, state, slides)
     for j in range(2):
-        k = 0 if model.label[0] * state.v[j] > 0.0 else 1
+        k = sample_served(model, state, j)
         i = 1 - k
         size = (abs(model.start[j][i]) + abs(state.c[j][0] * model.gram[i][0])
             + abs(state.c[j][1] * model.gram[i][1]))
@@ -78,7 +87,7 @@ cdef void measure_teeth(const Model* model, const State* state, Slides* slides) 
         log_push[i] = model.log_rate + log_slope(model, model.label[i] * m)
     slides.slack = 1e-13 + 1e-15 * (abs(log_push[0]) + abs(log_push[1]))
     for j in range(2):
-        k = 0 if model.label[0] * state.v[j] > 0.0 else 1
+        k = sample_served(model, state, j)
         i = 1 - k
         slides.tooth[j] = exp_(log_push[i]) * abs(state.v[j]) * model.gram[i][i]
         slides.fraction[j] = exp_(log_push[k] - log_push[i]) * model.gram[i][k] / model.gram[i][i]
@@ -92,13 +101,12 @@ cdef inline double settled(const Model* model, const Slides* slides, int j, int 
     cdef int i = 1 - k
     if not is_active(slides.pairs, j, i):
         return 0.0
-    return model.gram[i][k] / model.gram[i][i] * (slides.mean[j] - slides.z[j][i])
+    return slide_ratio(model, i) * (slides.mean[j] - slides.z[j][i])
 
 
 cdef void let_slide(Leap* leap, const Slides* slides, int pairs) noexcept nogil:
     """Put these pairs on their kinks at the start of a leap."""
-    cdef Sum reduced
-    cdef Sum[2][2] gram
+    cdef Sum cross, reduced
     cdef int i, j, k
     leap.sliding = pairs
     leap.slack = slides.slack
@@ -108,13 +116,12 @@ cdef void let_slide(Leap* leap, const Slides* slides, int pairs) noexcept nogil:
             continue
         k = 1 - i
         leap.pattern &= ~(1 << (2 * j + i))
-        leap.z[j][k] += leap.model.gram[i][k] / leap.model.gram[i][i] * (slides.mean[j] - leap.z[j][i])
+        leap.z[j][k] += settled(leap.model, slides, j, k)
         leap.z[j][i] = leap.mean_at_start[j] = slides.mean[j]
         leap.lift_at_start[j] = slides.lift[j]
-        gram[k][k] = entry_of(leap.model, k, k)
-        gram[i][k] = entry_of(leap.model, i, k)
-        reduced = quotient(product(gram[i][k], gram[i][k]), entry_of(leap.model, i, i))
-        reduced = total(gram[k][k], negative(reduced))
+        cross = entry_of(leap.model, i, k)
+        reduced = quotient(product(cross, cross), entry_of(leap.model, i, i))
+        reduced = total(entry_of(leap.model, k, k), negative(reduced))
         leap.gram[j][k][k], leap.gram_low[j][k][k] = reduced.high, reduced.low
         leap.gram[j][i][0] = leap.gram[j][i][1] = leap.gram_low[j][i][0] = leap.gram_low[j][i][1] = 0.0
     for i in range(2):
@@ -127,15 +134,10 @@ cdef inline Sum entry_of(const Model* model, int i, int k) noexcept nogil:
     return g
 
 
-cdef inline double slide_ratio(const Leap* leap, int i) noexcept nogil:
-    """G_ik/G_ii: what z_jk follows z_ji by."""
-    return leap.model.gram[i][1 - i] / leap.model.gram[i][i]
-
-
 cdef double tooth_at(const Leap* leap, int j, double inverse, double v, const double* p, double* fraction) noexcept nogil:
     """The tooth of a neuron that slides, and its active fraction, where ε = `inverse`, v_j = v and P = p."""
     cdef int i = kink_of(leap.sliding, j)
-    fraction[0] = p[1 - i] / p[i] * slide_ratio(leap, i)
+    fraction[0] = p[1 - i] / p[i] * slide_ratio(leap.model, i)
     return inverse * p[i] * abs(v) * leap.model.gram[i][i]
 
 
@@ -162,7 +164,7 @@ cdef void take_saw_from(const Leap* leap, nodes* residual) noexcept nogil:
         i = kink_of(leap.sliding, j)
         if i < 0:
             continue
-        push = leap.model.label[1 - i] * leap.v[j] * slide_ratio(leap, i)
+        push = leap.model.label[1 - i] * leap.v[j] * slide_ratio(leap.model, i)
         for r in range(NODES):
             residual[1 - i].at[r] += push * (leap.mean[j].at[r] - leap.mean_at_start[j])
             residual[i].at[r] += leap.model.label[i] * leap.v[j] * (leap.lift[j].at[r] - leap.lift_at_start[j])
