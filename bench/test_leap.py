@@ -108,6 +108,44 @@ def test_kernel(case, trained, target, benchmark, add_leap):
     add_leap(benchmark, case, lambda: waiting.pop().advance(1 << 62), target)
 
 
+def assert_universal(trajectory):
+    """Fixed output, x = (2, 1): neuron 0 slides at sample 1, and the law that has no memory of the start.
+
+    H with G_00 − G_01²/G_11 = 1/2 for the neuron that slides: [[5, 3], [3, 2]] + [[1/2, 0], [0, 0]], less the
+    signs of the labels; what is left of the approach to it falls like 1/t.
+    """
+    coupling = np.array([[5.5, -3.0], [-3.0, 2.0]])
+    u = np.linalg.solve(coupling, np.ones(2))
+    log_t, rate = trajectory.log_t[-1], trajectory.problem.rate
+    assert np.allclose(trajectory.margins[-1], log_t + np.log(rate / u), rtol=1e-12, atol=0)
+    law = 0.5 * abs(np.log(u[0] / u[1])) / (2 * log_t + np.log(rate * rate / (u[0] * u[1])))
+    assert abs(trajectory.gap[-1] / law - 1) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("case", "trained", "options", "target"),
+    [
+        ("sliding to 10^16, fixed", False, {"steps": 10**16}, 5 * MILLI),
+        ("sliding to 10^16, trained", True, {"steps": 10**16}, 5 * MILLI),
+        ("sliding to 10^1000, fixed", False, {"log10_steps": 1000.0, "samples_per_decade": 2}, 20 * MILLI),
+        ("sliding to 10^1000, trained", True, {"log10_steps": 1000.0, "samples_per_decade": 2}, 20 * MILLI),
+    ],
+)
+def test_sliding(case, trained, options, target, benchmark, add_leap):
+    problem = twonn.Problem(x=[2.0, 1.0], y=[1, -1], step_size=0.05, reduction="sum", train_output=trained)
+    start = twonn.Params(w=[0.6, -0.4], b=[0.3, 0.9], v=[1.0, -1.0])
+    trajectory = twonn.run(problem, start, **options)
+    assert np.isinf(trajectory.slides["t_exit"][-1])
+    if trained:
+        truth, leapt = (
+            twonn.run(problem, start, steps=10**7, engine=engine) for engine in ("direct", "auto")
+        )
+        assert np.abs(truth.v[-1] - leapt.v[-1]).max() <= 1e-8
+    else:
+        assert_universal(trajectory)
+    add_leap(benchmark, case, lambda: twonn.run(problem, start, **options), target)
+
+
 @pytest.fixture
 def add_leap(add_time):
     """Time something in turns with a stretch of direct steps, and add a line to the table."""

@@ -12,6 +12,7 @@ neuron's share in m_i is v_j times the mean of max(0, z_ji). The derivation is i
 
 cdef enum:
     LARGEST_TOOTH_PARTS = 1000   # a tooth moves the margin by less than one of so many parts of 1
+    LARGEST_LASTING_TOOTH_PARTS = 5000  # with trained output, where what its phase changes is not forgotten
     NEGLIGIBLE_TOOTH_PARTS = 1_000_000  # of one whose phase does not matter
     FEWEST_TEETH = 1000          # in the time scale of the motion
 
@@ -199,13 +200,14 @@ cdef void put_on_kinks(const Leap* leap, double passed, State* state) noexcept n
 # --------------------------------------------------------------------------------------------------
 # Where averaging holds
 
-cdef bint is_averageable(double inverse, double effect, double fraction, double slack) noexcept nogil:
+cdef bint is_averageable(const Model* model, double inverse, double effect, double fraction,
+                         double slack) noexcept nogil:
     """Whether the teeth, each of which changes a margin by `effect`, are small, and many in the time scale 1/`inverse`.
 
     Where they are few, because θ is near 0 or 1, the mean tells nothing of z_ji within a tooth. That is of no
     consequence once the tooth as a whole is; θ then may reach 1, and so much more that it is seen to.
     """
-    if not effect * LARGEST_TOOTH_PARTS <= 1.0:
+    if not effect * (LARGEST_LASTING_TOOTH_PARTS if model.trained else LARGEST_TOOTH_PARTS) <= 1.0:
         return False
     if effect * NEGLIGIBLE_TOOTH_PARTS <= 1.0:
         return fraction <= 1.0 + 4.0 * slack
@@ -216,7 +218,8 @@ cdef int averageable_at_start(const Leap* leap, const Slides* slides) noexcept n
     """Those pairs of `leap.sliding` whose averaging is accurate at the start of the leap."""
     cdef int j, pairs = 0
     for j in range(2):
-        if kink_of(leap.sliding, j) >= 0 and is_averageable(leap.inverse, abs(leap.v[j]) * slides.tooth[j],
+        if kink_of(leap.sliding, j) >= 0 and is_averageable(leap.model, leap.inverse,
+                                                            abs(leap.v[j]) * slides.tooth[j],
                                                             slides.fraction[j], slides.slack):
             pairs |= leap.sliding & 3 << (2 * j)
     return pairs
@@ -234,7 +237,7 @@ cdef bint is_averageable_at(const Leap* leap, double passed) noexcept nogil:
         if kink_of(leap.sliding, j) >= 0:
             v = values[0] * leap.v[j] + interpolated(values, &leap.vs[j])
             tooth = tooth_at(leap, j, leap.inverse * exp_(-passed), v, p, &fraction)
-            if not is_averageable(leap.inverse * exp_(-passed), abs(v) * tooth, fraction, leap.slack):
+            if not is_averageable(leap.model, leap.inverse * exp_(-passed), abs(v) * tooth, fraction, leap.slack):
                 return False
     return True
 
