@@ -1,7 +1,8 @@
-"""Builds the one extension; everything else about the package is in pyproject.toml."""
+"""Builds the kernel, once per instruction set; everything else about the package is in pyproject.toml."""
 
 import glob
 import os
+import platform
 import shlex
 
 from Cython.Build import cythonize
@@ -10,21 +11,33 @@ from setuptools import Extension, setup
 # The bit contract: no contraction of a*b+c, no reassociation, no flush to zero, whatever CFLAGS says.
 FLAGS = ["-O3", "-std=c11", "-fno-fast-math", "-ffp-contract=off"]
 
-recorded = " ".join(shlex.split(os.environ.get("CFLAGS", "")) + FLAGS)
+# The baseline is what every processor of the kind has; wider builds are chosen at import.
+BUILDS = {"baseline": []}
+if platform.machine() in ("x86_64", "AMD64"):
+    BUILDS["avx2"] = ["-mavx2"]
+    BUILDS["avx512"] = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
 
-setup(
-    ext_modules=cythonize(
-        [
-            Extension(
-                "twonn._core",
-                ["src/twonn/_core.pyx"],
-                depends=["src/twonn/_core.pxd", *sorted(glob.glob("src/twonn/_kernel/*"))],
-                extra_compile_args=FLAGS,
-                # With -ffast-math a linker adds start-up code that flushes subnormals to zero.
-                extra_link_args=["-fno-fast-math"],
-                define_macros=[("TWONN_FLAGS", f'"{recorded}"')],
-            )
-        ],
-        include_path=["src"],
+KERNEL = "src/twonn/_core.pyx"
+
+
+def build(name: str, flags: list[str]) -> Extension:
+    """Return one build of the kernel: a C file that includes what Cython makes of it."""
+    recorded = " ".join(shlex.split(os.environ.get("CFLAGS", "")) + FLAGS + flags)
+    return Extension(
+        f"twonn._core_{name}",
+        [f"src/twonn/_kernel/{name}.c"],
+        depends=[KERNEL, "src/twonn/_core.pxd", *sorted(glob.glob("src/twonn/_kernel/*"))],
+        extra_compile_args=FLAGS + flags,
+        # With -ffast-math a linker adds start-up code that flushes subnormals to zero.
+        extra_link_args=["-fno-fast-math"],
+        define_macros=[("TWONN_FLAGS", f'"{recorded}"')],
     )
+
+
+cythonize(
+    [Extension("twonn._core", [KERNEL], depends=glob.glob("src/twonn/_kernel/*.pxi"))], include_path=["src"]
+)
+setup(
+    ext_modules=[build(name, flags) for name, flags in BUILDS.items()],
+    options={"build_ext": {"parallel": len(BUILDS)}},
 )

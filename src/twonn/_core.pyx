@@ -19,6 +19,7 @@ cdef extern from "_kernel/build.h" nogil:
     const char* TWONN_ISA
     int TWONN_CONTRACTED, TWONN_NOT_NEAREST, TWONN_FLUSHED, TWONN_EXCESS_PRECISION
     int twonn_arithmetic_faults() noexcept
+    bint twonn_can_run(bint avx512) noexcept
 
 
 include "_kernel/arithmetic.pxi"
@@ -1031,6 +1032,12 @@ cdef each(Elementary function, const double[::1] x):
 COMPILER = TWONN_COMPILER.decode()
 FLAGS = TWONN_FLAGS.decode()
 ISA = TWONN_ISA.decode()
+
+
+def usable_instruction_sets():
+    """Return the instruction sets that kernels are built for and this processor has, in ascending order."""
+    wider = {"sse2": ("avx2", "avx512"), "avx2": ("avx512",)}.get(ISA, ())
+    return [ISA] + [name for name in wider if twonn_can_run(name == "avx512")]
 
 
 def arithmetic_faults():

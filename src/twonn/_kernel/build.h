@@ -28,6 +28,19 @@
 #define TWONN_FLAGS "unknown"
 #endif
 
+/* Whether this processor, and its operating system, can run the wider build of that name. */
+static int twonn_can_run(int avx512)
+{
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (avx512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+            && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return __builtin_cpu_supports("avx2");
+#else
+    return 0;
+#endif
+}
+
 enum {
     TWONN_CONTRACTED = 1,        /* a*b + c rounds once instead of twice */
     TWONN_NOT_NEAREST = 2,       /* rounding is not to nearest, ties to even */

@@ -1,0 +1,93 @@
+"""The bit contract across the builds of the kernel: each in a process of its own, every bit compared."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from importlib import import_module
+
+import numpy as np
+import pytest
+from cases import random_problem
+
+import twonn
+from twonn import _core
+
+#: In ascending order, the narrowest first; one for each that this processor has.
+USABLE = import_module("twonn._core_baseline").usable_instruction_sets()
+
+
+def random_runs(seed: int):
+    """Yield runs of every engine: random data, starts, losses, dimensions, some of which slide or diverge."""
+    rng = np.random.default_rng(seed)
+    for sliding in (False, True):
+        for n in range(12):
+            problem, params = random_problem(int(rng.integers(1 << 30)), sliding=sliding)
+            for steps in (1_000, 30_000, 10**16):
+                engine = "direct" if steps < 10**6 else "auto"
+                if engine == "direct" or n < 4:
+                    yield engine, problem, params, steps
+    wild = twonn.Problem(x=[2.0, 1.0], y=[1, -1], step_size=30.0, reduction="sum", train_output=True)
+    yield "direct", wild, twonn.Params(w=[0.6, -0.4], b=[0.3, 0.9], v=[0.7, -0.6]), 1000
+    slides = twonn.Problem(x=[2.0, 1.0], y=[1, -1], step_size=0.05, reduction="sum")
+    yield "auto", slides, twonn.Params(w=[0.6, -0.4], b=[0.3, 0.9]), 10**400
+
+
+def digest() -> tuple[str, list[str]]:
+    """Return a digest of all that runs give, and the kinds of stretches that were among them."""
+    sha = hashlib.sha256()
+    kinds = set()
+    for engine, problem, params, steps in random_runs(20261126):
+        traj = twonn.run(problem, params, steps, engine=engine, samples_per_decade=3)
+        for name in ("t", "log_t", "states", "pattern", "unphased", "transitions", "slides", "w", "gap"):
+            sha.update(getattr(traj, name).tobytes())
+        sha.update(repr((traj.status, traj.end_step, traj.error_bound)).encode())
+        kinds |= {*traj.segments["engine"].tolist(), traj.status.value}
+    points = np.concatenate([np.geomspace(1e-300, 1e300, 500), np.linspace(0, 700, 500)])
+    for function in (_core.exp, _core.log, _core.log1p, _core.expm1):
+        sha.update(function(points).tobytes())
+    return sha.hexdigest(), sorted(kinds)
+
+
+def in_a_process(instruction_set: str, program: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "TWONN_ISA": instruction_set,
+        "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path]),
+    }
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize("instruction_set", USABLE)
+def test_bits_do_not_depend_on_the_instruction_set(instruction_set):
+    program = """
+import test_instruction_sets, twonn
+found = test_instruction_sets.digest()
+print(twonn._core.ISA, twonn.run.__globals__["_core"].ISA)
+print(twonn._core.__name__, "-mavx512f" in twonn._core.FLAGS, "-mavx2" in twonn._core.FLAGS)
+print(found)
+"""
+    done = in_a_process(instruction_set, program)
+    assert done.returncode == 0, done.stderr
+    *_, used, build, found = done.stdout.splitlines()
+    assert used == f"{instruction_set} {instruction_set}"  # the one that is named, really
+    flags = {"avx2": "False True", "avx512": "True False"}.get(instruction_set, "False False")
+    name = instruction_set if instruction_set in ("avx2", "avx512") else "baseline"
+    assert build == f"twonn._core_{name} {flags}"
+    assert found == repr(digest())
+    assert all(kind in found for kind in ("'direct'", "'leap'", "'slide'", "'completed'", "'diverged'"))
+
+
+def test_the_widest_is_used_unless_another_is_named():
+    done = in_a_process("", "import twonn; print(twonn._core.ISA)")
+    assert done.stdout.strip() == USABLE[-1]
+
+
+def test_an_instruction_set_that_is_not_there_is_refused():
+    done = in_a_process("avx1024", "import twonn")
+    assert done.returncode != 0
+    *_, sentence = done.stderr.strip().splitlines()
+    expected = ", ".join(map(repr, USABLE))
+    assert sentence.startswith(f"ImportError: TWONN_ISA: got 'avx1024', expected one of {expected}")
+    assert "Set TWONN_ISA to one of them" in sentence
