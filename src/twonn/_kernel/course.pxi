@@ -1,0 +1,753 @@
+"""A run, block by block: steps and leaps in turn, and the record of what happens."""
+
+cdef enum:
+    ALLOWANCE = 2048                 # credit at the beginning
+    TIGHTLY_BRACKETED = 64           # number of transitions whose bracket is worth stepping up to them again
+    BLOCKS_PER_LOOK = 4              # between looks for what slides, which cost a twelfth of a block
+    LONGEST_WALK = 1_000_000_000_000 # steps along a kink, some hours, when asked not to average
+
+
+cdef struct Time:
+    int64_t step                     # −1 beyond 2^63 − 1
+    double log                       # natural logarithm of the step, kept up only beyond
+
+
+ctypedef double[4] Dates       # a transition's step, its logarithm, and the bounds of the step
+ctypedef uint8_t[2] Patterns   # before, after
+ctypedef int64_t[16] Counts
+ctypedef int64_t[5] Stretch    # kind, step, step, blocks, iterations
+ctypedef double[2] Logs
+ctypedef double[5] Episode     # neuron, sample, step entered, step left, active fraction
+
+
+cdef struct Course:            # everything that one run is; what it points to is another's
+    Model model
+    # what is asked
+    int engine
+    bint average               # over the teeth of neurons that slide
+    const int64_t* schedule    # steps to record
+    const double* late_schedule  # logarithms of steps beyond counting to record
+    int64_t n_scheduled
+    int64_t n_late
+    # where it is
+    State state                # at the start of the present block
+    Time now
+    int status
+    int obstacle               # why a leap was last not possible
+    double error               # bound on what leaping without averaging added to the parameters
+    double averaging_error     # what averaging may have added
+    bint averaged
+    int last_pattern           # −1 before the first
+    int length                 # entry of LENGTH to try next
+    int64_t credit             # what tries of a leap may cost in vain, in steps
+    int64_t walked             # steps taken since the last leap
+    double calm                # ln of the step since when P_k has been near its limit
+    double width               # bracket of the present block's transitions, in steps
+    bint crossed               # the last leap ended behind a transition, dated by:
+    double[4] crossing
+    double[2] lag              # steps by which the run may be too early, too late, for dates missed
+    int held                   # pairs that slide and whose z_ji is a mean, coded like a pattern
+    int unphased               # those of them since when they slide: within a tooth z_ji is unknown
+    int unwatched              # blocks since the last look for slides
+    int caught                 # pairs that slid at the last look
+    int64_t[2] episode         # its row in `slides`, −1 until it was seen twice
+    double[2] entered          # when that began
+    double[2] first_flip       # of its units since the last look; −1 if there was none
+    double[2] last_flip
+    # what is recorded
+    int64_t n_samples
+    int64_t* steps
+    double* logs
+    State* states
+    uint8_t* patterns
+    uint8_t* unphased_then
+    int64_t n_transitions
+    int64_t transitions_kept
+    Dates* transition_times
+    Patterns* transition_patterns
+    Counts* counts             # or NULL
+    int64_t n_segments
+    int64_t segments_kept
+    Stretch* segments
+    Logs* segment_logs
+    int64_t n_slides
+    int64_t slides_kept
+    Episode* slides
+
+
+cdef void start_course(Course* run, const double* v) noexcept nogil:
+    """Put a run at step 0. Its model, what is asked and where to record is filled in before."""
+    cdef int i, j
+    for j in range(2):
+        run.state.v[j] = v[j]
+        for i in range(2):
+            run.state.c[j][i] = run.state.c_low[j][i] = 0.0
+        run.state.v_low[j] = 0.0
+        run.episode[j] = -1
+        run.first_flip[j] = run.last_flip[j] = -1.0
+        run.lag[j] = 0.0
+    run.now.step = 0
+    run.now.log = -INFINITY
+    run.status = RUNNING
+    run.obstacle = NONE
+    run.error = run.averaging_error = 0.0
+    run.averaged = run.crossed = False
+    run.last_pattern = -1
+    run.length = UNIT_LENGTH
+    run.credit = ALLOWANCE
+    run.walked = 0
+    run.calm = INFINITY
+    run.width = 1.0
+    run.held = run.unphased = run.unwatched = run.caught = 0
+    run.n_samples = run.n_transitions = run.n_segments = run.n_slides = 0
+
+
+cdef inline bint is_before(Time a, Time b) noexcept nogil:
+    if a.step >= 0 and b.step >= 0:
+        return a.step < b.step
+    return b.step < 0 and (a.step >= 0 or a.log < b.log)
+
+
+cdef Time time_after(const Leap* leap, Time start, double passed) noexcept nogil:
+    """The last whole step within `passed` (in τ) of the start of a leap; a logarithm where it is too large."""
+    cdef Time time
+    cdef double steps = steps_after(leap, passed), log_start, log_steps, high, low
+    if start.step >= 0 and start.step + steps < 9.2e18:
+        time.step = start.step + <int64_t>steps
+        time.log = 0.0
+        return time
+    time.step = -1
+    log_start = log_of(start)
+    if log_start == leap.log_scale:
+        time.log = leap.log_scale + passed
+        return time
+    # ln(t₀ + σ₀ (e^τ − 1))
+    log_steps = leap.log_scale
+    if passed > 40.0:
+        log_steps += passed
+    elif passed > 0.0:
+        log_steps += log_(expm1_(passed))
+    else:
+        log_steps = -INFINITY
+    high, low = max(log_start, log_steps), min(log_start, log_steps)
+    time.log = high + log1p_(exp_(low - high))
+    return time
+
+
+cdef double passed_until(const Leap* leap, Time start, Time end) noexcept nogil:
+    """ln(σ/σ₀) at `end`, σ = σ₀ + end − start."""
+    cdef double ahead, later, grown
+    if end.step >= 0:
+        return log1p_(<double>(end.step - start.step) * leap.inverse)
+    # 1 + t₀/σ₀ (t/t₀ − 1), whatever overflows
+    ahead = log_of(start) - leap.log_scale
+    later = max(end.log - log_of(start), 0.0)
+    if ahead == 0.0 or ahead + later > 40.0 and later > 40.0:
+        return ahead + later
+    if later > 40.0:
+        return log1p_(exp_(ahead + later))
+    grown = expm1_(later)
+    if ahead > 600.0 and grown > 0.0:
+        return ahead + log_(grown)
+    return log1p_(exp_(ahead) * grown)
+
+
+cdef inline double log_of(Time time) noexcept nogil:
+    return log_(<double>time.step) if time.step >= 0 else time.log
+
+
+cdef inline double steps_after(const Leap* leap, double passed) noexcept nogil:
+    return exp_(leap.log_scale) * expm1_(passed)
+
+
+cdef Time horizon_of(Course* run) noexcept nogil:
+    cdef Time time
+    time.step = run.schedule[run.n_scheduled - 1]
+    time.log = -INFINITY
+    if run.n_late > 0:
+        time.step = -1
+        time.log = run.late_schedule[run.n_late - 1]
+    return time
+
+
+cdef int64_t proceed(Course* run) noexcept nogil:
+    """Leap, or else step; return what it cost, in steps."""
+    cdef int64_t cost = 0
+    cdef bint leapt
+    # The first block is stepped always: transitions may follow each other there.
+    if run.engine != DIRECT and run.now.step != 0 and run.credit >= 0:
+        leapt = try_to_leap(run, &cost)
+        if leapt or run.status != RUNNING:
+            return cost
+    if run.walked >= PATIENCE and must_leap(run):
+        run.status = OBSTRUCTED
+        return cost
+    run_block(run, horizon_of(run))
+    run.credit += BLOCK_STEPS // 16
+    run.walked += BLOCK_STEPS
+    run.calm = INFINITY
+    return cost + BLOCK_STEPS
+
+
+cdef bint must_leap(Course* run) noexcept nogil:
+    if run.engine == LEAP or run.n_late > 0:
+        return True
+    return (run.engine == AUTO and not run.average and run.caught
+            and run.schedule[run.n_scheduled - 1] > <int64_t>LONGEST_WALK)
+
+
+cdef void end_here(Course* run, int status) noexcept nogil:
+    """End the run at its present step, which becomes the last sample."""
+    cdef Block block
+    open_block(&run.model, &run.state, &block)
+    note(run, block.pattern, run.now, &block)
+    sample(run, 0, True)
+    run.status = status
+
+
+cdef Time later(Course* run, int steps) noexcept nogil:
+    """The time some steps from now; beyond counting they make no difference."""
+    cdef Time time = run.now
+    if time.step >= 0:
+        time.step += steps
+    return time
+
+
+# ----------------------------------------------------------------------------------------------
+# Stepping
+
+
+cdef void run_block(Course* run, Time horizon) noexcept nogil:
+    """Take the block that starts at the present step, up to the horizon or an earlier end."""
+    cdef Block block, opened
+    cdef State after
+    cdef uint8_t patterns[BLOCK_STEPS]
+    cdef int last = BLOCK_STEPS
+    cdef int status = RUNNING
+    cdef Time start = run.now
+    if horizon.step >= 0 and horizon.step - start.step < BLOCK_STEPS:
+        last = <int>(horizon.step - start.step)
+        status = COMPLETED
+    open_block(&run.model, &run.state, &block)
+    note(run, block.pattern, start, &block)
+    run.held = 0
+    if block.pattern == 0:
+        last = 0
+        status = STATIONARY
+    else:
+        opened = block
+        advance(&run.model, &block, last, patterns)
+        close_block(&run.model, &run.state, &block, &after)
+        if not fits(&run.model, &after):
+            # The last sample is the last state that fits, one step before the one named.
+            last = steps_to_divergence(&run.model, &run.state, last) - 1
+            status = DIVERGED
+        if run.error > 0.0 and run.model.trained:
+            amplify(run, &opened)
+            amplify(run, &block)
+        if not block.smooth:
+            last = scan(run, &opened, patterns, last, &status)
+    sample(run, last, status != RUNNING)
+    if status == RUNNING:
+        run.state = after
+    run.status = status
+    run.now = later(run, last)
+    if run.now.step < 0:
+        run.lag[1] += last
+    note_segment(run, STEPPED, start, 1, 0)
+    run.unwatched += 1
+    if (status == RUNNING and run.unwatched >= BLOCKS_PER_LOOK
+            and (run.unphased or not block.smooth or run.caught)):
+        look_for_slides(run)
+
+
+cdef void amplify(Course* run, const Block* block) noexcept nogil:
+    """Let the errors grow as in half a block of steps; see log_amplification."""
+    cdef double largest = 0.0, sum
+    cdef int j, k
+    for j in range(2):
+        sum = 0.0
+        for k in range(2):
+            if is_active(block.pattern, j, k):
+                sum += entry(block.slope, k) * sqrt(run.model.gram[k][k])
+        largest = max(largest, sum)
+    largest = exp_(0.5 * BLOCK_STEPS * run.model.rate * largest)
+    run.error *= largest
+    run.averaging_error *= largest
+
+
+cdef int scan(Course* run, const Block* start, const uint8_t* patterns, int last, int* status) noexcept nogil:
+    """Note the transitions up to step `last` of the block; return the step at which all units died."""
+    cdef Block block
+    cdef uint8_t again[BLOCK_STEPS]
+    cdef Time time
+    cdef int n
+    if run.error > 0.0 and TIGHTLY_BRACKETED <= run.n_transitions < run.transitions_kept:
+        set_width(run, start)
+    # The pattern after BLOCK_STEPS steps is the next block's to tell.
+    for n in range(1, min(last, BLOCK_STEPS - 1) + 1):
+        if patterns[n - 1] == run.last_pattern:
+            continue
+        time = later(run, n)
+        if run.error > 0.0 and run.n_transitions < TIGHTLY_BRACKETED:
+            open_block(&run.model, &run.state, &block)
+            advance(&run.model, &block, n, again)
+            note(run, patterns[n - 1], time, &block)
+        else:
+            note(run, patterns[n - 1], time, NULL)
+        if patterns[n - 1] == 0:
+            status[0] = STATIONARY
+            return n
+    return last
+
+
+cdef void note(Course* run, int pattern, Time time, const Block* block) noexcept nogil:
+    """Take notice of the pattern at a time; a change is a transition.
+
+    A transition behind a leap over it was dated by the leap. Others are bracketed once there is an error
+    to account for: tightly if the `block` of this very time is given, else by `width` steps.
+    """
+    cdef double* row
+    # The sign of a mean is not that of z_ji.
+    pattern = pattern & ~run.held | run.last_pattern & run.held
+    if run.last_pattern >= 0 and pattern != run.last_pattern:
+        if run.n_transitions < run.transitions_kept:
+            row = run.transition_times[run.n_transitions]
+            row[0] = row[2] = row[3] = as_number(time)
+            row[1] = time.log
+            if run.crossed:
+                row[0], row[1] = run.crossing[0], run.crossing[1]
+                row[2], row[3] = run.crossing[2], run.crossing[3]
+            elif run.error > 0.0 and block != NULL:
+                bracket(run, pattern, block, row)
+            elif run.error > 0.0:
+                row[2] -= run.width
+                row[3] += run.width
+            if not run.crossed and row[3] < INFINITY:
+                row[2] -= run.lag[0]
+                row[3] += run.lag[1]
+            row[2] = max(row[2], 0.0)
+            run.transition_patterns[run.n_transitions][0] = run.last_pattern
+            run.transition_patterns[run.n_transitions][1] = pattern
+        note_flips(run, pattern ^ run.last_pattern, time)
+        if run.counts != NULL:
+            run.counts[run.last_pattern][pattern] += 1
+        run.n_transitions += 1
+        run.calm = INFINITY
+        run.length = min(run.length, UNIT_LENGTH + 2)
+    run.crossed = False
+    run.last_pattern = pattern
+
+
+cdef void bracket(Course* run, int pattern, const Block* block, double* row) noexcept nogil:
+    """Widen the date of a transition by the steps in which z_ji moves by its error.
+
+    The last two z_ji tell how many steps that is on either side, most often none.
+    """
+    cdef double after, before, speed, doubt
+    cdef int i, j, k
+    for j in range(2):
+        for i in range(2):
+            if is_active(pattern ^ run.last_pattern, j, i):
+                speed = 0.0
+                for k in range(2):
+                    if is_active(run.last_pattern, j, k):
+                        speed += pushed(run, block, j, i, k)
+                speed = abs(speed)
+                doubt = doubt_of(run, 2 * j + i)
+                after = abs(entry(block.dz[i] - block.kink[i], j))
+                before = speed - after
+                if before < doubt:
+                    row[2] = min(row[2], row[0] - ceil((doubt - before) / speed))
+                if after < doubt:
+                    row[3] = max(row[3], row[0] + ceil((doubt - after) / speed))
+
+
+cdef void set_width(Course* run, const Block* block) noexcept nogil:
+    """The steps in which any z_ji moves by its error, whatever the pattern."""
+    cdef double first_push, second_push, speed
+    cdef int i, j
+    run.width = 0.0
+    for j in range(2):
+        for i in range(2):
+            first_push = abs(pushed(run, block, j, i, 0))
+            second_push = abs(pushed(run, block, j, i, 1))
+            speed = min(first_push, second_push) or max(first_push, second_push)
+            if 0.0 < abs(first_push - second_push) < speed:
+                speed = abs(first_push - second_push)
+            if speed > 0.0:
+                run.width = max(run.width, ceil(doubt_of(run, 2 * j + i) / speed))
+
+
+cdef inline double pushed(Course* run, const Block* block, int j, int i, int k) noexcept nogil:
+    """What sample k moves z_ji by in a step, if neuron j is active on it."""
+    return (run.model.rate * run.model.label[k] * run.model.gram[i][k]
+            * entry(block.v + block.dv, j) * entry(block.slope, k))
+
+
+cdef double doubt_of(Course* run, int guard) noexcept nogil:
+    """How wrong z_ji, or v_j, may be."""
+    return run.error * (1.0 if guard >= 4 else sqrt(run.model.gram[guard & 1][guard & 1]))
+
+
+cdef void sample(Course* run, int last, bint ended) noexcept nogil:
+    """Record the scheduled steps of the present block before `last`, and `last` if the run ended."""
+    cdef Block block
+    cdef State state
+    cdef uint8_t patterns[BLOCK_STEPS]
+    cdef int taken = 0, target
+    cdef Time time, end = later(run, last), scheduled = next_scheduled(run)
+    if not (is_before(scheduled, end) or ended):
+        return
+    open_block(&run.model, &run.state, &block)
+    while is_before(scheduled, end) or ended:
+        time = scheduled if is_before(scheduled, end) else end
+        target = <int>(time.step - run.now.step) if time.step >= 0 else last
+        advance(&run.model, &block, target - taken, patterns)
+        taken = target
+        close_block(&run.model, &run.state, &block, &state)
+        record(run, time, &state, block.pattern, run.unphased)
+        if taken == last:
+            return
+        scheduled = next_scheduled(run)
+
+
+cdef void record(Course* run, Time time, const State* state, int pattern, int unphased) noexcept nogil:
+    run.steps[run.n_samples] = time.step
+    run.logs[run.n_samples] = time.log
+    run.states[run.n_samples] = state[0]
+    run.patterns[run.n_samples] = pattern
+    run.unphased_then[run.n_samples] = unphased
+    run.n_samples += 1
+
+
+cdef Time next_scheduled(Course* run) noexcept nogil:
+    """The next sample's time; LAST_LOG when there is none."""
+    cdef Time time
+    cdef int64_t late = run.n_samples - run.n_scheduled
+    time.step = -1
+    time.log = LAST_LOG
+    if late < 0:
+        time.step = run.schedule[run.n_samples]
+    elif late < run.n_late:
+        time.log = run.late_schedule[late]
+    return time
+
+
+cdef void note_segment(Course* run, int kind, Time start, int blocks, int iterations) noexcept nogil:
+    """Add what lies between `start` and now to the segments."""
+    cdef int64_t n = run.n_segments - 1
+    if n < 0 or (run.segments[n][0] != kind and run.n_segments < run.segments_kept):
+        n += 1
+        run.n_segments += 1
+        run.segments[n][0] = kind
+        run.segments[n][1] = start.step
+        run.segments[n][3] = run.segments[n][4] = 0
+        run.segment_logs[n][0] = start.log
+    run.segments[n][2] = run.now.step
+    run.segments[n][3] += blocks
+    run.segments[n][4] += iterations
+    run.segment_logs[n][1] = run.now.log
+
+
+# ----------------------------------------------------------------------------------------------
+# Sliding
+
+
+cdef void look_for_slides(Course* run) noexcept nogil:
+    """Follow which neurons slide; a neuron caught twice in a row at the same kink does."""
+    cdef Slides slides
+    cdef double now = as_number(run.now)
+    cdef int i, j, before
+    run.unwatched = 0
+    find_slides(&run.model, &run.state, run.error, &slides)
+    for j in range(2):
+        before = kink_of(run.caught, j)
+        i = kink_of(slides.pairs, j)
+        if before >= 0 and i != before:
+            leave_kink(run, j, before, run.last_flip[j] if run.last_flip[j] >= 0.0 else now, &slides)
+        elif before >= 0 and run.episode[j] < 0:
+            enter_kink(run, j, before)
+        elif i >= 0 and before < 0:
+            run.entered[j] = run.first_flip[j] if run.first_flip[j] >= 0.0 else now
+        run.first_flip[j] = run.last_flip[j] = -1.0
+    run.caught = slides.pairs
+
+
+cdef void enter_kink(Course* run, int j, int i) noexcept nogil:
+    cdef int64_t n = run.n_slides
+    if n == run.slides_kept:
+        return
+    run.n_slides += 1
+    run.episode[j] = n
+    run.slides[n][0] = j
+    run.slides[n][1] = i
+    run.slides[n][2] = run.entered[j]
+    run.slides[n][3] = INFINITY
+
+
+cdef void leave_kink(Course* run, int j, int i, double time, const Slides* slides) noexcept nogil:
+    cdef int pair = 1 << (2 * j + i)
+    if run.episode[j] >= 0:
+        run.slides[run.episode[j]][3] = time
+        run.slides[run.episode[j]][4] = min(max(slides.fraction[j], 0.0), 1.0)
+    run.episode[j] = -1
+    if run.unphased & pair:
+        # Where in the tooth the neuron was when it left the kink is unknown.
+        run.unphased &= ~pair
+        run.averaging_error += slides.tooth[j] / sqrt(run.model.gram[i][i])
+
+
+cdef void note_flips(Course* run, int units, Time time) noexcept nogil:
+    """Take notice of units that changed their activity, for the dates of slides."""
+    cdef double now = as_number(time)
+    cdef int j
+    for j in range(2):
+        if units >> (2 * j) & 3:
+            if run.first_flip[j] < 0.0:
+                run.first_flip[j] = now
+            run.last_flip[j] = now
+
+
+cdef double cost_of_averaging(Course* run, const Slides* slides, int j) noexcept nogil:
+    """What the phase in which averaging begins is worth, in the units of the parameters; see docs/numerics.md."""
+    cdef int i = kink_of(slides.pairs, j)
+    cdef double v = abs(run.state.v[j]), parts = max(min(slides.fraction[j], 1.0 - slides.fraction[j]), 0.0)
+    cdef double effect = v * slides.tooth[j] * max(1.0, run.model.gram[0][1] / run.model.gram[i][i])
+    # Not knowing where in a tooth the neuron is costs no more than a tooth.
+    effect *= effect / parts if effect < parts else 1.0
+    return 50.0 * effect / (v * sqrt(min(run.model.gram[0][0], run.model.gram[1][1])))
+
+
+cdef void measure_open_slides(Course* run) noexcept nogil:
+    """Fill in the active fractions at the last sample of what still slides."""
+    cdef Slides slides
+    cdef int j
+    if run.n_samples == 0:
+        return
+    find_slides(&run.model, &run.states[run.n_samples - 1], run.error, &slides)
+    for j in range(2):
+        if run.episode[j] >= 0:
+            run.slides[run.episode[j]][4] = min(max(slides.fraction[j], 0.0), 1.0)
+
+
+# ----------------------------------------------------------------------------------------------
+# Leaping
+
+
+cdef bint try_to_leap(Course* run, int64_t* cost) noexcept nogil:
+    """Try to leap; tell whether it was possible, and what the try cost, in steps.
+
+    What tries cost in vain is kept below one sixteenth of the steps taken: it is paid from a credit.
+    """
+    cdef Leap leap
+    cdef Block block
+    cdef Time end = run.now
+    unfold(&run.model, &run.state, &leap)
+    if leap.pattern & ~run.held != run.last_pattern & ~run.held:
+        open_block(&run.model, &run.state, &block)
+    note(run, leap.pattern, run.now, &block)
+    if leap.pattern == 0:
+        end_here(run, STATIONARY)
+        return False
+    run.obstacle = start_leap(run, &leap)
+    if run.obstacle == NONE and not (leap.frozen or clear_of_kinks(&leap)):
+        run.obstacle = NEAR_KINK
+    if run.obstacle == NONE:
+        run.obstacle = solve_longest(run, &leap, &end)
+    if run.obstacle == NONE:
+        run.obstacle = end_at_crossing(run, &leap, &end)
+    # Measured, in steps of a smooth stretch; with room for slower machines.
+    cost[0] = 128 + leap.iterations * (600 if leap.coupled else 150) + leap.searches * 50
+    if run.obstacle != NONE:
+        run.crossed = False
+        run.credit -= cost[0]
+        return False
+    # The shortest leaps may cost more than they save.
+    if run.now.step >= 0 and end.step >= 0 and end.step - run.now.step < cost[0]:
+        run.credit -= cost[0] - (end.step - run.now.step)
+    land(run, &leap, end)
+    return True
+
+
+cdef int start_leap(Course* run, Leap* leap) noexcept nogil:
+    """Let slide what may be averaged, and choose the scale."""
+    cdef Slides slides
+    cdef double log_step = run.now.log if run.now.step < 0 else -INFINITY
+    cdef int obstacle, pairs, j
+    slides.pairs = 0
+    if run.average:
+        find_slides(&run.model, &run.state, run.error, &slides)
+    pairs = slides.pairs
+    while True:
+        if pairs:
+            let_slide(leap, &slides, pairs)
+        couple(leap)
+        obstacle = set_scale(leap, log_step)
+        if obstacle != NONE or leap.frozen or not pairs:
+            break
+        pairs = averageable_at_start(leap, &slides)
+        if pairs == leap.sliding:
+            break
+        unfold(&run.model, &run.state, leap)
+    leap.entry_error = 0.0
+    for j in range(2):
+        if pairs & ~run.held & 3 << (2 * j):
+            leap.entry_error += cost_of_averaging(run, &slides, j)
+    return obstacle
+
+
+cdef void land(Course* run, const Leap* leap, Time end) noexcept nogil:
+    """Record the samples inside a leap and move to its end, or to the horizon if that is nearer."""
+    cdef State after
+    cdef State reached
+    cdef double passed = leap.reached, landing = leap.landing
+    cdef Time start = run.now, horizon = horizon_of(run), scheduled = next_scheduled(run)
+    # A sample at the end of the leap is left to the next one's start, unless it is the last and no
+    # transition comes with it.
+    while is_before(scheduled, end) or not (run.crossed or is_before(end, horizon)
+                                            or is_before(horizon, scheduled)):
+        fold(leap, &run.state, passed_until(leap, start, scheduled), &after)
+        record(run, scheduled, &after, leap.pattern | on_average(leap, &after), run.unphased | leap.sliding)
+        if not is_before(scheduled, horizon):
+            run.status = COMPLETED
+            end = scheduled
+            passed = landing = passed_until(leap, start, scheduled)
+            break
+        scheduled = next_scheduled(run)
+    fold(leap, &run.state, passed, &reached)
+    fold(leap, &run.state, landing, &after)
+    run.error *= exp_(log_amplification(leap))
+    run.averaging_error = (run.averaging_error + leap.entry_error) * exp_(log_amplification(leap))
+    run.error += (leap.doubt + rounding(leap, passed)) * path_length(leap, &run.state, &reached)
+    run.error += path_length(leap, &reached, &after)
+    run.state = after
+    run.now = end
+    run.held = leap.sliding
+    run.unphased |= leap.sliding
+    run.averaged |= leap.sliding != 0
+    note_segment(run, AVERAGED if leap.sliding else LEAPT, start, 1, leap.iterations)
+    run.walked = 0
+    if leap.sliding or run.unphased or run.caught:
+        look_for_slides(run)
+
+
+cdef int solve_longest(Course* run, Leap* leap, Time* end) noexcept nogil:
+    """Solve over the longest stretch that NODES points resolve, by experience of the leap before."""
+    cdef double steps, length
+    cdef int shortening = 0
+    leap.doubt = 0.0
+    if leap.frozen or is_affine(run, leap):
+        leap.length = leap.reached = leap.landing = LAST_LOG
+        end.step = -1
+        end.log = LAST_LOG
+        return NONE
+    while run.length >= 0:
+        length = LENGTH[run.length]
+        steps = floor(steps_after(leap, length))
+        if steps < FEWEST_STEPS:
+            break
+        stop(run, leap, steps, length, end)
+        if solve(leap, run.length, leap.landing):
+            if not shortening and run.length < LENGTHS - 1:
+                run.length += 1
+            return NONE
+        # Further each time: a fast transient may need a leap a hundred times shorter.
+        shortening += 1
+        run.length -= shortening
+    run.length = UNIT_LENGTH
+    return UNRESOLVED
+
+
+cdef bint is_affine(Course* run, Leap* leap) noexcept nogil:
+    """Whether deviations from the late motion, 2^-20 some time ago, have decayed to nothing since."""
+    cdef double decay = 0.0, log_step = run.now.log
+    if run.now.step >= 0:
+        log_step = log_(<double>run.now.step)
+    if not (late_slopes(leap, leap.slope, &decay) and is_late(leap, leap.slope)):
+        run.calm = INFINITY
+        return False
+    run.calm = min(run.calm, log_step)
+    leap.affine = run.now.step < 0 and decay * (log_step - run.calm) > 28.0
+    return leap.affine
+
+
+cdef void stop(Course* run, Leap* leap, double steps, double passed, Time* end) noexcept nogil:
+    """End a leap a number of steps from its start, or, where these are too many to count, `passed` in τ."""
+    leap.reached = leap.landing = log1p_(steps * leap.inverse) if steps < 9.2e18 else passed
+    end[0] = time_after(leap, run.now, leap.landing)
+    if end.step >= 0:  # exactly
+        end.step = run.now.step + <int64_t>steps
+
+
+cdef int end_at_crossing(Course* run, Leap* leap, Time* end) noexcept nogil:
+    """Shorten a leap in which a guard loses its sign: to before it, to be stepped through, or to behind it.
+
+    Behind it where the error of the guard is worth more than 64 steps, so that single steps tell nothing.
+    """
+    cdef Crossing first, crossing
+    cdef double error, first_error = 0.0, steps
+    cdef int guard, first_guard = -1
+    if leap.frozen:
+        return NONE
+    first.low = first.at = averageable_until(leap)
+    first.high = INFINITY
+    for guard in range(GUARDS):
+        if is_guarded(leap, guard):
+            error = doubt_of(run, guard)
+            if find_crossing(leap, guard, error, &crossing) and crossing.low < first.low:
+                first = crossing
+                first_guard = guard
+                first_error = error
+    if first_guard < 0 and first.low >= leap.length:
+        return NONE
+    if first_guard >= 0 and first.at == first.at and not steps_after(leap, first.high) - steps_after(leap, first.low) <= 64.0:
+        if first.high < INFINITY:
+            cross(run, leap, &first, end)
+            return NONE
+        # It is reached for sure only in the next leap, which has to start well before it.
+        first.low = search(leap, first_guard, first_error, 64, 0.0, first.at)
+    steps = floor(steps_after(leap, first.low)) - 16.0
+    # Beyond counting a leap that is shorter than this gets nowhere.
+    if not (steps >= FEWEST_STEPS and (run.now.step >= 0 or first_guard < 0 or first.low > 1e-3)):
+        return NEAR_KINK
+    stop(run, leap, steps, first.low, end)
+    return NONE
+
+
+cdef void cross(Course* run, Leap* leap, const Crossing* crossing, Time* end) noexcept nogil:
+    """End a leap behind a transition, and keep the date for when the new pattern is noticed."""
+    cdef Time low = time_after(leap, run.now, crossing.low), high = time_after(leap, run.now, crossing.high)
+    end[0] = time_after(leap, run.now, crossing.at)
+    if end.step >= 0:
+        end.step += 1
+    if high.step >= 0:
+        high.step += 1
+    leap.reached = crossing.at
+    leap.landing = crossing.high
+    run.crossed = True
+    run.crossing[0] = as_number(end[0])
+    run.crossing[1] = log_of(end[0])
+    run.crossing[2] = as_number(low) - run.lag[0]
+    run.crossing[3] = as_number(high) + run.lag[1]
+    if run.crossing[3] < INFINITY:
+        run.lag[0] = run.crossing[0] - run.crossing[2]
+        run.lag[1] = run.crossing[3] - run.crossing[0]
+
+
+cdef inline int on_average(const Leap* leap, const State* state) noexcept nogil:
+    """The units that slide and have a positive mean, coded like a pattern."""
+    cdef int j, i, pattern = 0
+    for j in range(2):
+        i = kink_of(leap.sliding, j)
+        if i >= 0 and preactivation(leap.model, state, j, i) > 0.0:
+            pattern |= 1 << (2 * j + i)
+    return pattern
+
+
+cdef inline double entry(pair p, int index) noexcept nogil:
+    return first(p) if index == 0 else second(p)
+
+
+cdef inline double as_number(Time time) noexcept nogil:
+    return <double>time.step if time.step >= 0 else exp_(time.log)
