@@ -1,6 +1,6 @@
 from typing import Final
 
-from numpy import float64, int64, uint8
+from numpy import bool_, float64, int64, uint8
 from numpy.typing import NDArray
 
 COMPILER: Final[str]
@@ -77,6 +77,45 @@ class Run:
     @property
     def segments(self) -> list[tuple[int, int, float, int, float, int, int]]: ...
     def advance(self, steps: int) -> None: ...
+    def interrupt(self) -> None: ...
+
+class Batch:
+    sample_steps: NDArray[int64]
+    sample_logs: NDArray[float64]
+    sample_states: NDArray[float64]
+    sample_patterns: NDArray[uint8]
+    sample_unphased: NDArray[uint8]
+    transition_times: NDArray[float64]
+    transition_patterns: NDArray[uint8]
+    slides: NDArray[float64]
+    status: NDArray[uint8]
+    last_step: NDArray[int64]
+    last_log: NDArray[float64]
+    error: NDArray[float64]
+    averaging_error: NDArray[float64]
+    averaged: NDArray[bool_]
+    n_samples: NDArray[int64]
+    n_transitions: NDArray[int64]
+    n_slides: NDArray[int64]
+    def __init__(
+        self,
+        x: NDArray[float64],
+        labels: NDArray[float64],
+        rate: float,
+        bias: bool,
+        logistic: bool,
+        trained: bool,
+        w: NDArray[float64],
+        b: NDArray[float64],
+        v: NDArray[float64],
+        schedule: NDArray[int64],
+        late_schedule: NDArray[float64],
+        engine: int,
+        average: bool = True,
+        transitions_kept: int = 16,
+        slides_kept: int = 4,
+    ) -> None: ...
+    def advance(self, steps: int) -> int: ...
     def interrupt(self) -> None: ...
 
 def usable_instruction_sets() -> list[str]: ...

@@ -9,6 +9,7 @@ course of the run alone, never on where it is sampled, paused or ended.
 
 from libc.math cimport INFINITY, NAN, ceil, floor, sqrt  # the functions are exact everywhere
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
+from libc.stdlib cimport calloc, free
 
 import numpy as np
 
@@ -271,6 +272,156 @@ cdef class Run:
         if self.course.status != RUNNING:
             raise ValueError("the run has ended already")
         end_here(&self.course, INTERRUPTED)
+
+
+cdef class Batch:
+    """Many runs of one problem, driven together; each gives the bits that it gives alone.
+
+    Parameters
+    ----------
+    x, labels, rate, bias, logistic, trained, schedule, late_schedule, engine, average
+        As for `Run`; engine is DIRECT or AUTO.
+    w, b, v : ndarray, shapes (runs, 2, d), (runs, 2), (runs, 2)
+        Parameters at step 0.
+    transitions_kept, slides_kept : int
+        How many of either are recorded in full, for each run.
+
+    Attributes
+    ----------
+    status, last_step, n_samples, n_transitions, n_slides : ndarray, shape (runs,)
+        As for `Run`; the last step is −1 beyond 2^63 − 1, and counts as `last_log` then.
+    last_log, error, averaging_error : ndarray, shape (runs,)
+    averaged : ndarray of bool, shape (runs,)
+    sample_steps, sample_logs, sample_patterns, sample_unphased : ndarray, shape (runs, places)
+        The first n_samples of each row. There is one place more than samples are scheduled.
+    sample_states : ndarray, shape (runs, places, STATE_SIZE)
+    transition_times, transition_patterns : ndarray, shapes (runs, transitions_kept, 4), (…, 2)
+        As for `Run`, before and after; the first n_transitions of each row.
+    slides : ndarray, shape (runs, slides_kept, 5)
+        The first n_slides of each row.
+    """
+
+    cdef Py_ssize_t runs
+    cdef Py_ssize_t ended            # all before this one have
+    cdef Course* courses
+    cdef const int64_t[::1] schedule
+    cdef const double[::1] late_schedule
+    cdef readonly object sample_steps, sample_logs, sample_states, sample_patterns, sample_unphased
+    cdef readonly object transition_times, transition_patterns, slides
+    cdef object _segments, _segment_logs
+
+    def __cinit__(self, const double[:, ::1] x, const double[::1] labels, double rate, bint bias,
+                  bint logistic, bint trained, const double[:, :, ::1] w, const double[:, ::1] b,
+                  const double[:, ::1] v, const int64_t[::1] schedule, const double[::1] late_schedule,
+                  int engine, bint average=True, Py_ssize_t transitions_kept=16, Py_ssize_t slides_kept=4):
+        cdef Py_ssize_t r, runs = w.shape[0]
+        cdef Course* run
+        if not (x.shape[0] == w.shape[1] == labels.shape[0] == b.shape[1] == v.shape[1] == 2
+                and x.shape[1] == w.shape[2] and b.shape[0] == v.shape[0] == runs):
+            raise ValueError("x, labels, w, b, v: expected shapes (2, d), (2,), (runs, 2, d), (runs, 2), (runs, 2)")
+        if transitions_kept < 0 or slides_kept < 0:
+            raise ValueError("transitions_kept, slides_kept: expected numbers >= 0")
+        check_question(schedule, late_schedule, engine)
+        self.schedule, self.late_schedule = schedule, late_schedule
+        places = len(schedule) + len(late_schedule) + 1
+        cdef int64_t[:, ::1] steps = np.zeros((runs, places), dtype=np.int64)
+        cdef double[:, ::1] logs = np.full((runs, places), -np.inf)
+        cdef double[:, :, ::1] states = np.zeros((runs, places, STATE_SIZE))
+        cdef uint8_t[:, ::1] patterns = np.zeros((runs, places), dtype=np.uint8)
+        cdef uint8_t[:, ::1] unphased = np.zeros((runs, places), dtype=np.uint8)
+        # One place more than is kept, so that there is always one to point to.
+        cdef double[:, :, ::1] times = np.full((runs, transitions_kept + 1, 4), np.nan)
+        cdef uint8_t[:, :, ::1] changes = np.zeros((runs, transitions_kept + 1, 2), dtype=np.uint8)
+        cdef double[:, :, ::1] slides = np.full((runs, slides_kept + 1, 5), np.nan)
+        cdef int64_t[:, ::1] segments = np.zeros((runs, 5), dtype=np.int64)
+        cdef double[:, ::1] segment_logs = np.zeros((runs, 2))
+        self.sample_steps, self.sample_logs = np.asarray(steps), np.asarray(logs)
+        self.sample_states = np.asarray(states)
+        self.sample_patterns, self.sample_unphased = np.asarray(patterns), np.asarray(unphased)
+        self.transition_times = np.asarray(times)[:, :transitions_kept]
+        self.transition_patterns = np.asarray(changes)[:, :transitions_kept]
+        self.slides = np.asarray(slides)[:, :slides_kept]
+        self._segments, self._segment_logs = np.asarray(segments), np.asarray(segment_logs)
+        self.courses = <Course*>calloc(max(runs, 1), sizeof(Course))
+        if self.courses == NULL:
+            raise MemoryError()
+        self.runs, self.ended = runs, 0
+        for r in range(runs):
+            run = &self.courses[r]
+            set_model(&run.model, x, bias, w[r], b[r])
+            set_options(run, labels, rate, logistic, trained, engine, average)
+            set_schedule(run, schedule, late_schedule)
+            run.steps, run.logs = &steps[r, 0], &logs[r, 0]
+            run.states = <State*>&states[r, 0, 0]
+            run.patterns, run.unphased_then = &patterns[r, 0], &unphased[r, 0]
+            run.transitions_kept, run.slides_kept, run.segments_kept = transitions_kept, slides_kept, 1
+            run.transition_times = <Dates*>&times[r, 0, 0]
+            run.transition_patterns = <Patterns*>&changes[r, 0, 0]
+            run.slides = <Episode*>&slides[r, 0, 0]
+            run.counts = NULL
+            run.segments = <Stretch*>&segments[r, 0]
+            run.segment_logs = <Logs*>&segment_logs[r, 0]
+            start_course(run, &v[r, 0])
+
+    def __dealloc__(self):
+        free(self.courses)
+
+    def advance(self, int64_t steps):
+        """Take at least `steps` more steps in all, or leaps that cost as much; return how many runs go on."""
+        cdef int64_t spent = 0
+        cdef Course* run
+        with nogil:
+            while self.ended < self.runs and spent < steps:
+                run = &self.courses[self.ended]
+                if run.status == RUNNING:
+                    spent += proceed(run)
+                else:
+                    measure_open_slides(run)
+                    self.ended += 1
+        return self.runs - self.ended
+
+    def interrupt(self):
+        """End all runs that are still RUNNING: the present step of each becomes its last sample."""
+        cdef Py_ssize_t r
+        for r in range(self.runs):
+            if self.courses[r].status == RUNNING:
+                end_here(&self.courses[r], INTERRUPTED)
+
+    @property
+    def status(self):
+        return np.array([self.courses[r].status for r in range(self.runs)], dtype=np.uint8)
+
+    @property
+    def last_step(self):
+        return np.array([self.courses[r].now.step for r in range(self.runs)], dtype=np.int64)
+
+    @property
+    def last_log(self):
+        return np.array([self.courses[r].now.log for r in range(self.runs)])
+
+    @property
+    def error(self):
+        return np.array([self.courses[r].error for r in range(self.runs)])
+
+    @property
+    def averaging_error(self):
+        return np.array([self.courses[r].averaging_error for r in range(self.runs)])
+
+    @property
+    def averaged(self):
+        return np.array([self.courses[r].averaged for r in range(self.runs)], dtype=bool)
+
+    @property
+    def n_samples(self):
+        return np.array([self.courses[r].n_samples for r in range(self.runs)], dtype=np.int64)
+
+    @property
+    def n_transitions(self):
+        return np.array([self.courses[r].n_transitions for r in range(self.runs)], dtype=np.int64)
+
+    @property
+    def n_slides(self):
+        return np.array([self.courses[r].n_slides for r in range(self.runs)], dtype=np.int64)
 
 
 cdef int check_question(const int64_t[::1] schedule, const double[::1] late_schedule, int engine) except -1:

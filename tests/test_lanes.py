@@ -1,0 +1,142 @@
+"""Many runs driven together by the kernel: every one of them with the bits that it has alone."""
+
+import numpy as np
+import pytest
+from cases import random_problem
+
+import twonn
+from twonn import _core
+
+KEPT = 40
+
+
+def starts(problem: twonn.Problem, runs: int, seed: int) -> twonn.Params:
+    """Random starts of very different courses: dead ones, ones that slide, fast and slow ones."""
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    scale = 10 ** rng.uniform(-1, 0.7, size=(runs, 1, 1))
+    b = rng.normal(size=(runs, 2)) if problem.bias else np.zeros((runs, 2))
+    v = np.array([1.0, -1.0]) * rng.uniform(0.3, 1.5, size=(runs, 2))
+    v *= np.where(rng.random((runs, 2)) < 0.05, 0.0, rng.choice([-1.0, 1.0], size=(runs, 2), p=[0.2, 0.8]))
+    return twonn.Params(w=scale * rng.normal(size=(runs, 2, problem.dimension)), b=b, v=v)
+
+
+def question(problem: twonn.Problem) -> tuple:
+    return (
+        problem.x,
+        problem.y.astype(float),
+        problem.rate,
+        problem.bias,
+        problem.loss == "logistic",
+        problem.train_output,
+    )
+
+
+def batch_of(problem, params, schedule, late=(), engine=_core.AUTO, *, budget=1 << 62) -> _core.Batch:
+    batch = _core.Batch(
+        *question(problem), params.w, params.b, params.v, np.array(schedule),
+        np.array(late, dtype=float), engine, transitions_kept=KEPT, slides_kept=3,
+    )  # fmt: skip
+    while batch.advance(budget):
+        pass
+    return batch
+
+
+def alone(problem, params, r, schedule, late=(), engine=_core.AUTO) -> _core.Run:
+    run = _core.Run(
+        *question(problem), params.w[r], params.b[r], params.v[r], np.array(schedule),
+        np.array(late, dtype=float), engine,
+    )  # fmt: skip
+    run.advance(1 << 62)
+    return run
+
+
+def assert_same(batch: _core.Batch, r: int, run: _core.Run) -> None:
+    n, kept = run.n_samples, min(run.n_transitions, KEPT)
+    for name in ("status", "n_samples", "n_transitions", "error", "averaging_error", "averaged"):
+        assert getattr(batch, name)[r] == getattr(run, name), name
+    assert batch.last_step[r] == run.step and batch.last_log[r] == run.log_step
+    for name in ("steps", "logs", "states", "patterns", "unphased"):
+        mine = np.ascontiguousarray(getattr(batch, f"sample_{name}")[r, :n])
+        assert mine.tobytes() == getattr(run, f"sample_{name}").tobytes(), name
+    assert np.array_equal(batch.transition_times[r, :kept], run.transition_times[:kept])
+    assert np.array_equal(batch.transition_patterns[r, :kept, 0], run.transition_before[:kept])
+    assert np.array_equal(batch.transition_patterns[r, :kept, 1], run.transition_after[:kept])
+    slides = run.slides
+    assert batch.n_slides[r] == len(slides)
+    assert batch.slides[r, : len(slides)].tolist() == [list(row) for row in slides[:3]]
+
+
+@pytest.mark.parametrize("engine", [_core.DIRECT, _core.AUTO], ids=["direct", "auto"])
+@pytest.mark.parametrize("seed", range(12))
+def test_runs_together_are_the_runs_alone(seed, engine):
+    problem, _ = random_problem(seed, sliding=seed % 2 == 1)
+    params = starts(problem, 37, seed)
+    schedule = [0, 1, 300, 5000, 5001, 20_000, 40_001]
+    batch = batch_of(problem, params, schedule, engine=engine)
+    for r in range(37):
+        assert_same(batch, r, alone(problem, params, r, schedule, engine=engine))
+
+
+@pytest.mark.parametrize("train_output", [False, True], ids=["fixed", "trained"])
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+@pytest.mark.parametrize("x", [(-1.0, 1.0), (2.0, 1.0), (-1.0, 3.0)])
+def test_long_runs_together_are_the_runs_alone(x, loss, train_output):
+    problem = twonn.Problem(x=x, y=[-1, 1], step_size=0.02, loss=loss, train_output=train_output)
+    params = starts(problem, 21, seed=5)
+    schedule = [0, 77_777, 300_000]
+    batch = batch_of(problem, params, schedule, engine=_core.DIRECT)
+    for r in range(21):
+        assert_same(batch, r, alone(problem, params, r, schedule, engine=_core.DIRECT))
+
+
+def test_beyond_counting():
+    problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.02)
+    params = starts(problem, 9, seed=6)
+    late = np.log(10.0) * np.array([100.0, 1000.0])
+    batch = batch_of(problem, params, [0, 10**6], late)
+    for r in range(9):
+        assert_same(batch, r, alone(problem, params, r, [0, 10**6], late))
+
+
+def test_bits_do_not_depend_on_company_or_pauses():
+    problem, _ = random_problem(3)
+    params = starts(problem, 30, seed=7)
+    schedule = [0, 50_000]
+    whole = batch_of(problem, params, schedule, engine=_core.DIRECT)
+    paused = batch_of(problem, params, schedule, engine=_core.DIRECT, budget=1000)
+    order = np.random.default_rng(8).permutation(30)[:17]
+    shuffled = twonn.Params(w=params.w[order], b=params.b[order], v=params.v[order])
+    some = batch_of(problem, shuffled, schedule, engine=_core.DIRECT)
+    assert whole.sample_states.tobytes() == paused.sample_states.tobytes()
+    assert whole.sample_states[order].tobytes() == some.sample_states.tobytes()
+
+
+def test_an_interrupted_batch_keeps_what_there_is():
+    problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.02)
+    params = twonn.initializers.sample("he_normal", 40, 1)
+    batch = _core.Batch(
+        *question(problem), params.w, params.b, params.v, np.array([0, 10**6]), np.empty(0), _core.DIRECT
+    )
+    left = batch.advance(3 * 10**6)
+    assert 0 < left < 40
+    batch.interrupt()
+    assert batch.advance(1) == 0
+    assert np.all(np.isin(batch.status, [_core.COMPLETED, _core.STATIONARY, _core.INTERRUPTED]))
+    assert np.sum(batch.status == _core.INTERRUPTED) > 0
+    assert np.all(batch.sample_steps[np.arange(40), batch.n_samples - 1] == batch.last_step)
+
+
+def test_no_runs_and_wrong_shapes():
+    problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.02)
+    none = twonn.Params(w=np.zeros((1, 2, 1)), b=np.zeros((1, 2)), v=np.ones((1, 2)))
+    schedule, late = np.array([0, 10]), np.empty(0)
+    w, b, v = none.w, none.b, none.v
+    empty = _core.Batch(*question(problem), w[:0], b[:0], v[:0], schedule, late, _core.AUTO)
+    assert empty.advance(1) == 0 and empty.status.shape == (0,)
+    with pytest.raises(ValueError, match="expected shapes"):
+        _core.Batch(*question(problem), w, b[:0], v, schedule, late, _core.AUTO)
+    with pytest.raises(ValueError, match="numbers >= 0"):
+        _core.Batch(*question(problem), w, b, v, schedule, late, _core.AUTO, transitions_kept=-1)
+    with pytest.raises(ValueError, match="schedule"):
+        _core.Batch(*question(problem), w, b, v, np.array([1, 10]), late, _core.AUTO)
