@@ -9,6 +9,7 @@ from twonn.config import show_config
 from twonn.geometry import boundary, distances, gap, optimal_margin, robust_margin
 from twonn.problem import Params, Problem
 from twonn.run import run
+from twonn.sweep import SweepResult, sweep
 from twonn.trajectory import CheckpointError, Status, Trajectory, load
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Params",
     "Problem",
     "Status",
+    "SweepResult",
     "Trajectory",
     "boundary",
     "distances",
@@ -27,4 +29,5 @@ __all__ = [
     "robust_margin",
     "run",
     "show_config",
+    "sweep",
 ]

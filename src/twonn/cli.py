@@ -1,4 +1,4 @@
-"""The command ``twonn``: run a spec file, look at a trajectory, reproduce the paper's experiment."""
+"""The command ``twonn``: run or sweep a spec file, look at a trajectory, reproduce the paper's experiment."""
 
 from __future__ import annotations
 
@@ -116,6 +116,33 @@ def run(
     typer.echo(f"Saved in {output}")
     if traj.status is Status.INTERRUPTED:
         raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def sweep(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", show_default=False)],
+    store: Annotated[
+        Path, typer.Option(metavar="DIR", help="Zarr store for the results; goes on with one that is there.")
+    ],
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="threads:N|processes:N|dask:ADDRESS", help="Who works; a thread per core by default."
+        ),
+    ] = None,
+) -> None:
+    """Run every problem from every start that a spec file asks for.
+
+    Ctrl-C leaves a store that the same command goes on with. Exits 1 if runs are missing for another reason.
+    """
+    from twonn.spec import SweepSpec
+
+    result = SweepSpec(spec).sweep(store, executor)
+    typer.echo(repr(result))
+    if result.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if not result.complete:
+        raise typer.Exit(1)
 
 
 @app.command()

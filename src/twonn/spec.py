@@ -1,4 +1,4 @@
-"""Spec files: one run written down in TOML, under the names that Python uses."""
+"""Spec files: a run or a sweep written down in TOML, under the names that Python uses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -15,23 +15,110 @@ from typing import Any
 from twonn import initializers
 from twonn.problem import Params, Problem, check_compatible, closest, whole_number
 from twonn.run import run
+from twonn.sweep import SweepResult, sweep
 from twonn.trajectory import Trajectory
 
-__all__ = ["Spec"]
+__all__ = ["Spec", "SweepSpec"]
 
-#: Arguments of `run` that no table sets.
-_NOT_OPTIONS = {"problem", "params", "checkpoint", "progress"}
+#: Arguments of `run` and of `sweep` that no table sets.
+_NOT_OPTIONS = {"problem", "params", "checkpoint", "progress", "store", "executor"}
 
 #: The keys of every table: those that must be there, and those that may.
-_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+_Keys = Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
+
+_KEYS: _Keys = {
     "problem": (("x", "y", "step_size"), tuple(field.name for field in fields(Problem))[3:]),
     "params": (("w",), ("b", "v")),
     "initializer": (("name", "seed"), ("run", "runs", "scale")),
     "run": ((), tuple(key for key in inspect.signature(run).parameters if key not in _NOT_OPTIONS)),
 }
 
+_SWEEP_KEYS: _Keys = {
+    **_KEYS,
+    "initializer": (("name", "seed", "runs"), ("scale",)),
+    "sweep": (
+        (),
+        tuple(
+            key
+            for key in inspect.signature(sweep).parameters
+            if key not in _NOT_OPTIONS and key not in inspect.signature(run).parameters
+        ),
+    ),
+}
 
-class Spec:
+
+class _Tables:
+    """The tables of a spec file, with names checked against `keys`; knows the line of everything."""
+
+    def __init__(self, path: str | os.PathLike[str], keys: _Keys, several: Sequence[str] = ()) -> None:
+        self._path = Path(path)
+        self._keys = keys
+        self._several = several  # tables that may be there more than once
+        self._text, self._tables = _parsed(self._path)
+        self._check_names()
+
+    # ----------------------------------------------------------------------------------------------
+    # Names and lines
+
+    def _check_names(self) -> None:
+        """Refuse unknown and missing tables and keys."""
+        self._check_known("table", self._tables, tuple(self._keys))
+        for name, table in self._tables.items():
+            if name in self._several and isinstance(table, list) and table:
+                for index, one in enumerate(table):
+                    self._check_table(one, name, index)
+            else:
+                self._check_table(table, name)
+        for name in ("problem", "run"):
+            if name not in self._tables:
+                raise ValueError(f"{self._path}: the table [{name}] is missing.")
+        if ("params" in self._tables) == ("initializer" in self._tables):
+            got = "both" if "params" in self._tables else "neither"
+            raise ValueError(
+                f"{self._path}: got {got} of [params] and [initializer]; expected exactly one. "
+                "[params] gives the start, [initializer] draws it."
+            )
+
+    def _check_table(self, table: object, name: str, *index: int) -> None:
+        if not isinstance(table, dict):
+            raise ValueError(f"{self._place(name)}: {name!r} must be a table, [{name}].")
+        required, optional = self._keys[name]
+        self._check_known(f"key in [{name}]", table, required + optional, name, *index)
+        for key in required:
+            if key not in table:
+                raise ValueError(f"{self._place(name, *index)}: [{name}] lacks {key!r}.")
+
+    def _check_known(
+        self, kind: str, table: dict[str, Any], known: Sequence[str], *parents: str | int
+    ) -> None:
+        for key in table:
+            if key not in known:
+                raise ValueError(
+                    f"{self._place(*parents, key)}: unknown {kind}: {key!r}; expected one of "
+                    f"{', '.join(map(repr, known))}. {closest(key, known)}"
+                )
+
+    @contextmanager
+    def _located(self, table: str, *index: int, also: str | None = None) -> Iterator[None]:
+        """Put the file and the line in front of what is wrong with a value."""
+        try:
+            yield
+        except (TypeError, ValueError) as error:
+            argument = re.split(r"\W", str(error), maxsplit=1)[0]  # that every refusal begins with
+            if also is not None and argument in self._tables[also]:
+                table = also
+            held = self._tables[table]
+            for one in index:
+                held = held[one]
+            keys = (table, *index, argument) if argument in held else (table, *index)
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{self._place(*keys)}, [{table}]: {error}") from error
+
+    def _place(self, *keys: str | int) -> str:
+        return f"{self._path}, line {_line(self._text, keys)}"
+
+
+class Spec(_Tables):
     """One run, as a spec file asks for it.
 
     The file has the tables ``[problem]`` with the arguments of `Problem`; ``[params]`` with those
@@ -62,9 +149,7 @@ class Spec:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
-        self._text, self._tables = _parsed(self._path)
-        self._check_names()
+        super().__init__(path, _KEYS)
         with self._located("problem"):
             self.problem = Problem(**self._tables["problem"])
         start = "params" if "params" in self._tables else "initializer"
@@ -88,51 +173,76 @@ class Spec:
         with self._located("run"):
             return run(self.problem, self.params, **self._tables["run"], progress=True)
 
-    # ----------------------------------------------------------------------------------------------
-    # Names and lines
 
-    def _check_names(self) -> None:
-        """Refuse unknown and missing tables and keys."""
-        self._check_known("table", self._tables, tuple(_KEYS))
-        for name, table in self._tables.items():
-            if not isinstance(table, dict):
-                raise ValueError(f"{self._place(name)}: {name!r} must be a table, [{name}].")
-            required, optional = _KEYS[name]
-            self._check_known(f"key in [{name}]", table, required + optional, name)
-            for key in required:
-                if key not in table:
-                    raise ValueError(f"{self._place(name)}: [{name}] lacks {key!r}.")
-        for name in ("problem", "run"):
-            if name not in self._tables:
-                raise ValueError(f"{self._path}: the table [{name}] is missing.")
-        if ("params" in self._tables) == ("initializer" in self._tables):
-            got = "both" if "params" in self._tables else "neither"
-            raise ValueError(
-                f"{self._path}: got {got} of [params] and [initializer]; expected exactly one. "
-                "[params] gives the start, [initializer] draws it."
-            )
+class SweepSpec(_Tables):
+    """A sweep, as a spec file asks for it.
 
-    def _check_known(self, kind: str, table: dict[str, Any], known: Sequence[str], *parents: str) -> None:
-        for key in table:
-            if key not in known:
-                raise ValueError(
-                    f"{self._place(*parents, key)}: unknown {kind}: {key!r}; expected one of "
-                    f"{', '.join(map(repr, known))}. {closest(key, known)}"
-                )
+    The file has the table ``[problem]`` with the arguments of `Problem`, or several of them, each headed
+    ``[[problem]]``; ``[initializer]`` with ``name``, ``seed``, ``runs`` and ``scale`` of
+    `initializers.sample`, or ``[params]`` with the arguments of `Params`; ``[run]`` with the options of
+    `run`; and, if wanted, ``[sweep]`` with the further options of `sweep`.
 
-    @contextmanager
-    def _located(self, table: str) -> Iterator[None]:
-        """Put the file and the line in front of what is wrong with a value."""
-        try:
-            yield
-        except (TypeError, ValueError) as error:
-            argument = re.split(r"\W", str(error), maxsplit=1)[0]  # that every refusal begins with
-            keys = (table, argument) if argument in self._tables[table] else (table,)
-            kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"{self._place(*keys)}, [{table}]: {error}") from error
+    Parameters
+    ----------
+    path : str or path
 
-    def _place(self, *keys: str) -> str:
-        return f"{self._path}, line {_line(self._text, keys)}"
+    Attributes
+    ----------
+    problems : list of Problem
+    params : Params
+        The starts. Every problem is run from each of them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the file, and the line of whatever is unknown, missing or refused.
+    OSError
+        If the file cannot be read.
+
+    Notes
+    -----
+    Biases are drawn only if all problems have them.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path, _SWEEP_KEYS, several=("problem",))
+        tables = self._tables["problem"]
+        self.problems: list[Problem] = []
+        for index, table in enumerate(tables if isinstance(tables, list) else [tables]):
+            with self._located("problem", *([index] if isinstance(tables, list) else [])):
+                self.problems.append(Problem(**table))
+        start = "params" if "params" in self._tables else "initializer"
+        with self._located(start):
+            keys = self._tables[start]
+            bias = all(problem.bias for problem in self.problems)
+            dimension = self.problems[0].dimension
+            if start == "params":
+                self.params = Params(**keys)
+            else:
+                self.params = initializers.sample(**keys, d=dimension, bias=bias)
+            for problem in self.problems:
+                check_compatible(problem, self.params)
+
+    def sweep(self, store: str | os.PathLike[str] | None = None, executor: str | None = None) -> SweepResult:
+        """Run what is not in the store yet, with a progress bar.
+
+        Parameters
+        ----------
+        store, executor
+            As of `sweep`.
+
+        Returns
+        -------
+        SweepResult
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the file, and the line of the option that is refused.
+        """
+        options = {**self._tables["run"], **self._tables.get("sweep", {})}
+        with self._located("sweep" if "sweep" in self._tables else "run", also="run"):
+            return sweep(self.problems, self.params, **options, store=store, executor=executor, progress=True)
 
 
 def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
@@ -162,7 +272,7 @@ def _drawn(
     return starts[run]
 
 
-def _line(text: str, keys: Sequence[str]) -> int:
+def _line(text: str, keys: Sequence[str | int]) -> int:
     """Return the line, from 1, on which a key of a valid TOML text begins.
 
     The parser does not tell. But the text up to the end of that item is itself valid TOML, the
@@ -176,7 +286,10 @@ def _line(text: str, keys: Sequence[str]) -> int:
         except tomllib.TOMLDecodeError:
             continue  # inside an item of several lines
         for key in keys:
-            item = item.get(key) if isinstance(item, dict) else None
+            if isinstance(key, int):
+                item = item[key] if isinstance(item, list) and key < len(item) else None
+            else:
+                item = item.get(key) if isinstance(item, dict) else None
         if item is not None:
             return begins
         begins = count + 1

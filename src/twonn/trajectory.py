@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn import _core, geometry
+from twonn.networks import Networks
 from twonn.problem import (
     Params,
     Problem,
-    Verbatim,
     check_compatible,
     checked_path,
-    refusal,
     written_steps,
 )
 
@@ -112,7 +111,7 @@ class Status(enum.Enum):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Trajectory:
+class Trajectory(Networks):
     """One run of gradient descent, sampled.
 
     Attributes
@@ -209,84 +208,10 @@ class Trajectory:
         problem, start = self.problem, self.params
         return _core.state_weights(problem.x, problem.bias, start.w, start.b, self.states)
 
-    @property
-    def w(self) -> Floats:
-        return self._weights[0]
-
-    @property
-    def b(self) -> Floats:
-        return self._weights[1]
-
-    @property
-    def v(self) -> Floats:
-        return self.states[:, 8:10]
-
     @cached_property
     def preactivations(self) -> Floats:
         problem, start = self.problem, self.params
         return _core.state_preactivations(problem.x, problem.bias, start.w, start.b, self.states)
-
-    @property
-    def _gram_diagonal(self) -> Floats:
-        squares: Floats = np.einsum("id,id->i", self.problem.x, self.problem.x)
-        return squares + self.problem.bias
-
-    @cached_property
-    def teeth(self) -> Floats:
-        exponential = self.problem.loss == "exponential"
-        with np.errstate(over="ignore", under="ignore"):
-            slopes = np.exp(-self.margins) if exponential else 1 / (1 + np.exp(self.margins))
-            push = self.problem.rate * slopes * self._gram_diagonal
-            height = np.abs(self.v)[:, :, None] * push[:, None, :]
-        bits = np.arange(4, dtype=np.uint8).reshape(2, 2)
-        return np.where(self.unphased[:, None, None] >> bits & 1, height, 0.0)
-
-    @cached_property
-    def margins(self) -> Floats:
-        return geometry.functional_margins(self.problem, self.v, self.preactivations)
-
-    @cached_property
-    def log_loss(self) -> Floats:
-        log_losses = _log_exponential if self.problem.loss == "exponential" else _log_logistic
-        total = np.logaddexp(*np.moveaxis(log_losses(self.margins), -1, 0))
-        return np.asarray(total - math.log(2) if self.problem.reduction == "mean" else total)
-
-    @cached_property
-    def loss(self) -> Floats:
-        with np.errstate(over="ignore", under="ignore"):
-            return np.exp(self.log_loss)
-
-    @cached_property
-    def distances(self) -> Floats:
-        return geometry.distances_of(self.problem, self.w, self.v, self.preactivations)
-
-    @cached_property
-    def robust_margin(self) -> Floats:
-        return np.asarray(self.distances.min(axis=-1))
-
-    @cached_property
-    def gap(self) -> Floats:
-        return geometry.gap_of(self.problem, self.w, self.v, self.preactivations)
-
-    @cached_property
-    def gap_error(self) -> Floats:
-        reach = np.sqrt(self._gram_diagonal)
-        reach = np.where(reach > 0, reach, 1.0)  # what moves nothing has no teeth either
-        error = self.error_bound + (self.teeth / (2 * reach)).sum(axis=(1, 2))
-        return geometry.gap_error_of(self.problem, self.w, self.v, self.preactivations, error)
-
-    @cached_property
-    def boundary(self) -> Floats:
-        if self.problem.dimension != 1:
-            raise ValueError(
-                refusal(
-                    "boundary",
-                    Verbatim(f"a problem of dimension {self.problem.dimension}"),
-                    "d = 1, where the boundary is one point",
-                    "Use distances, robust_margin and gap, which are defined for every d.",
-                )
-            )
-        return geometry.boundary_of(self.problem, self.w, self.v, self.preactivations)
 
     @property
     def error_estimate(self) -> float:
@@ -580,16 +505,3 @@ def _required(package: str, method: str) -> Any:
         raise ImportError(
             f"Trajectory.{method} needs {package}; install it with: pip install twonn[frames]"
         ) from error
-
-
-def _log_exponential(margins: Floats) -> Floats:
-    return -margins
-
-
-def _log_logistic(margins: Floats) -> Floats:
-    # log(log(1 + e^-m)): past m = 36 the inner logarithm is e^-m (1 - e^-m/2) to the last bit and would
-    # underflow at m = 745; before, log1p is accurate.
-    far = margins > 36
-    near = np.where(far, 0.0, margins)
-    with np.errstate(over="ignore"):
-        return np.where(far, -margins - np.exp(-np.abs(margins)) / 2, np.log(np.logaddexp(0.0, -near)))

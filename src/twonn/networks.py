@@ -1,0 +1,132 @@
+"""Everything that follows from the recorded states of a network, along any axes of samples and runs."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twonn import geometry
+from twonn.problem import Problem, Verbatim, refusal
+
+Floats = NDArray[np.float64]
+
+
+class Networks:
+    """Networks along axes ``...``, whose derived arrays are computed when first asked for.
+
+    Attributes
+    ----------
+    problem : Problem
+    states : ndarray, shape (..., 12)
+        Reduced coordinates.
+    unphased : ndarray of uint8, shape (...)
+        Pairs whose z_ji is known up to a tooth only, coded like a pattern.
+    error_bound : float or ndarray
+        Bound on the error of the parameters; broadcast against ``...``.
+    preactivations : ndarray, shape (..., 2, 2)
+        z_ji, indexed [..., neuron j, sample i].
+    """
+
+    problem: Problem
+    states: Floats
+    unphased: NDArray[np.uint8]
+    error_bound: float | Floats
+
+    @property
+    def _weights(self) -> tuple[Floats, Floats]:
+        raise NotImplementedError
+
+    @property
+    def preactivations(self) -> Floats:
+        raise NotImplementedError
+
+    @property
+    def w(self) -> Floats:
+        return self._weights[0]
+
+    @property
+    def b(self) -> Floats:
+        return self._weights[1]
+
+    @property
+    def v(self) -> Floats:
+        return self.states[..., 8:10]
+
+    @property
+    def _gram_diagonal(self) -> Floats:
+        squares: Floats = np.einsum("id,id->i", self.problem.x, self.problem.x)
+        return squares + self.problem.bias
+
+    @cached_property
+    def teeth(self) -> Floats:
+        exponential = self.problem.loss == "exponential"
+        with np.errstate(over="ignore", under="ignore"):
+            slopes = np.exp(-self.margins) if exponential else 1 / (1 + np.exp(self.margins))
+            push = self.problem.rate * slopes * self._gram_diagonal
+            height = np.abs(self.v)[..., :, None] * push[..., None, :]
+        bits = np.arange(4, dtype=np.uint8).reshape(2, 2)
+        return np.where(self.unphased[..., None, None] >> bits & 1, height, 0.0)
+
+    @cached_property
+    def margins(self) -> Floats:
+        return geometry.functional_margins(self.problem, self.v, self.preactivations)
+
+    @cached_property
+    def log_loss(self) -> Floats:
+        log_losses = _log_exponential if self.problem.loss == "exponential" else _log_logistic
+        with np.errstate(invalid="ignore"):  # nan where a run has no sample
+            total = np.logaddexp(*np.moveaxis(log_losses(self.margins), -1, 0))
+        return np.asarray(total - math.log(2) if self.problem.reduction == "mean" else total)
+
+    @cached_property
+    def loss(self) -> Floats:
+        with np.errstate(over="ignore", under="ignore"):
+            return np.exp(self.log_loss)
+
+    @cached_property
+    def distances(self) -> Floats:
+        return geometry.distances_of(self.problem, self.w, self.v, self.preactivations)
+
+    @cached_property
+    def robust_margin(self) -> Floats:
+        return np.asarray(self.distances.min(axis=-1))
+
+    @cached_property
+    def gap(self) -> Floats:
+        return geometry.gap_of(self.problem, self.w, self.v, self.preactivations)
+
+    @cached_property
+    def gap_error(self) -> Floats:
+        reach = np.sqrt(self._gram_diagonal)
+        reach = np.where(reach > 0, reach, 1.0)  # what moves nothing has no teeth either
+        error = self.error_bound + (self.teeth / (2 * reach)).sum(axis=(-2, -1))
+        return geometry.gap_error_of(self.problem, self.w, self.v, self.preactivations, error)
+
+    @cached_property
+    def boundary(self) -> Floats:
+        if self.problem.dimension != 1:
+            raise ValueError(
+                refusal(
+                    "boundary",
+                    Verbatim(f"a problem of dimension {self.problem.dimension}"),
+                    "d = 1, where the boundary is one point",
+                    "Use distances, robust_margin and gap, which are defined for every d.",
+                )
+            )
+        return geometry.boundary_of(self.problem, self.w, self.v, self.preactivations)
+
+
+def _log_exponential(margins: Floats) -> Floats:
+    return -margins
+
+
+def _log_logistic(margins: Floats) -> Floats:
+    # log(log(1 + e^-m)): past m = 36 the inner logarithm is e^-m (1 - e^-m/2) to the last bit and would
+    # underflow at m = 745; before, log1p is accurate.
+    far = margins > 36
+    near = np.where(far, 0.0, margins)
+    with np.errstate(over="ignore"):
+        return np.where(far, -margins - np.exp(-np.abs(margins)) / 2, np.log(np.logaddexp(0.0, -near)))

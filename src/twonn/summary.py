@@ -1,0 +1,314 @@
+"""What a sweep keeps of every run: a table of columns, each with dimensions, unit, meaning and formula."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twonn import _core
+from twonn.batch import SLIDES_KEPT, TRANSITIONS_KEPT, Batch, preactivations, weights
+from twonn.networks import Networks
+from twonn.problem import LARGEST_COUNT, Params, Problem
+from twonn.trajectory import VARIABLES
+
+Floats = NDArray[np.float64]
+
+#: Codes of `status`: their meanings, in order. What no worker has computed yet is "missing"; "obstructed" is
+#: a run that its engine could not leap over, so that it has no final state.
+STATUSES = ("missing", "completed", "stationary", "diverged", "interrupted", "obstructed")
+assert (_core.COMPLETED, _core.DIVERGED, _core.OBSTRUCTED) == (1, 3, 5)
+
+#: Fixed lengths of dimensions; d, the runs and the samples are those of the sweep.
+SIZES = {"neuron": 2, "point": 2, "transition": TRANSITIONS_KEPT, "slide": SLIDES_KEPT}
+
+#: What stands for an activation pattern or another code where there is none.
+NO_CODE = 255
+
+
+@dataclass(frozen=True, eq=False)
+class _Ensemble(Networks):
+    """Networks with axes (run, sample), each run with a start of its own."""
+
+    problem: Problem
+    params: Params
+    states: Floats
+    pattern: NDArray[np.uint8]
+    unphased: NDArray[np.uint8]
+    error_bound: Floats
+
+    @cached_property
+    def _weights(self) -> tuple[Floats, Floats]:
+        return weights(self.problem, self.params, self.states)
+
+    @cached_property
+    def preactivations(self) -> Floats:
+        return preactivations(self.problem, self.params, self.states)
+
+
+@dataclass(frozen=True, eq=False)
+class Ended:
+    """Runs of one problem that have ended, and what follows from their batch.
+
+    Attributes
+    ----------
+    problem, params, batch : Problem, Params, Batch
+        What was run and what the kernel knows of it.
+    final : Networks
+        Networks with axes (run, 1): the last samples; nan for runs without a final state.
+    sampled : Networks
+        Networks with axes (run, sample).
+    bound : ndarray, shape (n, 1)
+        What leaping and averaging may have added to the error of the parameters.
+    """
+
+    problem: Problem
+    params: Params
+    batch: Batch
+
+    @cached_property
+    def bound(self) -> Floats:
+        return (self.batch.error + self.batch.averaging_error)[:, None]
+
+    @cached_property
+    def final(self) -> _Ensemble:
+        batch = self.batch
+        last = np.arange(len(batch.status)), batch.n_samples - 1
+        lost = batch.status == _core.OBSTRUCTED
+        return _Ensemble(
+            self.problem,
+            self.params,
+            np.where(lost[:, None], np.nan, batch.states[last])[:, None],
+            np.where(lost, NO_CODE, batch.patterns[last]).astype(np.uint8)[:, None],
+            np.where(lost, 0, batch.unphased[last]).astype(np.uint8)[:, None],
+            self.bound,
+        )
+
+    @cached_property
+    def sampled(self) -> _Ensemble:
+        batch = self.batch
+        return _Ensemble(self.problem, self.params, batch.states, batch.patterns, batch.unphased, self.bound)
+
+    @cached_property
+    def ends(self) -> tuple[Floats, Floats]:
+        """The steps at which the runs ended, as `Trajectory.end_step`, and their logarithms."""
+        # The kernel counts the steps taken; divergence shows in the step after the last finite one.
+        late = (self.batch.status == _core.DIVERGED) & (self.batch.end_step >= 0)
+        return times(self.batch.end_step + late, self.batch.end_log)
+
+
+@np.errstate(divide="ignore", over="ignore")
+def times(steps: NDArray[np.int64], logs: Floats) -> tuple[Floats, Floats]:
+    """Return t and ln t of steps that are counted, or, where they are −1, known by their logarithms."""
+    t = np.where(steps < 0, np.exp(logs), steps.astype(np.float64))
+    return t, np.where(steps < 0, logs, np.log(np.abs(t)))
+
+
+# --------------------------------------------------------------------------------------------------
+# Columns
+
+
+_FLOAT = np.dtype(np.float64)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One array along the runs.
+
+    Attributes
+    ----------
+    dimensions : tuple of str
+        Those after the run.
+    units, meaning : str
+    of : callable
+        Computes it for runs that have ended.
+    dtype : dtype
+    fill : number
+        What stands where a run has no such number, or was not computed yet.
+    attributes : mapping
+        More to say about it.
+    """
+
+    dimensions: tuple[str, ...]
+    units: str
+    meaning: str
+    of: Callable[[Ended], NDArray[Any]]
+    dtype: np.dtype[Any] = _FLOAT
+    fill: float = np.nan
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+_CODE: dict[str, Any] = {"dtype": np.dtype(np.uint8), "fill": NO_CODE}
+_COUNT: dict[str, Any] = {"dtype": np.dtype(np.int64), "fill": -1}
+
+
+def _start(name: str) -> Column:
+    dimensions, units, meaning = VARIABLES[name]
+    return Column(dimensions, units, f"{meaning} at step 0", lambda ended: getattr(ended.params, name))
+
+
+def _final(name: str) -> Column:
+    dimensions, units, meaning = VARIABLES[name]
+    code = _CODE if name == "pattern" else {}
+    return Column(
+        dimensions, units, f"{meaning}, at the end", lambda ended: getattr(ended.final, name)[:, 0], **code
+    )
+
+
+def _transition(part: int, units: str, meaning: str) -> Column:
+    return Column(("transition",), units, meaning, lambda ended: _transition_times(ended.batch)[..., part])
+
+
+def _transition_times(batch: Batch) -> Floats:
+    """Return t, ln t and the bracket of the first transitions."""
+    given = batch.transition_times.copy()
+    t = given[..., 0]
+    counted = ~(t > LARGEST_COUNT)  # nan counts as counted, and stays nan
+    given[..., 1] = np.where(counted, np.log(np.where(counted, t, 1.0)), given[..., 1])
+    return given
+
+
+def _slide(part: int, units: str, meaning: str, **code: Any) -> Column:
+    def of(ended: Ended) -> NDArray[Any]:
+        values = ended.batch.slides[..., part]
+        return np.where(np.isnan(values), NO_CODE, values).astype(np.uint8) if code else values
+
+    return Column(("slide",), units, meaning, of, **code)
+
+
+def _active_fraction(ended: Ended) -> Floats:
+    """Return θ of the pairs that slide at the end, shape (n, 2, 2)."""
+    fraction = np.full((len(ended.batch.status), 2, 2), np.nan)
+    runs, neurons = np.nonzero(np.isfinite(ended.batch.open_slides[..., 4]))
+    episodes = ended.batch.open_slides[runs, neurons]
+    fraction[runs, neurons, episodes[:, 1].astype(np.intp)] = episodes[:, 4]
+    return fraction
+
+
+def _error_estimate(ended: Ended) -> Floats:
+    """Return the error bound relative to the norm of the final parameters, as `Trajectory.error_estimate`."""
+    bound = ended.bound[:, 0]
+    numbers = [getattr(ended.final, name).reshape(len(bound), -1) for name in "wbv"]
+    norms = np.array([math.hypot(*row) for row in np.concatenate(numbers, axis=1).tolist()])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(bound == 0, 0.0, np.where(norms > 0, bound / norms, np.inf))
+
+
+#: What is kept of every run, from its start, its end and its events.
+SUMMARY: dict[str, Column] = {
+    "status": Column(
+        (),
+        "1",
+        "how the run ended",
+        lambda ended: ended.batch.status,
+        np.dtype(np.uint8),
+        0,
+        {"flag_values": list(range(len(STATUSES))), "flag_meanings": " ".join(STATUSES)},
+    ),
+    "t_end": Column((), "step", "step at which the run ended", lambda ended: ended.ends[0]),
+    "log_t_end": Column((), "1", "natural logarithm of that step", lambda ended: ended.ends[1]),
+    **{f"start_{name}": _start(name) for name in "wbv"},
+    **{f"final_{name}": _final(name) for name in VARIABLES},
+    "error_estimate": Column(
+        (), "1", "what leaping may have added to the error of the final parameters, relative", _error_estimate
+    ),
+    "n_transitions": Column(
+        (),
+        "1",
+        "number of activation-pattern transitions, a lower bound where not exact",
+        lambda ended: ended.batch.n_transitions,
+        **_COUNT,
+    ),
+    "n_transitions_exact": Column(
+        (),
+        "1",
+        "whether every transition was counted",
+        lambda ended: ~ended.batch.averaged,
+        np.dtype(np.bool_),
+        False,
+    ),
+    "transition_t": _transition(0, "step", "step that first shows the new pattern, of the first transitions"),
+    "transition_log_t": _transition(1, "1", "natural logarithm of that step"),
+    "transition_t_low": _transition(2, "step", "where rounding leaves doubt, the earliest it may be"),
+    "transition_t_high": _transition(3, "step", "where rounding leaves doubt, the latest it may be"),
+    "transition_before": Column(
+        ("transition",),
+        "1",
+        "activation pattern before the transition",
+        lambda ended: ended.batch.transition_patterns[..., 0],
+        **_CODE,
+    ),
+    "transition_after": Column(
+        ("transition",),
+        "1",
+        "activation pattern after the transition",
+        lambda ended: ended.batch.transition_patterns[..., 1],
+        **_CODE,
+    ),
+    "n_slides": Column(
+        (), "1", "number of sliding episodes, at most 1,024", lambda ended: ended.batch.n_slides, **_COUNT
+    ),
+    "slide_neuron": _slide(0, "1", "neuron of the first sliding episodes", **_CODE),
+    "slide_point": _slide(1, "1", "sample at whose kink it slid", **_CODE),
+    "slide_t_enter": _slide(2, "step", "step at which it began"),
+    "slide_t_exit": _slide(3, "step", "step at which it ended, inf if it slides still"),
+    "slide_active_fraction": _slide(4, "1", "active fraction at exit, or at the end"),
+    "final_active_fraction": Column(
+        ("neuron", "point"),
+        "1",
+        "active fraction of the pairs of neuron and sample that slide at the end",
+        _active_fraction,
+    ),
+}
+
+# --------------------------------------------------------------------------------------------------
+# Columns from the closed-form asymptotics and from fitted rates belong here: one `Column` each, added to
+# SUMMARY. One that needs samples along the run takes them from `ended.sampled`, which has more than the
+# start and the end only if the sweep keeps trajectories.
+
+
+#: Sampled along every run, with the dimension "sample" first; chosen by name.
+SAMPLED: dict[str, Column] = {
+    "t": Column(("sample",), "step", "step", lambda ended: _sample_times(ended)[0]),
+    "log_t": Column(("sample",), "1", "natural logarithm of the step", lambda ended: _sample_times(ended)[1]),
+}
+
+
+def _sample_times(ended: Ended) -> tuple[Floats, Floats]:
+    batch = ended.batch
+    t, log_t = times(batch.sample_steps, batch.sample_logs)
+    beyond = np.arange(t.shape[1]) >= batch.n_samples[:, None]
+    # As in a trajectory: a logarithm does not know the order of 2^63 - 1 and 2^63.
+    t = np.maximum.accumulate(np.where(beyond, -np.inf, t), axis=1)
+    return np.where(beyond, np.nan, t), np.where(beyond, np.nan, log_t)
+
+
+def _along(name: str) -> Column:
+    dimensions, units, meaning = VARIABLES[name]
+    code = _CODE if name == "pattern" else {}
+    return Column(("sample", *dimensions), units, meaning, lambda ended: _values_along(ended, name), **code)
+
+
+def _values_along(ended: Ended, name: str) -> NDArray[Any]:
+    values: NDArray[Any] = getattr(ended.sampled, name)
+    if name == "pattern":
+        return values
+    beyond = np.arange(values.shape[1]) >= ended.batch.n_samples[:, None]
+    return np.where(beyond.reshape(*beyond.shape, *[1] * (values.ndim - 2)), np.nan, values)
+
+
+SAMPLED.update({name: _along(name) for name in VARIABLES})
+
+
+def columns_of(dimension: int, sampled: Sequence[str]) -> dict[str, Column]:
+    """Return the columns of a sweep in this dimension that samples these variables along its runs."""
+    along = ("t", "log_t", *sampled) if sampled else ()
+    columns = {**SUMMARY, **{name: SAMPLED[name] for name in along}}
+    if dimension != 1:
+        columns = {name: one for name, one in columns.items() if not name.endswith("boundary")}
+    return columns

@@ -1,0 +1,560 @@
+"""Problems × starts: plans chunks of runs, gives them to workers, gathers what they find."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from twonn import config
+from twonn.batch import BITS, Schedule, run_batch
+from twonn.executors import Abandoned, Choice, Outcome, carried_out, opened, said
+from twonn.problem import (
+    LARGEST_COUNT,
+    Params,
+    Problem,
+    Verbatim,
+    check_compatible,
+    checked_path,
+    flag,
+    horizon,
+    one_of,
+    refusal,
+    sample_schedule,
+    whole_number,
+    written_steps,
+)
+from twonn.run import _ENGINES, LateProgress, _first_ctrl_c
+from twonn.store import FORMAT, Layout, Memory, Store, chunk_size_of, open_store, write_chunk
+from twonn.summary import SIZES, STATUSES, Ended, columns_of
+from twonn.trajectory import VARIABLES, _described
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["SweepResult", "sweep"]
+
+#: What a chunk should take: long enough that planning, moving and writing it hardly count, short enough that
+#: Ctrl-C is soon over and a lost worker costs little.
+_CHUNK_SECONDS = 2.0
+
+#: Rough costs, for choosing the size of chunks: of a step, and of a run that is leapt over.
+_STEP_SECONDS, _LEAP_SECONDS = 1e-8, 2e-4
+
+#: A chunk is no longer than this, takes no more memory than this, and is a small part of the whole.
+_LARGEST_CHUNK, _CHUNK_BYTES, _FEWEST_CHUNKS = 8192, 1 << 25, 16
+
+_STRETCHES_SHOWN = 8
+
+Progressing = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class SweepResult:
+    """What a sweep has found.
+
+    Attributes
+    ----------
+    problems : tuple of Problem
+    params : Params
+        The starts, with a run axis.
+    horizon : int
+        Steps asked for.
+    runs : int
+        Problems times starts. Run r is of problem r // starts, start r % starts.
+    store : Path or None
+        Where the results are, if not in memory.
+    interrupted : bool
+        Whether Ctrl-C ended it before all runs were done.
+    failures : dict of range to str
+        Runs that were tried and failed after all retries, with the last error.
+    abandoned : str
+        Why no worker was left to run the rest; "" if that did not happen.
+    missing : ndarray of int64
+        Runs that are not done.
+    complete : bool
+        Whether none is missing.
+    message : str
+        All this in a sentence or two.
+
+    Notes
+    -----
+    ``result["final_gap"]`` is one column as an array with the runs first; `to_xarray` has all of them with
+    coordinates, units and long names.
+    """
+
+    problems: tuple[Problem, ...]
+    params: Params
+    horizon: int
+    store: Path | None
+    interrupted: bool
+    failures: dict[range, str]
+    abandoned: str
+    missing: NDArray[np.int64]
+    _columns: Memory | Store
+
+    @property
+    def runs(self) -> int:
+        return self._columns.layout.runs
+
+    @property
+    def complete(self) -> bool:
+        return len(self.missing) == 0
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._columns.read(one_of("name", name, tuple(self._columns.layout.columns)))
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return a Dataset with dimensions run, neuron, axis, point, transition, slide and sample.
+
+        That of a store reads what is used when it is used.
+
+        Raises
+        ------
+        ImportError
+            Without xarray.
+        """
+        return self._columns.dataset()
+
+    @property
+    def message(self) -> str:
+        if self.complete:
+            return f"All {_count(self.runs, 'run')} are done."
+        done = f"{self.runs - len(self.missing):,} of {_count(self.runs, 'run')} are done"
+        how = "The sweep was interrupted: " if self.interrupted else ""
+        sentences = [f"{how}{done}; missing are runs {_listed(self.missing)}."]
+        for runs, error in self.failures.items():
+            sentences.append(f"Runs {runs.start} to {runs.stop - 1} failed: {error}.")
+        if self.abandoned:
+            sentences.append(f"The rest was not run: {self.abandoned}.")
+        if self.store is not None:
+            sentences.append("The same sweep with the same store goes on from there.")
+        return " ".join(sentences)
+
+    def _facts(self) -> dict[str, str]:
+        counts = np.bincount(self["status"], minlength=len(STATUSES))
+        outcomes = [f"{count:,} {name}" for name, count in zip(STATUSES, counts, strict=True) if count]
+        return {
+            "outcome": self.message,
+            "runs": f"{_count(len(self.problems), 'problem')} × {_count(len(self.params), 'start')}",
+            "steps": written_steps(self.horizon),
+            "status": ", ".join(outcomes),
+            "kept": "in memory" if self.store is None else f"in {self.store}",
+        }
+
+    def __repr__(self) -> str:
+        return "SweepResult\n" + "\n".join(f"  {name:<12}{text}" for name, text in self._facts().items())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
+            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
+            for name, text in self._facts().items()
+        )
+        return f"<table><caption>SweepResult</caption><tbody>{rows}</tbody></table>"
+
+
+def sweep(
+    problem: Problem | Sequence[Problem],
+    params: Params,
+    steps: int | None = None,
+    *,
+    log10_steps: float | None = None,
+    store: str | os.PathLike[str] | None = None,
+    executor: Choice = None,
+    engine: str = "auto",
+    sliding: str = "average",
+    trajectories: bool | Sequence[str] = False,
+    samples_per_decade: float = 20,
+    sample_steps: Sequence[int] | None = None,
+    chunk_size: int | None = None,
+    retries: int = 3,
+    in_flight: int | None = None,
+    progress: bool | Progressing = False,
+    optimizer: str = "gd",
+) -> SweepResult:
+    """Run every problem from every start, in chunks, on many workers.
+
+    Parameters
+    ----------
+    problem : Problem or sequence of Problem
+        Of one dimension d.
+    params : Params
+        The starts: one network or many along a run axis.
+    steps, log10_steps, engine, sliding, samples_per_decade, sample_steps, optimizer
+        As of `twonn.run`. Samples are taken with `trajectories` only.
+    store : str or path, optional
+        A folder for the results: a Zarr store, which `xarray.open_zarr` opens. If it holds part of the same
+        sweep already, only what is missing is run. Without it, results are kept in memory.
+    executor : str, Executor or callable, optional
+        Who works: ``"threads:N"`` (the default, with one thread for each core this process may use),
+        ``"processes:N"``, ``"dask:ADDRESS"`` of a scheduler, or any `concurrent.futures.Executor`, such as
+        ``dask.distributed.Client(...).get_executor()`` or ``mpi4py.futures.MPIPoolExecutor()``. A process
+        pool breaks when one of its workers dies; a function that makes an executor lets it be replaced.
+    trajectories : bool or sequence of str
+        Whether to keep the sampled trajectory of every run, or which of its variables, such as ``["gap"]``.
+    chunk_size : int, optional
+        Runs of one task, and of one chunk of the store. Chosen by cost if not given; it changes no result.
+    retries : int
+        How often a chunk is run again whose worker was lost or failed.
+    in_flight : int, optional
+        How many chunks to have submitted at a time, which bounds the memory; twice the number of workers,
+        or 64 for an executor that is given as such.
+    progress : bool or callable
+        True shows a progress bar on work that takes over a second; a callable is called after every chunk
+        with the runs done and the runs in all.
+
+    Returns
+    -------
+    SweepResult
+        The first Ctrl-C lets the chunks that are being run finish, and gives what there is; the second one
+        raises KeyboardInterrupt at once. A store is whole in either case, and goes on with the same call.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was got, what was expected, and the fix. Also if the store holds another
+        sweep: then the sentence names the difference.
+    ImportError
+        If a package for the store or the executor is not installed.
+    OSError
+        If the store cannot be written.
+
+    Notes
+    -----
+    The bits of a run are those of `twonn.run`, whatever its neighbours, chunk, worker and executor. A run
+    that its engine refuses is no error: its status is "obstructed". A chunk that fails after all retries is
+    left out, and named in the result.
+
+    References
+    ----------
+    Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095.
+    """
+    retries = whole_number("retries", retries, least=0, fix="Write e.g. retries=3.")
+    if in_flight is not None:
+        in_flight = whole_number("in_flight", in_flight, least=1, fix="Write e.g. in_flight=16.")
+    if not callable(progress):
+        flag("progress", progress)
+    plan = _plan(
+        problem,
+        params,
+        horizon(steps, log10_steps),
+        None if store is None else checked_path(store),
+        engine=engine,
+        sliding=sliding,
+        optimizer=optimizer,
+        trajectories=trajectories,
+        samples_per_decade=samples_per_decade,
+        sample_steps=sample_steps,
+        chunk_size=chunk_size,
+    )
+    config.require_sound_arithmetic()
+    with opened(executor) as pool:
+        kept: Memory | Store = Memory(plan.layout)
+        if plan.store is not None:
+            kept = open_store(plan.store, plan.layout)
+        outcomes = partial(carried_out, pool=pool, retries=retries, in_flight=in_flight)
+        return _carry_out(plan, kept, outcomes, progress)
+
+
+# --------------------------------------------------------------------------------------------------
+# The plan
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What is to be run, checked, and cut into chunks."""
+
+    problems: tuple[Problem, ...]
+    starts: Params
+    asked: int
+    schedule: Schedule
+    engine: int
+    average: bool
+    sampled: tuple[str, ...]
+    store: Path | None
+    layout: Layout
+
+    def tasks(self, chunks: Sequence[int]) -> Iterator[_Chunk]:
+        for chunk in chunks:
+            first, stop = self.layout.bounds(chunk)
+            yield _Chunk(chunk, first, tuple(self._parts(first, stop)), self)
+
+    def _parts(self, first: int, stop: int) -> Iterator[tuple[Problem, Params]]:
+        """Give the runs from `first` up to `stop`, problem by problem."""
+        starts = len(self.starts)
+        for index in range(first // starts, (stop - 1) // starts + 1):
+            offset = index * starts
+            runs = slice(max(first - offset, 0), min(stop - offset, starts))
+            yield self.problems[index], self.starts[runs]
+
+
+class _Chunk:
+    """One task: runs next to each other, of one problem or of several. Pure and idempotent."""
+
+    def __init__(
+        self, index: int, first: int, parts: tuple[tuple[Problem, Params], ...], plan: _Plan
+    ) -> None:
+        self.index = index
+        self._first = first
+        self._parts = parts
+        self._options = plan.schedule, plan.engine, plan.average
+        self._sampled = plan.sampled
+        self._store = plan.store
+
+    def run(self, stop: threading.Event | None = None) -> dict[str, NDArray[Any]] | None:
+        """Run it; write what it found to the store, or give it back."""
+        columns = columns_of(self._parts[0][0].dimension, self._sampled)
+        found: list[dict[str, NDArray[Any]]] = []
+        for problem, params in self._parts:
+            batch = run_batch(problem, params, *self._options, None if stop is None else stop.is_set)
+            ended = Ended(problem, params, batch)
+            found.append({name: column.of(ended) for name, column in columns.items()})
+        arrays = {name: np.concatenate([part[name] for part in found]) for name in columns}
+        if self._store is None:
+            return arrays
+        write_chunk(self._store, self.index, self._first, arrays)
+        return None
+
+
+def _plan(
+    problem: Problem | Sequence[Problem],
+    params: Params,
+    asked: int,
+    store: Path | None,
+    *,
+    engine: str,
+    sliding: str,
+    optimizer: str,
+    trajectories: bool | Sequence[str],
+    samples_per_decade: float,
+    sample_steps: Sequence[int] | None,
+    chunk_size: int | None,
+) -> _Plan:
+    problems, starts = _crossed(problem, params)
+    one_of("engine", engine, tuple(_ENGINES))
+    one_of("sliding", sliding, ("average", "step"))
+    one_of("optimizer", optimizer, ("gd",))
+    if engine == "direct" and asked > LARGEST_COUNT:
+        expected = "at most 2^63 - 1 steps for the direct engine"
+        fix = 'Ask for fewer steps, or use engine="auto".'
+        raise ValueError(refusal("steps", Verbatim(written_steps(asked)), expected, fix))
+    sampled = _chosen(trajectories, starts.dimension)
+    schedule = sample_schedule(asked, samples_per_decade, sample_steps)
+    if not sampled:
+        if sample_steps is not None:
+            expected = "None without trajectories"
+            raise ValueError(refusal("sample_steps", sample_steps, expected, "Add trajectories=True."))
+        schedule = sample_schedule(asked, samples_per_decade, [])  # the start and the end
+    sizes = {**SIZES, "axis": starts.dimension, "sample": len(schedule[0]) + len(schedule[1])}
+    columns = columns_of(starts.dimension, sampled)
+    runs = len(problems) * len(starts)
+    bytes_per_run = 8 * (sizes["sample"] * (32 + 4 * starts.dimension) + len(columns))
+    seconds_per_run = asked * _STEP_SECONDS
+    if engine != "direct":
+        seconds_per_run = min(seconds_per_run, _LEAP_SECONDS)
+    spec = {
+        "steps": hex(asked),
+        "engine": engine,
+        "sliding": sliding,
+        "optimizer": optimizer,
+        "trajectories": list(sampled),
+        "samples": _digest(*schedule),
+        "problems": [_described(one) for one in problems],
+        "starts": f"{len(starts)} starts with digest {_digest(starts.w, starts.b, starts.v)}",
+        "bits": BITS,
+    }
+    written = json.dumps(spec)
+    layout = Layout(
+        runs=runs,
+        chunk_size=_chunk_size(chunk_size, store, runs, bytes_per_run, seconds_per_run),
+        sizes=sizes,
+        columns=columns,
+        coordinates=_coordinates(problems, starts),
+        attributes={
+            "format": FORMAT,
+            "spec": written,
+            "spec_sha256": hashlib.sha256(written.encode()).hexdigest(),
+            **config.provenance(),
+        },
+    )
+    return _Plan(
+        problems, starts, asked, schedule, _ENGINES[engine], sliding == "average", sampled, store, layout
+    )
+
+
+def _crossed(problem: Problem | Sequence[Problem], params: Params) -> tuple[tuple[Problem, ...], Params]:
+    """Return the problems and the starts, each problem to be run from each start."""
+    problems = (problem,) if isinstance(problem, Problem) else problem
+    if not isinstance(problems, Sequence) or isinstance(problems, str) or not problems:
+        expected = "a twonn.Problem or a sequence of them"
+        raise TypeError(refusal("problem", problem, expected, "Build one with twonn.Problem(...)."))
+    for one in problems:
+        check_compatible(one, params)
+    if params.runs is None:
+        params = Params(params.w[None], params.b[None], params.v[None])
+    if not len(params):
+        raise ValueError(refusal("params", Verbatim("0 runs"), "at least one start", "Draw some starts."))
+    return tuple(problems), params
+
+
+def _chosen(trajectories: bool | Sequence[str], dimension: int) -> tuple[str, ...]:
+    """Return the variables to sample along the runs."""
+    names = tuple(name for name in VARIABLES if name != "boundary" or dimension == 1)
+    if isinstance(trajectories, (bool, np.bool_)):
+        return names if trajectories else ()
+    if isinstance(trajectories, str) or not isinstance(trajectories, Sequence):
+        expected = "True, False or a list of names of variables"
+        raise TypeError(refusal("trajectories", trajectories, expected, 'Write e.g. trajectories=["gap"].'))
+    return tuple(dict.fromkeys(one_of("trajectories", name, names) for name in trajectories))
+
+
+def _chunk_size(
+    given: int | None, store: Path | None, runs: int, bytes_per_run: int, seconds_per_run: float
+) -> int:
+    """Return the chunk size asked for, that of a store that is there, or one by cost."""
+    if given is not None:
+        given = whole_number("chunk_size", given, least=1, fix="Write e.g. chunk_size=1000.")
+    size = None if store is None else chunk_size_of(store)
+    if size is not None:
+        if given not in (None, size):
+            expected = f"{size}, the chunk size of the store"
+            raise ValueError(refusal("chunk_size", given, expected, "Leave it out, or give another folder."))
+        return size
+    if given is not None:
+        return min(given, runs)
+    affordable = min(_CHUNK_SECONDS / max(seconds_per_run, 1e-9), _CHUNK_BYTES / bytes_per_run)
+    return max(1, min(int(affordable), _LARGEST_CHUNK, -(-runs // _FEWEST_CHUNKS)))
+
+
+def _coordinates(
+    problems: Sequence[Problem], starts: Params
+) -> dict[str, tuple[tuple[str, ...], NDArray[Any], dict[str, str]]]:
+    """Return the run, its problem and its start, and what tells the problems apart."""
+    runs = np.arange(len(problems) * len(starts))
+    index = runs // len(starts)
+
+    def along_runs(values: NDArray[Any], units: str, meaning: str, *dimensions: str) -> Any:
+        return ("run", *dimensions), values, {"units": units, "long_name": meaning}
+
+    return {
+        "run": along_runs(runs, "1", "run"),
+        "problem": along_runs(index, "1", "index of the problem, in the attribute spec"),
+        "start": along_runs(runs % len(starts), "1", "index of the start"),
+        "step_size": along_runs(
+            np.array([one.step_size for one in problems])[index], "1", "step size of gradient descent"
+        ),
+    }
+
+
+def _digest(*arrays: NDArray[Any]) -> str:
+    """Return the SHA-256 of the shapes and the numbers."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+# --------------------------------------------------------------------------------------------------
+# Carrying it out
+
+
+def _carry_out(
+    plan: _Plan,
+    kept: Memory | Store,
+    outcomes_of: Callable[..., Iterator[Outcome]],
+    progress: bool | Progressing,
+) -> SweepResult:
+    layout = plan.layout
+    there = kept.complete()
+    wanted = [chunk for chunk in range(layout.chunks) if chunk not in there]
+    failures: dict[range, str] = {}
+    abandoned = ""
+    done = layout.runs - sum(_length(layout, chunk) for chunk in wanted)
+    with _first_ctrl_c() as pressed, _reporting(progress, done, layout.runs) as report:
+        try:
+            for outcome in outcomes_of(_Chunk.run, plan.tasks(wanted), interrupted=pressed):
+                chunk = outcome.task.index
+                if outcome.error is not None:
+                    failures[range(*layout.bounds(chunk))] = said(outcome.error)
+                    continue
+                if isinstance(kept, Memory):
+                    kept.put(chunk, outcome.result)
+                done += _length(layout, chunk)
+                report(done, layout.runs)
+        except Abandoned as error:
+            abandoned = str(error)
+        there = kept.complete()
+        lost = [np.arange(*layout.bounds(chunk)) for chunk in range(layout.chunks) if chunk not in there]
+        missing = np.concatenate([np.empty(0, dtype=np.int64), *lost])
+        return SweepResult(
+            problems=plan.problems,
+            params=plan.starts,
+            horizon=plan.asked,
+            store=plan.store,
+            interrupted=bool(pressed() and len(missing)),
+            failures=failures,
+            abandoned=abandoned,
+            missing=missing,
+            _columns=kept,
+        )
+
+
+def _length(layout: Layout, chunk: int) -> int:
+    first, stop = layout.bounds(chunk)
+    return stop - first
+
+
+@contextmanager
+def _reporting(progress: bool | Progressing, done: int, runs: int) -> Iterator[Progressing]:
+    if callable(progress):
+        yield progress
+        return
+    with _Bar(disable=not progress) as bar:
+        task = bar.add_task("runs", total=runs, completed=done)
+        yield lambda done, runs: bar.update(task, completed=done)
+
+
+class _Bar(LateProgress):
+    """A progress bar that says how many runs are done in a second."""
+
+    def __init__(self, *, disable: bool) -> None:
+        super().__init__(disable=disable)
+        self.columns = (
+            TextColumn("{task.completed:,} of {task.total:,} {task.description}"),
+            BarColumn(),
+            _Speed(),
+            TimeRemainingColumn(),
+        )
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:,.0f} runs/s")
+
+
+def _listed(missing: NDArray[np.int64]) -> str:
+    """Return ranges of runs: 0 to 99, 300 to 399."""
+    breaks = np.flatnonzero(np.diff(missing) > 1) + 1
+    stretches = np.split(missing, breaks)
+    shown = [f"{stretch[0]} to {stretch[-1]}" for stretch in stretches[:_STRETCHES_SHOWN]]
+    more = len(stretches) - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more stretches" if more else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

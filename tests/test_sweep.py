@@ -1,0 +1,532 @@
+"""Sweeps: the bits of single runs, whoever computes them; stores that go on; workers that are lost."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+import zarr
+
+import twonn
+from twonn import batch, executors, summary
+from twonn.trajectory import VARIABLES
+
+SWEEP = sys.modules["twonn.sweep"]  # the name itself is the function
+
+PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
+SLIDING = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.05)
+TRAINED = twonn.Problem(
+    x=[2.0, -0.7], y=[1, -1], step_size=0.05, loss="logistic", reduction="sum", train_output=True
+)
+WILD = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=1e3, train_output=True)
+FLAT = twonn.Problem(x=[[1.0, 0.3], [-0.2, 2.0]], y=[1, -1], step_size=0.1)
+
+DRAWN = twonn.initializers.sample("balanced", 6, 11)
+
+#: The last one diverges in WILD.
+STARTS = twonn.Params(w=[*DRAWN.w, [[2.0], [-2.0]]], b=[*DRAWN.b, [3.0, 3.0]], v=[*DRAWN.v, [-3.0, -3.0]])
+
+
+def columns(result: twonn.SweepResult) -> dict[str, np.ndarray]:
+    return {name: result[name] for name in result.to_xarray().data_vars if name != "chunk_complete"}
+
+
+def assert_same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
+    assert a.keys() == b.keys()
+    for name in a:
+        assert a[name].dtype == b[name].dtype
+        assert np.array_equal(a[name], b[name], equal_nan=a[name].dtype.kind == "f"), name
+
+
+# --------------------------------------------------------------------------------------------------
+# Against single runs
+
+
+def assert_is_the_run(data: xarray.Dataset, traj: twonn.Trajectory) -> None:
+    """One run of a sweep with trajectories has exactly the numbers of the trajectory."""
+    meanings = data.status.attrs["flag_meanings"].split()
+    assert meanings[int(data.status)] == traj.status.value
+    if traj.end_step < 2**63:
+        with np.errstate(divide="ignore"):
+            assert data.log_t_end == np.log(float(traj.end_step))
+        assert data.t_end == float(traj.end_step)
+    else:
+        assert (data.t_end, data.log_t_end) == (traj.t[-1], traj.log_t[-1])
+    for name in "wbv":
+        assert np.array_equal(data[f"start_{name}"], getattr(traj.params, name))
+    count = len(traj.t)
+    assert np.array_equal(data.t[:count], traj.t)
+    assert np.array_equal(data.log_t[:count], traj.log_t)
+    assert np.isnan(data.t[count:]).all()
+    for name in VARIABLES:
+        if name in data:
+            values, final = getattr(traj, name), data[f"final_{name}"]
+            assert np.array_equal(data[name][:count], values, equal_nan=True), name
+            assert np.array_equal(final, values[-1], equal_nan=True), name
+            after = data[name][count:]
+            assert (after == summary.NO_CODE).all() if name == "pattern" else np.isnan(after).all()
+    assert data.error_estimate == traj.error_estimate
+    assert data.n_transitions == traj.n_transitions
+    assert data.n_transitions_exact == traj.n_transitions_exact
+    kept = min(len(traj.transitions), batch.TRANSITIONS_KEPT)
+    for name in traj.transitions.dtype.names:
+        found = data[f"transition_{name}"]
+        assert np.array_equal(found[:kept], traj.transitions[name][:kept])
+        after = found[kept:]
+        assert (after == summary.NO_CODE).all() if after.dtype == np.uint8 else np.isnan(after).all()
+    assert data.n_slides == len(traj.slides)
+    kept = min(len(traj.slides), batch.SLIDES_KEPT)
+    for name in traj.slides.dtype.names:
+        found = data[f"slide_{'point' if name == 'sample' else name}"]
+        assert np.array_equal(found[:kept], traj.slides[name][:kept], equal_nan=True)
+    fraction = np.full((2, 2), np.nan)
+    for slide in traj.slides[np.isinf(traj.slides["t_exit"])]:
+        fraction[slide["neuron"], slide["sample"]] = slide["active_fraction"]
+    assert np.array_equal(data.final_active_fraction, fraction, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({"engine": "direct"}, 5000),
+        ({"engine": "auto"}, 10**12),
+        ({"engine": "auto", "samples_per_decade": 3}, 10**100),
+        ({"engine": "auto", "sliding": "step", "sample_steps": [3, 500]}, 2000),
+        ({}, 0),
+    ],
+)
+def test_every_run_is_the_run_that_run_does(options, steps):
+    problems = [PAPER, SLIDING, TRAINED, WILD]
+    result = twonn.sweep(problems, STARTS, steps, trajectories=True, chunk_size=3, **options)
+    assert result.complete
+    data = result.to_xarray()
+    for run in range(result.runs):
+        problem, start = problems[run // len(STARTS)], STARTS[run % len(STARTS)]
+        assert data.problem[run] == run // len(STARTS)
+        assert data.start[run] == run % len(STARTS)
+        assert data.step_size[run] == problem.step_size
+        try:
+            traj = twonn.run(problem, start, steps, **options)
+        except ValueError as error:
+            assert "expected a run that can be leapt over" in str(error)
+            assert summary.STATUSES[data.status[run]] == "obstructed"
+        else:
+            assert_is_the_run(data.isel(run=run), traj)
+    if steps == 5000:  # that the cases tell something
+        assert {1, 2, 3} <= set(result["status"].tolist())
+        assert (result["n_transitions"] > batch.TRANSITIONS_KEPT).any()
+    if steps == 10**12:
+        assert np.isfinite(result["final_active_fraction"]).any()
+        assert not result["n_transitions_exact"].all()
+
+
+def test_without_trajectories_the_ends_are_the_same():
+    problems = [PAPER, SLIDING]
+    full = twonn.sweep(problems, STARTS, 10**8, trajectories=True)
+    short = twonn.sweep(problems, STARTS, 10**8)
+    ends = {name: values for name, values in columns(full).items() if name in summary.SUMMARY}
+    assert_same(columns(short), ends)
+    assert "t" not in short.to_xarray()
+
+
+def test_points_of_any_dimension_and_a_single_start():
+    start = twonn.Params(w=[[0.6, -0.4], [0.2, 0.3]], b=[0.3, 0.9])
+    data = twonn.sweep(FLAT, start, log10_steps=5.0, trajectories=["gap", "w", "gap"]).to_xarray()
+    traj = twonn.run(FLAT, start, 10**5)
+    assert "boundary" not in data
+    assert "final_boundary" not in data
+    assert "loss" not in data
+    assert data.w.dims == ("run", "sample", "neuron", "axis")
+    assert_is_the_run(data.isel(run=0), traj)
+
+
+def test_a_run_that_its_engine_refuses_is_an_outcome():
+    start = twonn.Params(w=[0.43, -1.47])
+    steep = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.05)
+    with pytest.raises(ValueError, match="expected a run that can be leapt over"):
+        twonn.run(steep, start, 10**8, engine="leap", sliding="step")
+    result = twonn.sweep(steep, start, 10**8, engine="leap", sliding="step")
+    data = result.to_xarray().isel(run=0)
+    assert summary.STATUSES[int(data.status)] == "obstructed"
+    assert 0 < data.t_end < 10**8
+    assert np.isnan(data.final_gap)
+    assert data.final_pattern == summary.NO_CODE
+    assert np.isnan(data.final_w).all()
+    assert "1 obstructed" in repr(result)
+
+
+# --------------------------------------------------------------------------------------------------
+# Chunks, workers, stores
+
+
+@pytest.fixture(scope="module")
+def serial():
+    return columns(twonn.sweep([PAPER, SLIDING], STARTS, 10**7, executor="threads:1"))
+
+
+@pytest.mark.parametrize("chunk_size", [1, 4, 14, 1000])
+@pytest.mark.parametrize("executor", ["threads:1", "threads:3"])
+def test_bits_do_not_depend_on_chunks_and_threads(chunk_size, executor, serial, tmp_path):
+    store = tmp_path / "store"
+    options = {"chunk_size": chunk_size, "executor": executor}
+    assert_same(columns(twonn.sweep([PAPER, SLIDING], STARTS, 10**7, **options)), serial)
+    result = twonn.sweep([PAPER, SLIDING], STARTS, 10**7, store=store, **options)
+    assert result.store == store
+    assert_same(columns(result), serial)
+
+
+def test_processes(serial, tmp_path):
+    options = {"executor": "processes:2", "chunk_size": 2}
+    stored = twonn.sweep([PAPER, SLIDING], STARTS, 10**7, store=tmp_path / "new" / "store", **options)
+    assert_same(columns(stored), serial)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert_same(columns(twonn.sweep([PAPER, SLIDING], STARTS, 10**7, executor=pool)), serial)
+        assert pool.submit(abs, -3).result() == 3  # it is its owner's to end
+
+
+def test_a_store_opens_with_xarray_and_says_what_it_holds(tmp_path):
+    options = {"trajectories": ["gap"], "chunk_size": 3}
+    memory = twonn.sweep([PAPER, SLIDING], STARTS, 10**7, **options).to_xarray()
+    result = twonn.sweep([PAPER, SLIDING], STARTS, 10**7, store=tmp_path / "store", **options)
+    for data in (xarray.open_zarr(tmp_path / "store", chunks=None), result.to_xarray()):
+        data = data.drop_vars("chunk_complete")
+        assert set(data.coords) == {"run", "problem", "start", "step_size", "t", "log_t"}
+        xarray.testing.assert_equal(data, memory)
+        for name in data.variables:
+            assert data[name].attrs["units"]
+            assert data[name].attrs["long_name"]
+            assert data[name].attrs == memory[name].attrs
+        assert data.gap.dims == ("run", "sample")
+    spec = json.loads(data.attrs["spec"])
+    assert int(spec["steps"], 16) == 10**7
+    assert twonn.Problem(**spec["problems"][1]) == SLIDING
+    assert len(data.attrs["spec_sha256"]) == 64
+    group = zarr.open_group(tmp_path / "store", mode="r")
+    assert group.metadata.zarr_format == 3
+    assert group["gap"].chunks[0] == 3
+
+
+def test_a_rerun_fills_only_what_is_missing(serial, tmp_path):
+    store = tmp_path / "store"
+    options = {"store": store, "chunk_size": 3}
+    twonn.sweep([PAPER, SLIDING], STARTS, 10**7, **options)
+    done = []
+    twonn.sweep([PAPER, SLIDING], STARTS, 10**7, store=store, progress=lambda n, all: done.append(n))
+    assert done == []
+    # As a worker leaves it that was killed before it could say that its chunk is whole.
+    (store / "chunk_complete" / "c" / "2").unlink()
+    (store / "final_gap" / "c" / "2").write_bytes(b"")
+    (store / "final_w" / "c" / "2" / "0" / "0").unlink()
+    result = twonn.sweep(
+        [PAPER, SLIDING], STARTS, 10**7, store=store, progress=lambda n, all: done.append((n, all))
+    )
+    assert done == [(14, 14)]
+    assert_same(columns(result), serial)
+
+
+DIFFERENT = {
+    "steps": ({"steps": 10**8}, r"steps = 10,000,000; expected .* steps = 100,000,000"),
+    "engine": ({"engine": "direct"}, r"engine = auto; expected .* engine = direct"),
+    "start": ({"params": STARTS[::-1]}, r"starts = 7 starts with digest \w+; expected"),
+    "fewer": ({"params": STARTS[:5]}, r"starts = 7 starts .* starts = 5 starts"),
+    "problems": ({"problem": [PAPER]}, "problems = 2 problems; expected .* problems = 1 problems"),
+    "problem": (
+        {"problem": [PAPER, twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.06)]},
+        r"problems = \{'step_size': 0.05\}; expected .* problems = \{'step_size': 0.06\}",
+    ),
+    "sampling": ({"trajectories": ["gap"]}, r"trajectories = \[\]; expected .* \['gap'\]"),
+    "chunks": ({"chunk_size": 5}, r"chunk_size: got 5; expected 3, the chunk size of the store"),
+}
+
+
+def test_another_sweep_is_refused_with_the_difference(tmp_path, monkeypatch):
+    same = {"problem": [PAPER, SLIDING], "params": STARTS, "steps": 10**7, "store": tmp_path / "store"}
+    twonn.sweep(**same, chunk_size=3)
+    for different, sentence in DIFFERENT.values():
+        with pytest.raises(ValueError, match=sentence):
+            twonn.sweep(**{**same, **different})
+    monkeypatch.setattr(SWEEP, "BITS", -1)
+    with pytest.raises(ValueError, match="bits = "):
+        twonn.sweep(**same)
+
+
+def test_what_is_no_store_is_left_alone(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    zarr.create_group(tmp_path / "other")
+    for name in ("file", "folder", "other"):
+        with pytest.raises(ValueError, match=rf"store: got .*{name}.*; expected a new or empty folder"):
+            twonn.sweep(PAPER, STARTS, 10, store=tmp_path / name)
+    assert (folder / "notes.txt").read_text() == "mine"
+    (tmp_path / "empty").mkdir()
+    assert twonn.sweep(PAPER, STARTS, 10, store=tmp_path / "empty").complete
+    assert not list(tmp_path.glob("*.part"))
+    with pytest.raises(OSError):
+        twonn.sweep(PAPER, STARTS, 10, store=tmp_path / "file" / "below")
+
+
+# --------------------------------------------------------------------------------------------------
+# Workers that are lost
+
+
+class Unreliable(ThreadPoolExecutor):
+    """Loses the first so many submissions of every task; `broken` breaks for good with the first loss."""
+
+    def __init__(self, losses: int, error: type[Exception] = MemoryError) -> None:
+        super().__init__(1)
+        self.losses, self.error, self.submitted = losses, error, []
+
+    def submit(self, function, task, *arguments):
+        self.submitted.append(task.index)
+        if self.submitted.count(task.index) <= self.losses:
+            lost: Future = Future()
+            lost.set_exception(self.error("lost"))
+            return lost
+        return super().submit(function, task, *arguments)
+
+
+def test_a_lost_chunk_is_submitted_again(serial):
+    pool = Unreliable(losses=2)
+    result = twonn.sweep([PAPER, SLIDING], STARTS, 10**7, executor=pool, chunk_size=4, retries=2)
+    assert_same(columns(result), serial)
+    assert sorted(pool.submitted) == sorted([0, 1, 2, 3] * 3)
+
+
+def test_a_chunk_that_fails_for_ever_is_named(serial, tmp_path, monkeypatch):
+    write = twonn.store.write_chunk
+
+    def full(path, chunk, first, arrays):
+        if chunk == 1:
+            raise OSError(28, "No space left on device")
+        write(path, chunk, first, arrays)
+
+    store = tmp_path / "store"
+    with monkeypatch.context() as patch:
+        patch.setattr(SWEEP, "write_chunk", full)
+        result = twonn.sweep([PAPER, SLIDING], STARTS, 10**7, store=store, chunk_size=4, retries=1)
+    assert not result.complete
+    assert not result.interrupted
+    assert result.missing.tolist() == [4, 5, 6, 7]
+    assert result.failures == {range(4, 8): "OSError: [Errno 28] No space left on device"}
+    assert "10 of 14 runs are done; missing are runs 4 to 7. Runs 4 to 7 failed: OSError" in repr(result)
+    assert "4 missing" in repr(result)
+    assert_same(columns(twonn.sweep([PAPER, SLIDING], STARTS, 10**7, store=store)), serial)
+
+
+def test_an_executor_that_breaks_for_good_ends_the_sweep():
+    pool = Unreliable(losses=1, error=BrokenExecutor)
+    result = twonn.sweep(PAPER, STARTS, 100, executor=pool, chunk_size=2, in_flight=2)
+    assert result.missing.tolist() == list(range(7))
+    assert "the executor is broken" in result.message
+    assert "a function that makes one" in result.message
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    result = twonn.sweep(PAPER, STARTS, 100, executor=pool)
+    assert "the executor takes no more tasks" in result.message
+
+
+def test_a_function_that_makes_executors_has_them_replaced(serial):
+    made = []
+
+    def make():
+        made.append(Unreliable(losses=len(made) < 2, error=BrokenExecutor))
+        return made[-1]
+
+    result = twonn.sweep([PAPER, SLIDING], STARTS, 10**7, executor=make, chunk_size=4)
+    assert_same(columns(result), serial)
+    assert len(made) == 3
+
+
+def test_executors_that_all_break_end_the_sweep():
+    made = []
+
+    def make():
+        made.append(Unreliable(losses=10**6, error=BrokenExecutor))
+        return made[-1]
+
+    result = twonn.sweep(PAPER, STARTS, 100, executor=make, chunk_size=1, in_flight=2, retries=50)
+    assert len(result.missing) == 7
+    assert "one worker after another died (BrokenExecutor: lost)" in result.message
+    assert len(made) < 30
+
+
+class Deadly:
+    """A task that kills its worker process, for ever or, with a file, once."""
+
+    def __init__(self, index: int, folder: Path) -> None:
+        self.index, self.folder = index, folder
+
+
+def _work(task: Deadly) -> int:
+    if task.index == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    (task.folder / f"{task.index}-{time.monotonic_ns()}").touch()
+    return task.index
+
+
+def test_a_task_that_kills_every_worker_costs_itself_alone(tmp_path):
+    tasks = [Deadly(index, tmp_path) for index in range(8)]
+    with executors.opened("processes:2") as pool:
+        outcomes = list(
+            executors.carried_out(
+                _work, iter(tasks), pool, retries=2, in_flight=None, interrupted=lambda: False
+            )
+        )
+    lost = [outcome.task.index for outcome in outcomes if outcome.error is not None]
+    assert lost == [3]
+    assert sorted(outcome.result for outcome in outcomes if outcome.error is None) == [0, 1, 2, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("executor", "error"),
+    [
+        ("threads:0", ValueError),
+        ("threads:x", ValueError),
+        ("fibres:2", ValueError),
+        ("dask:", ValueError),
+        (3, TypeError),
+        (lambda: 3, TypeError),
+    ],
+)
+def test_what_is_no_executor_is_refused(executor, error):
+    with pytest.raises(error, match=r"executor: got .* expected None, 'threads:N'"):
+        twonn.sweep(PAPER, STARTS, 10, executor=executor)
+
+
+# --------------------------------------------------------------------------------------------------
+# A cluster
+
+
+def test_a_cluster_that_loses_a_worker(tmp_path):
+    from dask.distributed import Client, LocalCluster
+
+    starts = twonn.initializers.sample("he_normal", 24, 5)
+    store = tmp_path / "store"
+    options = {"steps": 2 * 10**7, "engine": "direct", "chunk_size": 2}
+    expected = columns(twonn.sweep(PAPER, starts, **options, executor="threads:1"))
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        victim = next(iter(client.run(os.getpid).values()))
+        killed = []
+
+        def kill(done, runs):
+            if not killed:
+                killed.append(done)
+                os.kill(victim, signal.SIGKILL)
+
+        result = twonn.sweep(
+            [PAPER],
+            starts,
+            **options,
+            store=store,
+            executor=f"dask:{cluster.scheduler_address}",
+            progress=kill,
+        )
+        assert killed
+        assert killed[0] < len(starts)
+        assert victim not in client.run(os.getpid).values()
+        with client.get_executor(pure=False) as pool:  # in memory, through an executor of the caller
+            remote = twonn.sweep(PAPER, starts, 1000, executor=pool)
+        assert_same(columns(remote), columns(twonn.sweep(PAPER, starts, 1000)))
+    assert result.complete
+    assert_same(columns(result), expected)
+
+
+# --------------------------------------------------------------------------------------------------
+# Ctrl-C and progress
+
+
+def test_ctrl_c_ends_in_order_and_the_store_goes_on(serial, tmp_path):
+    store = tmp_path / "store"
+    before = signal.getsignal(signal.SIGINT)
+
+    def press(done, runs):
+        if done == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    options = {"store": store, "chunk_size": 1, "executor": "threads:1", "in_flight": 2}
+    result = twonn.sweep([PAPER, SLIDING], STARTS, 10**7, **options, progress=press)
+    assert result.interrupted
+    assert 4 <= 14 - len(result.missing) <= 6
+    assert "The sweep was interrupted" in result.message
+    assert signal.getsignal(signal.SIGINT) is before
+    assert_same(columns(twonn.sweep([PAPER, SLIDING], STARTS, 10**7, store=store)), serial)
+
+
+def test_a_second_ctrl_c_ends_at_once():
+    def press(done, runs):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    # The first run comes to rest at once; the second would take hours.
+    starts = twonn.Params(w=[[[-0.43], [1.47]], [[0.43], [-1.47]]])
+    with pytest.raises(KeyboardInterrupt):
+        twonn.sweep(PAPER, starts, 10**13, engine="direct", chunk_size=1, progress=press)
+    deadline = time.monotonic() + 30
+    while workers() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not workers()  # the threads have given up, too
+
+
+def workers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("twonn")]
+
+
+def test_progress_is_reported():
+    seen = []
+    twonn.sweep(PAPER, STARTS, 10, chunk_size=3, progress=lambda done, runs: seen.append((done, runs)))
+    assert [runs for _, runs in seen] == [7, 7, 7]
+    assert seen[-1] == (7, 7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "sentence"),
+    [
+        ({"problem": []}, TypeError, "problem: got"),
+        ({"problem": [PAPER, FLAT]}, ValueError, r"params.w: got dimension 1; expected dimension 2"),
+        ({"params": STARTS[:0]}, ValueError, "params: got 0 runs; expected at least one"),
+        ({"params": [1.0]}, TypeError, "params: got"),
+        ({"steps": None}, ValueError, "exactly one of steps"),
+        ({"steps": 2**63, "engine": "direct"}, ValueError, r"steps: got .*; expected at most 2\^63 - 1"),
+        ({"engine": "lep"}, ValueError, "Did you mean 'leap'"),
+        ({"sliding": "no"}, ValueError, "sliding: got 'no'"),
+        ({"optimizer": "adam"}, ValueError, "optimizer: got 'adam'"),
+        ({"trajectories": "gap"}, TypeError, "trajectories: got 'gap'"),
+        ({"trajectories": ["gup"]}, ValueError, "Did you mean 'gap'"),
+        ({"sample_steps": [3]}, ValueError, "sample_steps: got .* Add trajectories=True"),
+        ({"samples_per_decade": 0}, ValueError, "samples_per_decade: got 0"),
+        ({"chunk_size": 0}, ValueError, "chunk_size: got 0"),
+        ({"retries": -1}, ValueError, "retries: got -1"),
+        ({"in_flight": 0}, ValueError, "in_flight: got 0"),
+        ({"progress": 1}, TypeError, "progress: got 1"),
+        ({"store": 3}, TypeError, "path: got 3"),
+    ],
+)
+def test_bad_arguments_are_refused_with_a_sentence(arguments, error, sentence):
+    with pytest.raises(error, match=sentence):
+        twonn.sweep(**{"problem": PAPER, "params": STARTS, "steps": 10, **arguments})
+
+
+def test_unsound_arithmetic_is_refused(monkeypatch):
+    monkeypatch.setattr(twonn._core, "arithmetic_faults", lambda: ["subnormal numbers are flushed"])
+    with pytest.raises(RuntimeError, match="not IEEE binary64"):
+        twonn.sweep(PAPER, STARTS, 10)
+
+
+def test_zarr_and_dask_are_loaded_when_they_are_used():
+    code = "import sys, twonn; print(sorted({'zarr', 'xarray', 'dask'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
