@@ -7,10 +7,11 @@ import sys
 
 import numpy as np
 import pytest
+import xarray
 from typer.testing import CliRunner
 
 import twonn
-from twonn import _core, initializers, spec
+from twonn import _core, initializers, report, spec
 from twonn.cli import PLOTS, app, whole_steps
 
 SPEC = """\
@@ -321,6 +322,23 @@ def test_reproduce(command, tmp_path):
     assert result.stdout == f"{summary}\nReport in a/b\n"
 
 
+def test_reproduce_in_full(command, monkeypatch):
+    asked = []
+
+    def reproduce(folder, **options):
+        asked.append(options)
+        return report.Reproduction(folder, "", False)
+
+    monkeypatch.setattr(report, "reproduce", reproduce)
+    for arguments in ((), ("--full",), ("--full", "--engine", "direct", "--runs", "7")):
+        assert command("reproduce", *arguments).exit_code == 0
+    assert asked == [
+        {"runs": 200, "steps": 10**6, "seed": 42, "engine": "direct"},
+        {"runs": 10_000, "steps": 10**7, "seed": 42, "engine": "auto"},
+        {"runs": 7, "steps": 10**7, "seed": 42, "engine": "direct"},
+    ]
+
+
 def test_reproduce_refuses(refused, tmp_path):
     assert "runs: got 0" in refused("reproduce", "--runs", "0")
     assert "steps: got '1.5'" in refused("reproduce", "--steps", "1.5")
@@ -445,3 +463,84 @@ def test_steps_that_are_no_reachable_number_are_refused(refused, steps):
 def test_a_spec_nested_without_end_is_refused(refused, tmp_path):
     (tmp_path / "deep.toml").write_text("x = " + "[" * 100_000)
     assert "deep.toml: " in refused("run", "deep.toml")
+
+
+# --------------------------------------------------------------------------------------------------
+# sweep
+
+SWEEP = """\
+[[problem]]
+x = [-1.0, 1.0]
+y = [-1, 1]
+step_size = 0.01
+
+[[problem]]
+x = [-0.5, 0.5]
+y = [-1, 1]
+step_size = 0.05
+
+[initializer]
+name = "he_normal"
+seed = 42
+runs = 5
+
+[run]
+steps = 10_000
+engine = "direct"
+
+[sweep]
+chunk_size = 2
+trajectories = ["gap"]
+"""
+
+
+def test_sweep_is_the_sweep_that_python_does(command, tmp_path):
+    arguments = ("sweep", write(tmp_path, SWEEP), "--store", "store", "--executor", "threads:1")
+    result = command(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "All 10 runs are done." in result.stdout
+    asked = spec.SweepSpec(tmp_path / "spec.toml")
+    assert [problem.step_size for problem in asked.problems] == [0.01, 0.05]
+    starts = initializers.sample("he_normal", 5, 42)
+    expected = twonn.sweep(asked.problems, starts, 10_000, engine="direct", trajectories=["gap"]).to_xarray()
+    with xarray.open_zarr(tmp_path / "store", chunks=None) as data:
+        xarray.testing.assert_equal(data.drop_vars("chunk_complete"), expected)
+    assert command(*arguments).stdout == result.stdout
+
+
+BAD_SWEEPS = {
+    "unknown key in the second problem": (
+        "x = [-0.5, 0.5]",
+        "x = [-0.5, 0.5]\nstp = 1",
+        r"line 8: unknown key in \[problem\]: 'stp'",
+    ),
+    "bad value in the second problem": ("0.05", "-1.0", r"line 9, \[problem\]: step_size: got -1.0"),
+    "one start of many": ("runs = 5", "run = 5", r"line 14: unknown key in \[initializer\]: 'run'"),
+    "no runs": ("runs = 5\n", "", r"line 11: \[initializer\] lacks 'runs'"),
+    "bad option of the run": ('"direct"', '"dirct"', r"line 18, \[run\]: engine: got 'dirct'"),
+    "bad option of the sweep": ("chunk_size = 2", "chunk_size = 0", r"line 21, \[sweep\]: chunk_size: got 0"),
+    "the command's own option": (
+        "chunk_size",
+        'store = "a"\nchunk_size',
+        r"line 21: unknown key in \[sweep\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SWEEPS)
+def test_a_bad_sweep_is_refused_with_its_line(case, refused, tmp_path):
+    old, new, pattern = BAD_SWEEPS[case]
+    assert SWEEP.count(old) == 1
+    sentence = refused("sweep", write(tmp_path, SWEEP.replace(old, new)), "--store", "store")
+    assert re.search(pattern, sentence), sentence
+    assert not (tmp_path / "store").exists()
+
+
+def test_ctrl_c_leaves_a_store_that_goes_on_and_exits_130(command, tmp_path):
+    write(tmp_path, SWEEP.replace("10_000", "1_000_000"))
+    arguments = ("sweep", "spec.toml", "--store", "store")
+    result = process("-c", PRESSING, "1", *arguments, cwd=tmp_path)
+    assert result.returncode == 130, result.stderr
+    assert result.stderr == ""
+    assert "The sweep was interrupted" in result.stdout
+    assert "All 10 runs are done." in command(*arguments).stdout

@@ -189,17 +189,29 @@ def show_config() -> None:
 
 @app.command()
 def reproduce(
-    runs: Annotated[int, typer.Option(help="Number of random starts.")] = 200,
-    steps: Annotated[str, typer.Option(help="Steps of each run, such as 10^6.")] = "10^6",
+    full: Annotated[
+        bool, typer.Option("--full", help="At the paper's size: 10,000 starts, 10^7 steps, with leaps.")
+    ] = False,
+    runs: Annotated[int | None, typer.Option(help="Number of random starts; 200 by default.")] = None,
+    steps: Annotated[str | None, typer.Option(help="Steps of each run, such as 10^6, the default.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="direct, auto or leap; direct by default, auto with --full.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the starts.")] = 42,
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the report.")] = Path(
         "reproduction"
     ),
 ) -> None:
-    """Reproduce the main experiment of arXiv 2603.02095 with every step taken."""
+    """Reproduce the main experiment of arXiv 2603.02095, by default a part of it with every step taken."""
     from twonn import report
 
-    result = report.reproduce(output, runs=runs, steps=whole_steps(steps), seed=seed)
+    result = report.reproduce(
+        output,
+        runs=runs if runs is not None else 10_000 if full else 200,
+        steps=whole_steps(steps if steps is not None else "10^7" if full else "10^6"),
+        seed=seed,
+        engine=engine if engine is not None else "auto" if full else "direct",
+    )
     typer.echo(result.summary)
     typer.echo(f"Report in {result.folder}")
     if result.interrupted:
