@@ -63,7 +63,7 @@ def assert_same(batch: _core.Batch, r: int, run: _core.Run) -> None:
     assert np.array_equal(batch.transition_patterns[r, :kept, 0], run.transition_before[:kept])
     assert np.array_equal(batch.transition_patterns[r, :kept, 1], run.transition_after[:kept])
     slides = run.slides
-    assert batch.n_slides[r] == len(slides)
+    assert batch.n_slides[r] == len(slides)  # none has 1,024
     assert batch.slides[r, : len(slides)].tolist() == [list(row) for row in slides[:3]]
 
 

@@ -155,7 +155,7 @@ cdef class Run:
         self._counts = np.zeros((16, 16), dtype=np.int64)
         self._segments = np.empty((SEGMENTS_KEPT, 5), dtype=np.int64)
         self._segment_logs = np.empty((SEGMENTS_KEPT, 2))
-        self._slides = np.empty((SLIDES_KEPT, 5))
+        self._slides = np.empty((SLIDES_KEPT + 2, 5))
         run.steps = &self._steps[0]
         run.logs = &self._logs[0]
         run.states = <State*>&self._states[0, 0]
@@ -256,7 +256,8 @@ cdef class Run:
     @property
     def slides(self):
         measure_open_slides(&self.course)
-        return [tuple(row) for row in np.asarray(self._slides)[:self.course.n_slides].tolist()]
+        kept = np.asarray(self._slides)[:min(self.course.n_slides, SLIDES_KEPT)]
+        return [tuple(row) for row in kept.tolist()]
 
     def advance(self, int64_t steps):
         """Take at least `steps` more steps, or leaps that cost as much, unless the run ends before."""
@@ -288,17 +289,22 @@ cdef class Batch:
 
     Attributes
     ----------
-    status, last_step, n_samples, n_transitions, n_slides : ndarray, shape (runs,)
+    status, obstacle, last_step, n_samples, n_transitions : ndarray, shape (runs,)
         As for `Run`; the last step is −1 beyond 2^63 − 1, and counts as `last_log` then.
+    n_slides : ndarray, shape (runs,)
+        How many episodes of sliding there were.
     last_log, error, averaging_error : ndarray, shape (runs,)
     averaged : ndarray of bool, shape (runs,)
     sample_steps, sample_logs, sample_patterns, sample_unphased : ndarray, shape (runs, places)
-        The first n_samples of each row. There is one place more than samples are scheduled.
+        The first n_samples of each row; −1, nan, 255 and 0 behind them. There is one place more than samples
+        are scheduled.
     sample_states : ndarray, shape (runs, places, STATE_SIZE)
     transition_times, transition_patterns : ndarray, shapes (runs, transitions_kept, 4), (…, 2)
-        As for `Run`, before and after; the first n_transitions of each row.
+        As for `Run`, before and after; nan and 255 where there is none.
     slides : ndarray, shape (runs, slides_kept, 5)
-        The first n_slides of each row.
+        As for `Run`; nan where there is none.
+    open_slides : ndarray, shape (runs, 2, 5)
+        Likewise the episode in which neuron [row] is at the end, if it slides then.
     """
 
     cdef Py_ssize_t runs
@@ -308,7 +314,7 @@ cdef class Batch:
     cdef const double[::1] late_schedule
     cdef readonly object sample_steps, sample_logs, sample_states, sample_patterns, sample_unphased
     cdef readonly object transition_times, transition_patterns, slides
-    cdef object _segments, _segment_logs
+    cdef object _slides, _segments, _segment_logs
 
     def __cinit__(self, const double[:, ::1] x, const double[::1] labels, double rate, bint bias,
                   bint logistic, bint trained, const double[:, :, ::1] w, const double[:, ::1] b,
@@ -324,15 +330,15 @@ cdef class Batch:
         check_question(schedule, late_schedule, engine)
         self.schedule, self.late_schedule = schedule, late_schedule
         places = len(schedule) + len(late_schedule) + 1
-        cdef int64_t[:, ::1] steps = np.zeros((runs, places), dtype=np.int64)
-        cdef double[:, ::1] logs = np.full((runs, places), -np.inf)
-        cdef double[:, :, ::1] states = np.zeros((runs, places, STATE_SIZE))
-        cdef uint8_t[:, ::1] patterns = np.zeros((runs, places), dtype=np.uint8)
+        cdef int64_t[:, ::1] steps = np.full((runs, places), -1, dtype=np.int64)
+        cdef double[:, ::1] logs = np.full((runs, places), np.nan)
+        cdef double[:, :, ::1] states = np.full((runs, places, STATE_SIZE), np.nan)
+        cdef uint8_t[:, ::1] patterns = np.full((runs, places), 255, dtype=np.uint8)
         cdef uint8_t[:, ::1] unphased = np.zeros((runs, places), dtype=np.uint8)
-        # One place more than is kept, so that there is always one to point to.
+        # One place more than is kept, so that there is one to point to.
         cdef double[:, :, ::1] times = np.full((runs, transitions_kept + 1, 4), np.nan)
-        cdef uint8_t[:, :, ::1] changes = np.zeros((runs, transitions_kept + 1, 2), dtype=np.uint8)
-        cdef double[:, :, ::1] slides = np.full((runs, slides_kept + 1, 5), np.nan)
+        cdef uint8_t[:, :, ::1] changes = np.full((runs, transitions_kept + 1, 2), 255, dtype=np.uint8)
+        cdef double[:, :, ::1] slides = np.full((runs, slides_kept + 2, 5), np.nan)
         cdef int64_t[:, ::1] segments = np.zeros((runs, 5), dtype=np.int64)
         cdef double[:, ::1] segment_logs = np.zeros((runs, 2))
         self.sample_steps, self.sample_logs = np.asarray(steps), np.asarray(logs)
@@ -340,7 +346,8 @@ cdef class Batch:
         self.sample_patterns, self.sample_unphased = np.asarray(patterns), np.asarray(unphased)
         self.transition_times = np.asarray(times)[:, :transitions_kept]
         self.transition_patterns = np.asarray(changes)[:, :transitions_kept]
-        self.slides = np.asarray(slides)[:, :slides_kept]
+        self._slides = np.asarray(slides)
+        self.slides = self._slides[:, :slides_kept]
         self._segments, self._segment_logs = np.asarray(segments), np.asarray(segment_logs)
         self.courses = <Course*>calloc(max(runs, 1), sizeof(Course))
         if self.courses == NULL:
@@ -390,6 +397,21 @@ cdef class Batch:
     @property
     def status(self):
         return np.array([self.courses[r].status for r in range(self.runs)], dtype=np.uint8)
+
+    @property
+    def obstacle(self):
+        return np.array([self.courses[r].obstacle for r in range(self.runs)], dtype=np.uint8)
+
+    @property
+    def open_slides(self):
+        cdef Py_ssize_t r
+        cdef int j
+        episodes = np.full((self.runs, 2, 5), np.nan)
+        for r in range(self.runs):
+            for j in range(2):
+                if self.courses[r].episode[j] >= 0:
+                    episodes[r, j] = self._slides[r, self.courses[r].episode[j]]
+        return episodes
 
     @property
     def last_step(self):

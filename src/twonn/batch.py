@@ -85,41 +85,6 @@ class Batch:
     patterns: NDArray[np.uint8]
     unphased: NDArray[np.uint8]
 
-    @classmethod
-    def empty(cls, runs: int, samples: int) -> Batch:
-        """Return a batch of runs about which nothing is known yet."""
-
-        def floats(*shape: int) -> Floats:
-            return np.full((runs, *shape), np.nan)
-
-        def counts(*shape: int, fill: int = 0) -> NDArray[np.int64]:
-            return np.full((runs, *shape), fill, dtype=np.int64)
-
-        def codes(*shape: int, fill: int = 0) -> NDArray[np.uint8]:
-            return np.full((runs, *shape), fill, dtype=np.uint8)
-
-        return cls(
-            status=codes(),
-            obstacle=codes(),
-            end_step=counts(),
-            end_log=floats(),
-            error=floats(),
-            averaging_error=floats(),
-            averaged=np.zeros(runs, dtype=np.bool_),
-            n_transitions=counts(),
-            n_slides=counts(),
-            n_samples=counts(),
-            transition_times=floats(TRANSITIONS_KEPT, 4),
-            transition_patterns=codes(TRANSITIONS_KEPT, 2, fill=255),
-            slides=floats(SLIDES_KEPT, 5),
-            open_slides=floats(2, 5),
-            sample_steps=counts(samples, fill=-1),
-            sample_logs=floats(samples),
-            states=floats(samples, _core.STATE_SIZE),
-            patterns=codes(samples, fill=255),
-            unphased=codes(samples),
-        )
-
 
 def run_batch(
     problem: Problem,
@@ -158,70 +123,47 @@ def run_batch(
         If the floating-point arithmetic of this thread is not IEEE binary64.
     """
     config.require_sound_arithmetic()
-    runs, samples = len(params), len(schedule[0]) + len(schedule[1])
-    batch = Batch.empty(runs, samples)
-    for index in range(runs):
-        _record(batch, index, _finished(problem, params, index, schedule, engine, average, stop))
-    return batch
-
-
-def _finished(
-    problem: Problem,
-    params: Params,
-    index: int,
-    schedule: Schedule,
-    engine: int,
-    average: bool,
-    stop: Callable[[], bool] | None,
-) -> _core.Run:
-    kernel = _core.Run(
+    kernel = _core.Batch(
         problem.x,
         problem.y.astype(np.float64),
         problem.rate,
         problem.bias,
         problem.loss == "logistic",
         problem.train_output,
-        params.w[index],
-        params.b[index],
-        params.v[index],
+        params.w,
+        params.b,
+        params.v,
         *schedule,
         engine,
         average,
+        TRANSITIONS_KEPT,
+        SLIDES_KEPT,
     )
-    while kernel.status == _core.RUNNING:
+    while kernel.advance(_LOOK):
         if stop is not None and stop():
             raise Stopped
-        kernel.advance(_LOOK)
-    return kernel
-
-
-def _record(batch: Batch, index: int, kernel: _core.Run) -> None:
-    batch.status[index] = kernel.status
-    batch.obstacle[index] = kernel.obstacle
-    batch.end_step[index] = kernel.step
-    batch.end_log[index] = kernel.log_step
-    batch.error[index] = kernel.error
-    batch.averaging_error[index] = kernel.averaging_error
-    batch.averaged[index] = kernel.averaged
-    batch.n_samples[index] = samples = kernel.n_samples
-    batch.sample_steps[index, :samples] = kernel.sample_steps
-    batch.sample_logs[index, :samples] = kernel.sample_logs
-    batch.states[index, :samples] = kernel.sample_states
-    batch.patterns[index, :samples] = kernel.sample_patterns
-    batch.unphased[index, :samples] = kernel.sample_unphased
-    batch.n_transitions[index] = kernel.n_transitions
-    if kernel.n_transitions:
-        kept = min(kernel.n_transitions, TRANSITIONS_KEPT)
-        batch.transition_times[index, :kept] = kernel.transition_times[:kept]
-        batch.transition_patterns[index, :kept, 0] = kernel.transition_before[:kept]
-        batch.transition_patterns[index, :kept, 1] = kernel.transition_after[:kept]
-        slides = kernel.slides
-        batch.n_slides[index] = len(slides)
-        for row, slide in enumerate(slides[:SLIDES_KEPT]):
-            batch.slides[index, row] = slide
-        for slide in slides:
-            if slide[3] == np.inf:
-                batch.open_slides[index, int(slide[0])] = slide
+    samples = len(schedule[0]) + len(schedule[1])
+    return Batch(
+        status=kernel.status,
+        obstacle=kernel.obstacle,
+        end_step=kernel.last_step,
+        end_log=kernel.last_log,
+        error=kernel.error,
+        averaging_error=kernel.averaging_error,
+        averaged=kernel.averaged,
+        n_transitions=kernel.n_transitions,
+        n_slides=kernel.n_slides,
+        n_samples=kernel.n_samples,
+        transition_times=kernel.transition_times,
+        transition_patterns=kernel.transition_patterns,
+        slides=kernel.slides,
+        open_slides=kernel.open_slides,
+        sample_steps=kernel.sample_steps[:, :samples],
+        sample_logs=kernel.sample_logs[:, :samples],
+        states=kernel.sample_states[:, :samples],
+        patterns=kernel.sample_patterns[:, :samples],
+        unphased=kernel.sample_unphased[:, :samples],
+    )
 
 
 # --------------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ cdef struct Course:            # everything that one run is; what it points to i
     Logs* segment_logs
     int64_t n_slides
     int64_t slides_kept
-    Episode* slides
+    Episode* slides            # and one place more for each neuron's episode under way
 
 
 cdef void start_course(Course* run, const double* v) noexcept nogil:
@@ -476,14 +476,15 @@ cdef void look_for_slides(Course* run) noexcept nogil:
 
 cdef void enter_kink(Course* run, int j, int i) noexcept nogil:
     cdef int64_t n = run.n_slides
-    if n == run.slides_kept:
-        return
+    if n >= run.slides_kept:
+        n = run.slides_kept + j  # a place that is used again
     run.n_slides += 1
     run.episode[j] = n
     run.slides[n][0] = j
     run.slides[n][1] = i
     run.slides[n][2] = run.entered[j]
     run.slides[n][3] = INFINITY
+    run.slides[n][4] = NAN
 
 
 cdef void leave_kink(Course* run, int j, int i, double time, const Slides* slides) noexcept nogil:
