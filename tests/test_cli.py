@@ -411,15 +411,17 @@ presses = int(sys.argv.pop(1))
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # the parent may ignore it
 
-class Kernel(_core.Run):
+class Pressing:
     def advance(self, steps):
         global presses
-        super().advance(steps)
+        left = super().advance(steps)
         presses -= 1
         if presses == 0:
             signal.raise_signal(signal.SIGINT)
+        return left
 
-_core.Run = Kernel
+_core.Run = type("Run", (Pressing, _core.Run), {})
+_core.Batch = type("Batch", (Pressing, _core.Batch), {})
 main()
 """
 
