@@ -30,7 +30,7 @@ CHATTER = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.05)
         ({"log10_steps": "6"}, TypeError, "log10_steps: got '6'"),
         ({"steps": 10, "engine": "dirct"}, ValueError, "engine: got 'dirct'.*mean 'direct'"),
         ({"steps": 10, "sliding": "averge"}, ValueError, "sliding: .*mean 'average'"),
-        ({"steps": 10, "optimizer": "adam"}, ValueError, "optimizer: got 'adam'"),
+        ({"steps": 10, "optimizer": "adan"}, ValueError, "optimizer: got 'adan'"),
         ({"steps": 10, "checkpoint": "file"}, ValueError, r"checkpoint: got 'file'.*traj\.save"),
         ({"steps": 10, "progress": 1}, TypeError, "progress: got 1; expected True or False"),
         ({"steps": 10, "samples_per_decade": 0}, ValueError, "samples_per_decade: got 0"),

@@ -7,13 +7,17 @@ Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095.
 from twonn import initializers, plot
 from twonn.config import show_config
 from twonn.geometry import boundary, distances, gap, optimal_margin, robust_margin
+from twonn.optimizers import Adam, Momentum, NormalizedGD
 from twonn.problem import Params, Problem
 from twonn.run import run
 from twonn.sweep import SweepResult, sweep
 from twonn.trajectory import CheckpointError, Status, Trajectory, load
 
 __all__ = [
+    "Adam",
     "CheckpointError",
+    "Momentum",
+    "NormalizedGD",
     "Params",
     "Problem",
     "Status",

@@ -120,6 +120,29 @@ class Batch:
     def advance(self, steps: int) -> int: ...
     def interrupt(self) -> None: ...
 
+MOMENTUM: Final[int]
+NORMALIZED: Final[int]
+ADAM: Final[int]
+
+class OptimizerRun(Run):
+    def __init__(
+        self,
+        x: NDArray[float64],
+        labels: NDArray[float64],
+        step_size: float,
+        weight: float,
+        bias: bool,
+        logistic: bool,
+        trained: bool,
+        w: NDArray[float64],
+        b: NDArray[float64],
+        v: NDArray[float64],
+        schedule: NDArray[int64],
+        kind: int,
+        options: NDArray[float64],
+    ) -> None: ...
+
+def own_preactivations(x: NDArray[float64], states: NDArray[float64]) -> NDArray[float64]: ...
 def usable_instruction_sets() -> list[str]: ...
 def arithmetic_faults() -> list[str]: ...
 def exp(x: NDArray[float64]) -> NDArray[float64]: ...

@@ -10,6 +10,7 @@ course of the run alone, never on where it is sampled, paused or ended.
 from libc.math cimport INFINITY, NAN, ceil, floor, sqrt  # the functions are exact everywhere
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
@@ -475,6 +476,9 @@ cdef void set_schedule(Course* run, const int64_t[::1] schedule, const double[::
     run.n_scheduled = schedule.shape[0]
     run.n_late = late_schedule.shape[0]
     run.late_schedule = &late_schedule[0] if run.n_late else NULL
+
+
+include "_kernel/optimizers.pxi"
 
 
 # --------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from twonn import _core, config
+from twonn.optimizers import Optimizer, chosen
 from twonn.problem import (
     LARGEST_COUNT,
     Params,
@@ -74,7 +75,7 @@ def run(
     sample_steps: Sequence[int] | None = None,
     checkpoint: None = None,
     progress: bool | Callable[[int, int], None] = False,
-    optimizer: str = "gd",
+    optimizer: str | Optimizer | Mapping[str, Any] = "gd",
 ) -> Trajectory:
     """Run gradient descent and return the sampled trajectory.
 
@@ -108,8 +109,12 @@ def run(
     progress : bool or callable
         True shows a progress bar on work that takes over a second; a callable is called between chunks of
         the run with the steps taken and the steps asked for.
-    optimizer : {"gd"}
-        Full-batch gradient descent with constant step size.
+    optimizer : {"gd", "momentum", "normalized_gd", "adam"}, Optimizer or mapping
+        Full-batch gradient descent with constant step size, or another optimizer: its name, an instance of
+        `Momentum`, `NormalizedGD` or `Adam`, or a table with ``name`` and options. These are stepped
+        directly, whatever the horizon, in the parameters' own coordinates: "auto" does not leap for them, and
+        "leap" is refused. With no unit active, momentum and Adam coast on and may wake one; such a run is at
+        rest only without velocity.
 
     Returns
     -------
@@ -140,7 +145,10 @@ def run(
     asked = horizon(steps, log10_steps)
     one_of("engine", engine, tuple(_ENGINES))
     one_of("sliding", sliding, ("average", "step"))
-    one_of("optimizer", optimizer, ("gd",))
+    other = chosen(optimizer)
+    if other is not None and engine == "leap":
+        expected = f"'auto' or 'direct' for the optimizer {other.name}, whose steps are all taken"
+        raise ValueError(refusal("engine", engine, expected, 'Use engine="direct".'))
     if checkpoint is not None:
         raise ValueError(
             refusal(
@@ -152,10 +160,14 @@ def run(
         )
     if not callable(progress):
         flag("progress", progress)
-    reachable = min(asked, LARGEST_COUNT) if engine == "direct" else asked
+    stepped = engine == "direct" or other is not None
+    reachable = min(asked, LARGEST_COUNT) if stepped else asked
     schedule = sample_schedule(reachable, samples_per_decade, sample_steps)
     config.require_sound_arithmetic()
-    kernel = _kernel(problem, start, schedule, _ENGINES[engine], sliding == "average")
+    if other is None:
+        kernel = _kernel(problem, start, schedule, _ENGINES[engine], sliding == "average")
+    else:
+        kernel = _optimizer_kernel(problem, start, schedule[0], other)
     if asked > reachable:
         _try_to_end(kernel, asked)
     with _first_ctrl_c() as interrupted, _reporting(progress) as report:
@@ -166,7 +178,7 @@ def run(
         raise ValueError(_refused(kernel, engine, sliding, asked))
     if kernel.status == _core.RUNNING:
         kernel.interrupt()
-    return _trajectory(problem, start, asked, kernel)
+    return _trajectory(problem, start, asked, kernel, other)
 
 
 def _kernel(
@@ -185,6 +197,26 @@ def _kernel(
         *schedule,
         engine,
         average,
+    )
+
+
+def _optimizer_kernel(
+    problem: Problem, params: Params, schedule: np.ndarray, optimizer: Optimizer
+) -> _core.OptimizerRun:
+    return _core.OptimizerRun(
+        problem.x,
+        problem.y.astype(np.float64),
+        problem.step_size,
+        problem.rate / problem.step_size,
+        problem.bias,
+        problem.loss == "logistic",
+        problem.train_output,
+        params.w,
+        params.b,
+        params.v,
+        schedule,
+        optimizer.kind,
+        optimizer.options,
     )
 
 
@@ -220,7 +252,9 @@ def _steps_taken(kernel: _core.Run) -> int:
     return kernel.step if kernel.step >= 0 else steps_of_log(kernel.log_step)
 
 
-def _trajectory(problem: Problem, params: Params, asked: int, kernel: _core.Run) -> Trajectory:
+def _trajectory(
+    problem: Problem, params: Params, asked: int, kernel: _core.Run, optimizer: Optimizer | None
+) -> Trajectory:
     # The kernel counts the steps taken; divergence shows in the step after the last finite one.
     end = asked
     if kernel.status != _core.COMPLETED:
@@ -229,6 +263,7 @@ def _trajectory(problem: Problem, params: Params, asked: int, kernel: _core.Run)
     return Trajectory(
         problem=problem,
         params=params,
+        optimizer=optimizer,
         horizon=asked,
         status=_STATUS[kernel.status],
         end_step=end,

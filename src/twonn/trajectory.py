@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from twonn import _core, geometry
 from twonn.networks import Networks
+from twonn.optimizers import Optimizer, chosen
 from twonn.problem import (
     Params,
     Problem,
@@ -91,7 +92,7 @@ VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "boundary": ((), "[x]", "sign change of f between the samples"),
 }
 
-_FORMAT = "twonn trajectory 3"
+_FORMAT = "twonn trajectory 4"
 
 #: Relative error of the parameters that leaps are made to stay below.
 ACCURACY = 1e-14
@@ -118,6 +119,8 @@ class Trajectory(Networks):
     ----------
     problem, params : Problem, Params
         What was run, and its start.
+    optimizer : Optimizer or None
+        What took the steps; None for gradient descent.
     horizon : int
         Steps asked for.
     status : Status
@@ -128,9 +131,10 @@ class Trajectory(Networks):
         last sample is the step before, the last finite state.
     t, log_t : ndarray, shape (n,)
         Sampled steps (exact up to 2^53) and their natural logarithm (−inf at step 0).
-    states : ndarray, shape (n, 12)
+    states : ndarray, shape (n, 12) or (n, 4 d + 8)
         Reduced coordinates: C_jk, its compensation, v, its compensation, with
-        w_j = w_j(0) + Σ_k C_jk x_k, b_j = b_j(0) + Σ_k C_jk.
+        w_j = w_j(0) + Σ_k C_jk x_k, b_j = b_j(0) + Σ_k C_jk. Of other optimizers the parameters themselves:
+        (w_0, w_1, b, v), and their compensation.
     pattern : ndarray of uint8, shape (n,)
         Activation pattern; bit 2j + i is set where neuron j is active on sample i.
     transitions : structured ndarray, shape (k,)
@@ -178,6 +182,7 @@ class Trajectory(Networks):
 
     problem: Problem
     params: Params
+    optimizer: Optimizer | None
     horizon: int
     status: Status
     end_step: int
@@ -206,11 +211,23 @@ class Trajectory(Networks):
     @cached_property
     def _weights(self) -> tuple[Floats, Floats]:
         problem, start = self.problem, self.params
-        return _core.state_weights(problem.x, problem.bias, start.w, start.b, self.states)
+        if self.optimizer is None:
+            return _core.state_weights(problem.x, problem.bias, start.w, start.b, self.states)
+        d = problem.dimension
+        return self.states[:, : 2 * d].reshape(-1, 2, d), self.states[:, 2 * d : 2 * d + 2]
+
+    @property
+    def v(self) -> Floats:
+        if self.optimizer is None:
+            return super().v
+        d = self.problem.dimension
+        return self.states[:, 2 * d + 2 : 2 * d + 4]
 
     @cached_property
     def preactivations(self) -> Floats:
         problem, start = self.problem, self.params
+        if self.optimizer is not None:
+            return _core.own_preactivations(problem.x, self.states)
         return _core.state_preactivations(problem.x, problem.bias, start.w, start.b, self.states)
 
     @property
@@ -255,6 +272,7 @@ class Trajectory(Networks):
                 f"{problem.loss} loss, output weights {'trained' if problem.train_output else 'fixed'}"
                 f"{'' if problem.bias else ', no biases'}"
             ),
+            **({} if self.optimizer is None else {"optimizer": str(self.optimizer)}),
             "samples": f"{len(self.t)}, from step 0 to {written_steps(int(self.t[-1]))}"
             if math.isfinite(self.t[-1])
             else f"{len(self.t)}, from step 0 to e^{self.log_t[-1]:.6g}",
@@ -372,9 +390,9 @@ class Trajectory(Networks):
         """Write the trajectory to an ``.npz`` file that `twonn.load` reads back to the last bit.
 
         The file holds plain arrays only (no pickle) and can be read with `numpy.load` alone: ``format``;
-        ``problem``, ``provenance`` (JSON texts); ``start_w``, ``start_b``, ``start_v``; ``horizon``,
-        ``end_step`` (hexadecimal integers as text); ``status``; the stored arrays under their attribute
-        names; and, for readers without twonn, the derived arrays w, b, v, margins, log_loss, loss,
+        ``problem``, ``optimizer``, ``provenance`` (JSON texts); ``start_w``, ``start_b``, ``start_v``;
+        ``horizon``, ``end_step`` (hexadecimal integers as text); ``status``; the stored arrays under their
+        attribute names; and, for readers without twonn, the derived arrays w, b, v, margins, log_loss, loss,
         distances, robust_margin, gap, and boundary for d = 1.
 
         The file appears under its name only when it is complete.
@@ -388,6 +406,7 @@ class Trajectory(Networks):
         arrays = {
             "format": np.array(_FORMAT),
             "problem": np.array(json.dumps(_described(self.problem))),
+            "optimizer": np.array(json.dumps(_optimizer_described(self.optimizer))),
             "provenance": np.array(json.dumps(self.provenance)),
             "start_w": self.params.w,
             "start_b": self.params.b,
@@ -456,11 +475,14 @@ def _read(path: Path, raw: BinaryIO) -> Trajectory:
         problem = Problem(**json.loads(str(file["problem"])))
         params = Params(w=file["start_w"], b=file["start_b"], v=file["start_v"])
         check_compatible(problem, params)
+        optimizer = chosen(json.loads(str(file["optimizer"])))
         stored = {name: _stored(file, name) for name in _STORED}
-        _check_shapes(stored)
+        size = _core.STATE_SIZE if optimizer is None else 4 * problem.dimension + 8
+        _check_shapes(stored, size)
         return Trajectory(
             problem=problem,
             params=params,
+            optimizer=optimizer,
             horizon=int(str(file["horizon"]), 16),
             end_step=int(str(file["end_step"]), 16),
             status=Status(str(file["status"])),
@@ -477,11 +499,11 @@ def _stored(file: Any, name: str) -> Any:
     return np.ascontiguousarray(array) if dimensions else array.item()
 
 
-def _check_shapes(stored: dict[str, Any]) -> None:
+def _check_shapes(stored: dict[str, Any], state_size: int) -> None:
     samples = len(stored["t"])
     expected = {
         "log_t": (samples,),
-        "states": (samples, _core.STATE_SIZE),
+        "states": (samples, state_size),
         "pattern": (samples,),
         "unphased": (samples,),
         "transition_counts": (16, 16),
@@ -489,6 +511,10 @@ def _check_shapes(stored: dict[str, Any]) -> None:
     for name, shape in expected.items():
         if samples == 0 or stored[name].shape != shape:
             raise ValueError(f"{name} has shape {stored[name].shape}")
+
+
+def _optimizer_described(optimizer: Optimizer | None) -> dict[str, Any]:
+    return {"name": "gd"} if optimizer is None else optimizer.described()
 
 
 def _described(problem: Problem) -> dict[str, Any]:

@@ -1,0 +1,144 @@
+"""Optimizers beside gradient descent: what they are called, and their options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twonn import _core
+from twonn.problem import Verbatim, one_of, positive_number, real_number, refusal
+
+__all__ = ["Adam", "Momentum", "NormalizedGD", "Optimizer"]
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """What the optimizers have in common: a name, and options that can be written down."""
+
+    name: ClassVar[str]
+    kind: ClassVar[int]
+
+    @property
+    def options(self) -> NDArray[np.float64]:
+        """The kernel's three numbers, 0 where there is none."""
+        values = [getattr(self, field.name) for field in fields(self)]
+        return np.array(values + [0.0] * (3 - len(values)))
+
+    def described(self) -> dict[str, Any]:
+        """Return name and options, as `run` takes them."""
+        return {"name": self.name, **asdict(self)}
+
+    def __str__(self) -> str:
+        options = ", ".join(f"{name} = {value:g}" for name, value in asdict(self).items())
+        return f"{self.name} ({options})" if options else self.name
+
+
+@dataclass(frozen=True)
+class Momentum(Optimizer):
+    """Heavy ball: u ← β u + ∇L, p ← p − η u (PyTorch's SGD with momentum and without dampening).
+
+    Parameters
+    ----------
+    beta : float
+        In [0, 1).
+
+    References
+    ----------
+    Polyak (1964), USSR Comput. Math. Math. Phys. 4(5).
+    """
+
+    name: ClassVar[str] = "momentum"
+    kind: ClassVar[int] = _core.MOMENTUM
+
+    beta: float = 0.9
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "beta", _fraction("beta", self.beta))
+
+
+@dataclass(frozen=True)
+class NormalizedGD(Optimizer):
+    """Gradient descent whose step is divided by the loss: p ← p − η ∇L/L.
+
+    Its steps do not shrink as the loss does, whatever the margins.
+
+    References
+    ----------
+    Nacson et al. (2019), AISTATS, "Convergence of gradient descent on separable data".
+    """
+
+    name: ClassVar[str] = "normalized_gd"
+    kind: ClassVar[int] = _core.NORMALIZED
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam, elementwise on w, b and trained v, with bias correction.
+
+    m ← β₁ m + (1 − β₁) ∇L,  s ← β₂ s + (1 − β₂) (∇L)²,  p ← p − η/(1 − β₁ᵗ) · m/(√s/√(1 − β₂ᵗ) + ε) in the
+    t-th step: PyTorch's order of operations. Gradients that have shrunk far below ε hardly move it any more.
+
+    Parameters
+    ----------
+    beta1, beta2 : float
+        In [0, 1).
+    epsilon : float
+        Positive.
+
+    References
+    ----------
+    Kingma, Ba (2015), ICLR.
+    """
+
+    name: ClassVar[str] = "adam"
+    kind: ClassVar[int] = _core.ADAM
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "beta1", _fraction("beta1", self.beta1))
+        object.__setattr__(self, "beta2", _fraction("beta2", self.beta2))
+        epsilon = positive_number("epsilon", self.epsilon, "Write e.g. epsilon=1e-8.")
+        object.__setattr__(self, "epsilon", epsilon)
+
+
+_KINDS: dict[str, type[Optimizer]] = {kind.name: kind for kind in (Adam, Momentum, NormalizedGD)}
+
+
+def chosen(optimizer: str | Optimizer | Mapping[str, Any]) -> Optimizer | None:
+    """Return the optimizer meant, None for plain gradient descent.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is neither a name, nor an optimizer, nor a table with ``name`` and options.
+    """
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    options: dict[str, Any] = {}
+    if isinstance(optimizer, Mapping):
+        options = dict(optimizer)
+        optimizer = options.pop("name", "")
+    name = one_of("optimizer", optimizer, ("gd", *_KINDS))
+    known = [] if name == "gd" else [field.name for field in fields(_KINDS[name])]
+    for option in options:
+        if option not in known:
+            expected = f"options of {name}: {', '.join(known) or 'none'}"
+            raise ValueError(
+                refusal("optimizer", Verbatim(f"the option {option!r}"), expected, "Leave it out.")
+            )
+    return None if name == "gd" else _KINDS[name](**options)
+
+
+def _fraction(name: str, value: float) -> float:
+    expected = "a number in [0, 1)"
+    number = real_number(name, value, expected)
+    if not 0 <= number < 1:
+        raise ValueError(refusal(name, value, expected, f"Write e.g. {name}=0.9."))
+    return number
