@@ -1,7 +1,8 @@
 # The records the kernel works on, in reduced coordinates (see _core.pyx).
 
 cdef enum:
-    BLOCK_STEPS = 256          # steps between two canonical states of a directly stepped stretch
+    BLOCK_STEPS = 256          # steps between two canonical states where each step has to look at the pattern
+    LONGEST_SPAN = 4096        # and at most
 
 cpdef enum:
     STATE_SIZE = 12            # doubles in one recorded State
@@ -40,17 +41,38 @@ cdef extern from "_kernel/pair.h" nogil:
     pair_mask active_neurons(int pattern, int sample) noexcept
     bint both_within(pair a, double bound) noexcept
 
+cdef extern from "_kernel/smooth.h" nogil:
+    int LANES                  # runs that step together
+    ctypedef struct FixedSmooth_one:
+        double s[2]
+        double decay[2][2]
+        double total[2]
+        double total_low[2]
+    ctypedef struct TrainedSmooth_one:
+        double pull[2]
+        double v[2]
+        double z[2][2]
+        double gram[2][3]
+        double dv[2]
+        double dv_low[2]
+        double dz[2][2]
+        double impulse[2][2]
+        double impulse_low[2][2]
+        double dv_group[2]
+        double impulse_group[2][2]
+        int step
+    void fixed_steps_one(FixedSmooth_one* block, int n, bint logistic) noexcept
+    void trained_steps_one(TrainedSmooth_one* block, int n, double rate, bint logistic) noexcept
+
 # A State unfolded for stepping. Whatever changes is measured from the block's start. A pair runs over the
 # neurons j, or, where marked (i), over the samples.
 cdef struct Block:
     int pattern                # activation pattern now
-    bint smooth                # proven constant for all BLOCK_STEPS steps, output weights fixed
+    int span                   # steps for which that provably holds; 0: each has to look
     pair slope                 # s_i now (i)
     pair margin                # m_i at the start (i)
-    # smooth stretch
-    double decay[2][2]         # −h H_ik: change of ln s_i, to first order, per unit of s_k
-    pair total                 # Σ s_i (i)
-    pair total_low
+    FixedSmooth_one fixed      # such a stretch, by output weights
+    TrainedSmooth_one trained
     # general stretch
     pair kink[2]               # −z_ji at the start: neuron j is active on sample i while dz_ji exceeds it
     pair base[2]               # max(0, kink)

@@ -173,6 +173,7 @@ cdef Time horizon_of(Course* run) noexcept nogil:
 cdef int64_t proceed(Course* run) noexcept nogil:
     """Leap, or else step; return what it cost, in steps."""
     cdef int64_t cost = 0
+    cdef int length
     cdef bint leapt
     # The first block is stepped always: transitions may follow each other there.
     if run.engine != DIRECT and run.now.step != 0 and run.credit >= 0:
@@ -182,11 +183,11 @@ cdef int64_t proceed(Course* run) noexcept nogil:
     if run.walked >= PATIENCE and must_leap(run):
         run.status = OBSTRUCTED
         return cost
-    run_block(run, horizon_of(run))
-    run.credit += BLOCK_STEPS // 16
-    run.walked += BLOCK_STEPS
+    length = run_block(run, horizon_of(run))
+    run.credit += length // 16
+    run.walked += length
     run.calm = INFINITY
-    return cost + BLOCK_STEPS
+    return cost + length
 
 
 cdef bint must_leap(Course* run) noexcept nogil:
@@ -217,18 +218,19 @@ cdef Time later(Course* run, int steps) noexcept nogil:
 # Stepping
 
 
-cdef void run_block(Course* run, Time horizon) noexcept nogil:
-    """Take the block that starts at the present step, up to the horizon or an earlier end."""
+cdef int run_block(Course* run, Time horizon) noexcept nogil:
+    """Take the block that starts at the present step, up to the horizon or an earlier end; return its length."""
     cdef Block block, opened
     cdef State after
     cdef uint8_t patterns[BLOCK_STEPS]
-    cdef int last = BLOCK_STEPS
+    cdef int length, last
     cdef int status = RUNNING
     cdef Time start = run.now
-    if horizon.step >= 0 and horizon.step - start.step < BLOCK_STEPS:
+    open_block(&run.model, &run.state, &block)
+    length = last = block.span or BLOCK_STEPS
+    if horizon.step >= 0 and horizon.step - start.step < length:
         last = <int>(horizon.step - start.step)
         status = COMPLETED
-    open_block(&run.model, &run.state, &block)
     note(run, block.pattern, start, &block)
     run.held = 0
     if block.pattern == 0:
@@ -243,9 +245,9 @@ cdef void run_block(Course* run, Time horizon) noexcept nogil:
             last = steps_to_divergence(&run.model, &run.state, last) - 1
             status = DIVERGED
         if run.error > 0.0 and run.model.trained:
-            amplify(run, &opened)
-            amplify(run, &block)
-        if not block.smooth:
+            amplify(run, &opened, 0.5 * length)
+            amplify(run, &block, 0.5 * length)
+        if not block.span:
             last = scan(run, &opened, patterns, last, &status)
     sample(run, last, status != RUNNING)
     if status == RUNNING:
@@ -255,14 +257,15 @@ cdef void run_block(Course* run, Time horizon) noexcept nogil:
     if run.now.step < 0:
         run.lag[1] += last
     note_segment(run, STEPPED, start, 1, 0)
-    run.unwatched += 1
+    run.unwatched += length // BLOCK_STEPS
     if (status == RUNNING and run.unwatched >= BLOCKS_PER_LOOK
-            and (run.unphased or not block.smooth or run.caught)):
+            and (run.unphased or not block.span or run.caught)):
         look_for_slides(run)
+    return length
 
 
-cdef void amplify(Course* run, const Block* block) noexcept nogil:
-    """Let the errors grow as in half a block of steps; see log_amplification."""
+cdef void amplify(Course* run, const Block* block, double steps) noexcept nogil:
+    """Let the errors grow as in so many steps; see log_amplification."""
     cdef double largest = 0.0, sum
     cdef int j, k
     for j in range(2):
@@ -271,7 +274,7 @@ cdef void amplify(Course* run, const Block* block) noexcept nogil:
             if is_active(block.pattern, j, k):
                 sum += entry(block.slope, k) * sqrt(run.model.gram[k][k])
         largest = max(largest, sum)
-    largest = exp_(0.5 * BLOCK_STEPS * run.model.rate * largest)
+    largest = exp_(steps * run.model.rate * largest)
     run.error *= largest
     run.averaging_error *= largest
 

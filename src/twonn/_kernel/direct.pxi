@@ -61,7 +61,7 @@ cdef double preactivation(const Model* model, const State* state, int j, int i) 
 
 
 cdef void open_block(const Model* model, const State* state, Block* block) noexcept nogil:
-    """Unfold a State; decide whether the pattern provably holds for the whole block."""
+    """Unfold a State; decide for how long the pattern provably holds."""
     cdef int i, k
     cdef pair z, sums
     cdef pair zero = both(0.0)
@@ -81,50 +81,133 @@ cdef void open_block(const Model* model, const State* state, Block* block) noexc
     sums = sum_over_neurons(block.v * block.output[0], block.v * block.output[1])
     block.margin = pair_of(model.label[0], model.label[1]) * sums
     block.slope = loss_slopes(model, block.margin)
-    block.change = block.anchor = block.total = block.total_low = zero
+    block.change = block.anchor = zero
     expand(model, block.slope, block.taylor)
-    block.smooth = not model.trained and is_smooth(model, block)
+    if model.trained:
+        open_trained(model, block)
+    else:
+        open_fixed(model, block)
 
 
 cdef inline pair sum_over_neurons(pair sample0, pair sample1) noexcept nogil:
     return firsts(sample0, sample1) + seconds(sample0, sample1)
 
 
-cdef bint is_smooth(const Model* model, Block* block) noexcept nogil:
-    """Prove that no pre-activation changes sign and that Δm stays small for BLOCK_STEPS steps.
+cdef inline int span_for(double per_step) noexcept nogil:
+    """The longest span in which what grows by at most `per_step` a step stays below 1; 0 if there is none."""
+    if per_step * LONGEST_SPAN <= 1.0:
+        return LONGEST_SPAN
+    if per_step * 1024.0 <= 1.0:
+        return 1024
+    return BLOCK_STEPS if per_step * BLOCK_STEPS <= 1.0 else 0
 
-    With |Δm_i| <= Σ_k |h H_ik| s_k <= 2^-14 at the start, s_k grows by less than a factor 1.03 within
-    256 steps (its logarithm moves by at most 2^-14 x 1.03 a step), so that |Δm_i| < 2^-13 throughout and
-    z_ji moves by less than 1.03 x 256 times its present rate. 1.05 leaves room for rounding.
+
+cdef void open_fixed(const Model* model, Block* block) noexcept nogil:
+    """Fixed output weights: prove that for n steps no pre-activation changes sign and Δm stays small.
+
+    With |Δm_i| <= Σ_k |h H_ik| s_k <= 2^-6/n at the start, s_k grows by less than a factor 1.03 within n steps
+    (its logarithm moves by at most 2^-6 x 1.03), so that |Δm_i| < 2^-13 for n >= 256 throughout and z_ji moves
+    by less than 1.03 n times its present rate. 1.05 leaves room for rounding.
     """
     cdef double[2] s = [first(block.slope), second(block.slope)]
     cdef double[2] v = [first(block.v), second(block.v)]
     cdef double[2][2] push
-    cdef double rate, kink
+    cdef double rate, worst = 0.0
     cdef int i, j, k
     for i in range(2):
         rate = 0.0
         for k in range(2):
             push[0][k] = first(block.push[i][k])
             push[1][k] = second(block.push[i][k])
-            block.decay[i][k] = 0.0
+            block.fixed.decay[i][k] = 0.0
             for j in range(2):
                 if is_active(block.pattern, j, i) and is_active(block.pattern, j, k):
-                    block.decay[i][k] -= model.label[i] * v[j] * push[j][k]
-            rate += abs(block.decay[i][k]) * s[k]
-        if not rate <= 6.103515625e-05:  # 2^-14, and not NaN
-            return False
-        if model.logistic and s[i] > 0.001953125:  # 2^-9, see smooth_steps
-            return False
+                    block.fixed.decay[i][k] -= model.label[i] * v[j] * push[j][k]
+            rate += abs(block.fixed.decay[i][k]) * s[k]
+        worst = larger_or_nan(worst, 64.0 * rate)
+        if model.logistic and s[i] > 0.001953125:  # 2^-9, see fixed_steps
+            worst = INFINITY
         for j in range(2):
             rate = 0.0
             for k in range(2):
                 if is_active(block.pattern, j, k):
                     rate += abs(push[j][k]) * s[k]
-            kink = first(block.kink[i]) if j == 0 else second(block.kink[i])
-            if rate != 0.0 and not abs(kink) > 1.05 * BLOCK_STEPS * rate:
-                return False
-    return True
+            if rate != 0.0:
+                worst = larger_or_nan(worst, 1.05 * rate / abs(kink_at(block, j, i)))
+        block.fixed.s[i] = s[i]
+        block.fixed.total[i] = block.fixed.total_low[i] = 0.0
+    block.span = span_for(worst)
+
+
+cdef void open_trained(const Model* model, Block* block) noexcept nogil:
+    """Trained output weights: the same, while v_j and z_ji move too.
+
+    ρ = Σ_k S_k √G_kk bounds how fast a neuron's parameters grow relative to the largest of |v_j| and
+    |z_ji|/√G_ii: for n ρ <= 2^-4 by less than δ = 1.25 n ρ of it within n steps. With |v_j| and |z_ji| enlarged
+    by that, |Δm_i| <= Σ_j Σ_k S_k (v_j² |G_ik| + |z_jk z_ji|) over active units; where n times that is at most
+    1/8, S_k grows by less than a factor 1.16 within n steps (1.16/8 < ln 1.16), and |Δm_i| < 2^-10.7 for
+    n >= 256. z_ji then moves by less than 1.16 n |v_j| Σ_k S_k |G_ik|. 1.2 leaves room for rounding.
+    """
+    cdef TrainedSmooth_one* trained = &block.trained
+    cdef double[2][2] z
+    cdef double[2] v
+    cdef double growth, size, rate, worst, delta
+    cdef int i, j, k, n
+    for k in range(2):
+        trained.pull[k] = model.rate * (first(block.slope) if k == 0 else second(block.slope))
+    for j in range(2):
+        trained.v[j] = first(block.v) if j == 0 else second(block.v)
+        trained.dv[j] = trained.dv_low[j] = trained.dv_group[j] = 0.0
+        for i in range(2):
+            trained.z[j][i] = 0.0
+            if is_active(block.pattern, j, i):
+                trained.z[j][i] = model.label[i] * -kink_at(block, j, i)
+            trained.dz[j][i] = trained.impulse[j][i] = trained.impulse_low[j][i] = trained.impulse_group[j][i] = 0.0
+            trained.gram[j][2 * i] = model.gram[i][i] if is_active(block.pattern, j, i) else 0.0
+        trained.gram[j][1] = 0.0
+        if is_active(block.pattern, j, 0) and is_active(block.pattern, j, 1):
+            trained.gram[j][1] = model.label[0] * model.label[1] * model.gram[0][1]
+    trained.step = 0
+    growth = trained.pull[0] * sqrt(model.gram[0][0]) + trained.pull[1] * sqrt(model.gram[1][1])
+    n = span_for(16.0 * growth)
+    while n:
+        delta = 1.25 * n * growth
+        worst = 0.0
+        for j in range(2):
+            size = abs(trained.v[j])
+            for i in range(2):
+                if trained.z[j][i] != 0.0:
+                    size = larger_or_nan(size, abs(trained.z[j][i]) / sqrt(model.gram[i][i]))
+            v[j] = abs(trained.v[j]) + delta * size
+            for i in range(2):
+                z[j][i] = abs(trained.z[j][i]) + delta * size * sqrt(model.gram[i][i])
+                rate = 0.0
+                for k in range(2):
+                    if is_active(block.pattern, j, k):
+                        rate += trained.pull[k] * abs(model.gram[i][k])
+                if rate != 0.0:
+                    worst = larger_or_nan(worst, 1.2 * rate * v[j] / abs(kink_at(block, j, i)))
+        for i in range(2):
+            rate = 0.0
+            for j in range(2):
+                for k in range(2):
+                    if is_active(block.pattern, j, i) and is_active(block.pattern, j, k):
+                        rate += trained.pull[k] * (v[j] * v[j] * abs(model.gram[i][k]) + z[j][k] * z[j][i])
+            worst = larger_or_nan(worst, 8.0 * rate)
+            if model.logistic and trained.pull[i] > 0.001953125 * model.rate:  # s_i > 2^-9, see pull_after
+                worst = INFINITY
+        if n * worst <= 1.0:
+            break
+        n = 1024 if n > 1024 else BLOCK_STEPS if n > BLOCK_STEPS else 0
+    block.span = n
+
+
+cdef inline double larger_or_nan(double a, double b) noexcept nogil:
+    return a if a > b or a != a else b
+
+
+cdef inline double kink_at(const Block* block, int j, int i) noexcept nogil:
+    return first(block.kink[i]) if j == 0 else second(block.kink[i])
 
 
 cdef inline bint is_active(int pattern, int j, int i) noexcept nogil:
@@ -138,32 +221,40 @@ cdef void close_block(const Model* model, const State* start, const Block* block
     cdef Sum impulse, v
     for k in range(2):
         for j in range(2):
-            impulse = impulse_of(block, j, k)
-            impulse = times(impulse, model.rate * model.label[k])
+            impulse = impulse_of(block, model.trained, j, k)
+            # Where output weights are trained, a span's impulse has them and the step size in it.
+            impulse = times(impulse, model.label[k] if block.span and model.trained else model.rate * model.label[k])
             if not model.trained:
                 impulse = times(impulse, start.v[j])
             impulse = moved(start.c[j][k], start.c_low[j][k], impulse)
             state.c[j][k] = impulse.high
             state.c_low[j][k] = impulse.low
     for j in range(2):
-        v.high = first(block.dv) if j == 0 else second(block.dv)
-        v.low = first(block.dv_low) if j == 0 else second(block.dv_low)
+        if block.span and model.trained:
+            v = two_sum(block.trained.dv[j], block.trained.dv_group[j])
+            v.low += block.trained.dv_low[j]
+        else:
+            v.high = first(block.dv) if j == 0 else second(block.dv)
+            v.low = first(block.dv_low) if j == 0 else second(block.dv_low)
         v = moved(start.v[j], start.v_low[j], v)
         state.v[j] = v.high
         state.v_low[j] = v.low
 
 
-cdef inline Sum impulse_of(const Block* block, int j, int k) noexcept nogil:
+cdef inline Sum impulse_of(const Block* block, bint trained, int j, int k) noexcept nogil:
     """Σ a_jk s_k (times v_j if trained) since the block's start."""
     cdef Sum r
-    if not block.smooth:
+    if not block.span:
         r.high = first(block.impulse[k]) if j == 0 else second(block.impulse[k])
         r.low = first(block.impulse_low[k]) if j == 0 else second(block.impulse_low[k])
-    elif is_active(block.pattern, j, k):
-        r.high = first(block.total) if k == 0 else second(block.total)
-        r.low = first(block.total_low) if k == 0 else second(block.total_low)
-    else:
+    elif not is_active(block.pattern, j, k):
         r.high = r.low = 0.0
+    elif trained:
+        r = two_sum(block.trained.impulse[j][k], block.trained.impulse_group[j][k])
+        r.low += block.trained.impulse_low[j][k]
+    else:
+        r.high = block.fixed.total[k]
+        r.low = block.fixed.total_low[k]
     return r
 
 
@@ -202,54 +293,11 @@ cdef bint fits(const Model* model, const State* state) noexcept nogil:
 
 # One compiled body per case, chosen by the type of an argument: the loops are too long for compilers to
 # specialise by themselves, and a branch inside them costs registers.
-ctypedef char Exponential
-ctypedef short Logistic
-ctypedef fused Loss:
-    Exponential
-    Logistic
 ctypedef char FixedOutput
 ctypedef short TrainedOutput
 ctypedef fused Output:
     FixedOutput
     TrainedOutput
-
-
-cdef void smooth_steps(Block* block, int n, Loss loss) noexcept nogil:
-    """n steps under a constant pattern with fixed output weights.
-
-    s_k(t+1) = s_k(t) (1 + e), e = exp(−Δm_k) − 1, for the exponential loss. |Δm| < 2^-13, so e to degree 3
-    leaves out less than 2^-56. For the logistic loss, with s_k <= 2^-9 x 1.03 and y = s_k e,
-    s_k(t+1) = s_k (1 + e)/(1 + y) = s_k + y (1 − s_k)(1 − y + ...), leaving out less than 2^-56 of s_k.
-    """
-    cdef double s0 = first(block.slope), s1 = second(block.slope)
-    cdef double d00 = block.decay[0][0], d01 = block.decay[0][1]
-    cdef double d10 = block.decay[1][0], d11 = block.decay[1][1]
-    # The halves keep a product off the critical path.
-    cdef double f00 = 0.5 * d00, f01 = 0.5 * d01, f10 = 0.5 * d10, f11 = 0.5 * d11
-    cdef double total0 = first(block.total), total1 = second(block.total)
-    cdef double low0 = first(block.total_low), low1 = second(block.total_low)
-    cdef double q0, q1, y0, y1, sum0, sum1
-    cdef int step
-    for step in range(n):
-        sum0 = total0 + s0
-        sum1 = total1 + s1
-        low0 += s0 - (sum0 - total0)
-        low1 += s1 - (sum1 - total1)
-        total0 = sum0
-        total1 = sum1
-        q0 = d00 * s0 + d01 * s1
-        q1 = d10 * s0 + d11 * s1
-        y0 = (s0 * q0) * ((1.0 + (f00 * s0 + f01 * s1)) + (q0 * q0) * (1.0 / 6.0))
-        y1 = (s1 * q1) * ((1.0 + (f10 * s0 + f11 * s1)) + (q1 * q1) * (1.0 / 6.0))
-        if Loss is Logistic:
-            s0 += (y0 * (1.0 - s0)) * (1.0 - y0)
-            s1 += (y1 * (1.0 - s1)) * (1.0 - y1)
-        else:
-            s0 += y0
-            s1 += y1
-    block.slope = pair_of(s0, s1)
-    block.total = pair_of(total0, total1)
-    block.total_low = pair_of(low0, low1)
 
 
 cdef inline void expand(const Model* model, pair s, pair* taylor) noexcept nogil:
@@ -359,16 +407,18 @@ cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patter
 
 
 cdef void advance(const Model* model, Block* block, int n, uint8_t* patterns) noexcept nogil:
-    """Move a Block n steps on; patterns[0..n) receives the pattern after each unless it is smooth."""
-    if block.smooth:
-        if model.logistic:
-            smooth_steps(block, n, <Logistic>0)
+    """Move a Block n steps on; patterns[0..n) receives the pattern after each where it may change."""
+    if not block.span:
+        if model.trained:
+            general_steps(model, block, n, patterns, <TrainedOutput>0)
         else:
-            smooth_steps(block, n, <Exponential>0)
+            general_steps(model, block, n, patterns, <FixedOutput>0)
     elif model.trained:
-        general_steps(model, block, n, patterns, <TrainedOutput>0)
+        trained_steps_one(&block.trained, n, model.rate, model.logistic)
+        block.slope = pair_of(block.trained.pull[0] / model.rate, block.trained.pull[1] / model.rate)
     else:
-        general_steps(model, block, n, patterns, <FixedOutput>0)
+        fixed_steps_one(&block.fixed, n, model.logistic)
+        block.slope = pair_of(block.fixed.s[0], block.fixed.s[1])
 
 
 cdef int steps_to_divergence(const Model* model, const State* start, int n) noexcept nogil:

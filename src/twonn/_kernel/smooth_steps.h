@@ -1,0 +1,137 @@
+/* Steps under an activation pattern that is known to hold, for REAL = one number or one vector of runs. Included
+   by smooth.h, once for either; NAME tells them apart. Whatever REAL is, a run goes through the same operations
+   in the same order, so that they give the same bits.
+
+   Fixed output weights. s_k(t+1) = s_k(t) (1 + e), e = exp(−Δm_k) − 1, for the exponential loss. |Δm| < 2^-13, so
+   e to degree 3 leaves out less than 2^-56. For the logistic loss, with s_k <= 2^-9 x 1.03 and y = s_k e,
+   s_k(t+1) = s_k (1 + e)/(1 + y) = s_k + y (1 − s_k)(1 − y + ...), leaving out less than 2^-56 of s_k. */
+
+typedef struct {
+    REAL s[2];              /* s_k */
+    REAL decay[2][2];       /* −h H_ik: change of ln s_i, to first order, per unit of s_k */
+    REAL total[2];          /* Σ s_k */
+    REAL total_low[2];      /* what rounding left out of it */
+} NAME(FixedSmooth);
+
+static inline void NAME(fixed_steps)(NAME(FixedSmooth) *block, int n, int logistic)
+{
+    REAL s0 = block->s[0], s1 = block->s[1];
+    const REAL d00 = block->decay[0][0], d01 = block->decay[0][1];
+    const REAL d10 = block->decay[1][0], d11 = block->decay[1][1];
+    /* The halves keep a product off the critical path. */
+    const REAL f00 = 0.5 * d00, f01 = 0.5 * d01, f10 = 0.5 * d10, f11 = 0.5 * d11;
+    REAL total0 = block->total[0], total1 = block->total[1];
+    REAL low0 = block->total_low[0], low1 = block->total_low[1];
+    for (int step = 0; step < n; step++) {
+        const REAL sum0 = total0 + s0, sum1 = total1 + s1;
+        low0 += s0 - (sum0 - total0);
+        low1 += s1 - (sum1 - total1);
+        total0 = sum0;
+        total1 = sum1;
+        const REAL q0 = d00 * s0 + d01 * s1, q1 = d10 * s0 + d11 * s1;
+        const REAL y0 = (s0 * q0) * ((1.0 + (f00 * s0 + f01 * s1)) + (q0 * q0) * (1.0 / 6.0));
+        const REAL y1 = (s1 * q1) * ((1.0 + (f10 * s0 + f11 * s1)) + (q1 * q1) * (1.0 / 6.0));
+        if (logistic) {
+            s0 += (y0 * (1.0 - s0)) * (1.0 - y0);
+            s1 += (y1 * (1.0 - s1)) * (1.0 - y1);
+        } else {
+            s0 += y0;
+            s1 += y1;
+        }
+    }
+    block->s[0] = s0, block->s[1] = s1;
+    block->total[0] = total0, block->total[1] = total1;
+    block->total_low[0] = low0, block->total_low[1] = low1;
+}
+
+/* Trained output weights. With Z_ji = y_i z_ji of active units, 0 of others, N^j_ik = y_i y_k G_ik a_ji a_jk and
+   S_k = h s_k a step is
+
+       Δv_j = Σ_k S_k Z_jk,   ΔZ_ji = v_j Σ_k N^j_ik S_k,   Δm_i = Σ_j (v_j + Δv_j) ΔZ_ji + Δv_j Z_ji.
+
+   v and Z are what they were at the block's start plus a change, so that no small step is lost to rounding. Sums
+   that outlive the block are compensated; four steps are added up first, whose rounding is below theirs.
+   |Δm| < 2^-10.7, so e^−Δm to degree 4 leaves out less than 2^-60. Logistic loss: as above, with
+   1/(1 + y) = 1 − y + y², s_k <= 2^-9 x 1.16, leaving out less than 2^-66 of s_k. */
+
+enum { NAME(GROUP) = 4 };
+
+typedef struct {
+    REAL pull[2];           /* S_k */
+    REAL v[2], z[2][2];     /* v_j and Z_ji at the start */
+    REAL gram[2][3];        /* N^j_00, N^j_01, N^j_11 */
+    REAL dv[2], dv_low[2];  /* change of v_j, whole groups */
+    REAL dz[2][2];          /* change of Z_ji */
+    REAL impulse[2][2], impulse_low[2][2]; /* Σ v_j S_k, whole groups */
+    REAL dv_group[2], impulse_group[2][2]; /* what the group under way adds */
+    int step;
+} NAME(TrainedSmooth);
+
+static inline void NAME(end_group)(NAME(TrainedSmooth) *a)
+{
+    for (int j = 0; j < 2; j++) {
+        const REAL gain = a->dv_group[j], sum = a->dv[j] + gain, part = sum - gain;
+        a->dv_low[j] += (a->dv[j] - part) + (gain - (sum - part));
+        a->dv[j] = sum;
+        a->dv_group[j] = sum - sum;
+        for (int k = 0; k < 2; k++) {
+            const REAL push = a->impulse_group[j][k], total = a->impulse[j][k] + push;
+            const REAL rest = total - push;
+            a->impulse_low[j][k] += (a->impulse[j][k] - rest) + (push - (total - rest));
+            a->impulse[j][k] = total;
+            a->impulse_group[j][k] = total - total;
+        }
+    }
+}
+
+/* S after the margin has risen by d. */
+static inline REAL NAME(pull_after)(REAL pull, REAL d, REAL inverse_rate, int logistic)
+{
+    const REAL fall = d - (d * d) * (0.5 - d * ((1.0 / 6.0) - d * (1.0 / 24.0))); /* 1 − e^−d */
+    if (logistic) {
+        const REAL s = pull * inverse_rate, y = -(s * fall);
+        return pull - ((pull * fall) * (1.0 - s)) * (1.0 - y * (1.0 - y));
+    }
+    return pull - pull * fall;
+}
+
+static inline void NAME(trained_steps)(NAME(TrainedSmooth) *block, int n, double rate, int logistic)
+{
+    NAME(TrainedSmooth) a = *block;
+    const REAL inverse_rate = 1.0 / rate - (a.v[0] - a.v[0]);
+    REAL v0 = a.v[0] + (a.dv[0] + a.dv_group[0]), v1 = a.v[1] + (a.dv[1] + a.dv_group[1]);
+    REAL z00 = a.z[0][0] + a.dz[0][0], z01 = a.z[0][1] + a.dz[0][1];
+    REAL z10 = a.z[1][0] + a.dz[1][0], z11 = a.z[1][1] + a.dz[1][1];
+    for (int step = 0; step < n; step++) {
+        const REAL p0 = a.pull[0], p1 = a.pull[1];
+        const REAL dv0 = p0 * z00 + p1 * z01, dv1 = p0 * z10 + p1 * z11;
+        const REAL dz00 = v0 * (a.gram[0][0] * p0 + a.gram[0][1] * p1);
+        const REAL dz01 = v0 * (a.gram[0][1] * p0 + a.gram[0][2] * p1);
+        const REAL dz10 = v1 * (a.gram[1][0] * p0 + a.gram[1][1] * p1);
+        const REAL dz11 = v1 * (a.gram[1][1] * p0 + a.gram[1][2] * p1);
+        const REAL w0 = v0 + dv0, w1 = v1 + dv1;
+        const REAL d0 = (w0 * dz00 + dv0 * z00) + (w1 * dz10 + dv1 * z10);
+        const REAL d1 = (w0 * dz01 + dv0 * z01) + (w1 * dz11 + dv1 * z11);
+        a.impulse_group[0][0] += v0 * p0;
+        a.impulse_group[0][1] += v0 * p1;
+        a.impulse_group[1][0] += v1 * p0;
+        a.impulse_group[1][1] += v1 * p1;
+        a.pull[0] = NAME(pull_after)(p0, d0, inverse_rate, logistic);
+        a.pull[1] = NAME(pull_after)(p1, d1, inverse_rate, logistic);
+        a.dv_group[0] += dv0;
+        a.dv_group[1] += dv1;
+        v0 = a.v[0] + (a.dv[0] + a.dv_group[0]);
+        v1 = a.v[1] + (a.dv[1] + a.dv_group[1]);
+        a.dz[0][0] += dz00;
+        a.dz[0][1] += dz01;
+        a.dz[1][0] += dz10;
+        a.dz[1][1] += dz11;
+        z00 = a.z[0][0] + a.dz[0][0];
+        z01 = a.z[0][1] + a.dz[0][1];
+        z10 = a.z[1][0] + a.dz[1][0];
+        z11 = a.z[1][1] + a.dz[1][1];
+        if (++a.step % NAME(GROUP) == 0)
+            NAME(end_group)(&a);
+    }
+    *block = a;
+}
