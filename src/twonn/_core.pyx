@@ -50,6 +50,7 @@ cpdef enum:
     STEPPED, LEAPT, AVERAGED         # kinds of segments
 
 include "_kernel/course.pxi"
+include "_kernel/lanes.pxi"
 
 
 cdef class Run:
@@ -379,13 +380,18 @@ cdef class Batch:
         cdef int64_t spent = 0
         cdef Course* run
         with nogil:
-            while self.ended < self.runs and spent < steps:
+            if self.ended < self.runs and self.courses[0].engine == DIRECT:
+                step_in_lanes(self.courses, self.ended, self.runs, steps)
+                spent = steps
+            while self.ended < self.runs:
                 run = &self.courses[self.ended]
-                if run.status == RUNNING:
-                    spent += proceed(run)
-                else:
+                if run.status != RUNNING:
                     measure_open_slides(run)
                     self.ended += 1
+                elif spent < steps:
+                    spent += proceed(run)
+                else:
+                    break
         return self.runs - self.ended
 
     def interrupt(self):

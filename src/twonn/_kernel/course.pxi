@@ -183,7 +183,7 @@ cdef int64_t proceed(Course* run) noexcept nogil:
     if run.walked >= PATIENCE and must_leap(run):
         run.status = OBSTRUCTED
         return cost
-    length = run_block(run, horizon_of(run))
+    length = run_block(run)
     run.credit += length // 16
     run.walked += length
     run.calm = INFINITY
@@ -218,50 +218,79 @@ cdef Time later(Course* run, int steps) noexcept nogil:
 # Stepping
 
 
-cdef int run_block(Course* run, Time horizon) noexcept nogil:
+cdef struct Turn:              # one block of a run, from its opening to its end
+    Course* run
+    Block block
+    Block opened               # as it was at the start, where that may be asked for
+    Time start
+    int length                 # steps it may have
+    int last                   # those it takes
+    int status                 # of the run behind it
+
+
+cdef int run_block(Course* run) noexcept nogil:
     """Take the block that starts at the present step, up to the horizon or an earlier end; return its length."""
-    cdef Block block, opened
-    cdef State after
+    cdef Turn turn
     cdef uint8_t patterns[BLOCK_STEPS]
-    cdef int length, last
-    cdef int status = RUNNING
-    cdef Time start = run.now
-    open_block(&run.model, &run.state, &block)
-    length = last = block.span or BLOCK_STEPS
-    if horizon.step >= 0 and horizon.step - start.step < length:
-        last = <int>(horizon.step - start.step)
-        status = COMPLETED
-    note(run, block.pattern, start, &block)
+    begin_block(run, &turn)
+    advance(&run.model, &turn.block, turn.last, patterns)
+    end_block(&turn, patterns)
+    return turn.length
+
+
+cdef void begin_block(Course* run, Turn* turn) noexcept nogil:
+    cdef Time horizon = horizon_of(run)
+    turn.run = run
+    turn.start = run.now
+    turn.status = RUNNING
+    open_block(&run.model, &run.state, &turn.block)
+    # Between short blocks there may be a leap.
+    if run.engine != DIRECT:
+        turn.block.span = min(turn.block.span, BLOCK_STEPS)
+    turn.length = turn.last = turn.block.span or BLOCK_STEPS
+    if horizon.step >= 0 and horizon.step - run.now.step < turn.length:
+        turn.last = <int>(horizon.step - run.now.step)
+        turn.status = COMPLETED
+    note(run, turn.block.pattern, run.now, &turn.block)
     run.held = 0
-    if block.pattern == 0:
-        last = 0
-        status = STATIONARY
-    else:
-        opened = block
-        advance(&run.model, &block, last, patterns)
-        close_block(&run.model, &run.state, &block, &after)
+    if turn.block.pattern == 0:
+        turn.last = 0
+        turn.status = STATIONARY
+    if not turn.block.span or run.error > 0.0:
+        turn.opened = turn.block
+
+
+cdef void end_block(Turn* turn, const uint8_t* patterns) noexcept nogil:
+    """Take notice of what happened in a block that has taken its steps."""
+    cdef Course* run = turn.run
+    cdef State after
+    cdef int last = turn.last, status = turn.status
+    if status != STATIONARY:
+        close_block(&run.model, &run.state, &turn.block, &after)
         if not fits(&run.model, &after):
             # The last sample is the last state that fits, one step before the one named.
             last = steps_to_divergence(&run.model, &run.state, last) - 1
             status = DIVERGED
         if run.error > 0.0 and run.model.trained:
-            amplify(run, &opened, 0.5 * length)
-            amplify(run, &block, 0.5 * length)
-        if not block.span:
-            last = scan(run, &opened, patterns, last, &status)
-    sample(run, last, status != RUNNING)
+            amplify(run, &turn.opened, 0.5 * turn.length)
+            amplify(run, &turn.block, 0.5 * turn.length)
+        if not turn.block.span:
+            last = scan(run, &turn.opened, patterns, last, &status)
+    if status == COMPLETED and not is_before(next_scheduled(run), later(run, last)):
+        record(run, later(run, last), &after, turn.block.pattern, run.unphased)
+    else:
+        sample(run, last, status != RUNNING)
     if status == RUNNING:
         run.state = after
     run.status = status
     run.now = later(run, last)
     if run.now.step < 0:
         run.lag[1] += last
-    note_segment(run, STEPPED, start, 1, 0)
-    run.unwatched += length // BLOCK_STEPS
+    note_segment(run, STEPPED, turn.start, 1, 0)
+    run.unwatched += turn.length // BLOCK_STEPS
     if (status == RUNNING and run.unwatched >= BLOCKS_PER_LOOK
-            and (run.unphased or not block.span or run.caught)):
+            and (run.unphased or not turn.block.span or run.caught)):
         look_for_slides(run)
-    return length
 
 
 cdef void amplify(Course* run, const Block* block, double steps) noexcept nogil:

@@ -105,9 +105,9 @@ cdef inline int span_for(double per_step) noexcept nogil:
 cdef void open_fixed(const Model* model, Block* block) noexcept nogil:
     """Fixed output weights: prove that for n steps no pre-activation changes sign and Δm stays small.
 
-    With |Δm_i| <= Σ_k |h H_ik| s_k <= 2^-6/n at the start, s_k grows by less than a factor 1.03 within n steps
-    (its logarithm moves by at most 2^-6 x 1.03), so that |Δm_i| < 2^-13 for n >= 256 throughout and z_ji moves
-    by less than 1.03 n times its present rate. 1.05 leaves room for rounding.
+    With |Δm_i| <= Σ_k |h H_ik| s_k <= 1/(8n) at the start, s_k grows by less than a factor 1.16 within n steps
+    (1.16/8 < ln 1.16), so that |Δm_i| < 2^-10.7 for n >= 256 throughout and z_ji moves by less than 1.16 n times
+    its present rate. 1.2 leaves room for rounding.
     """
     cdef double[2] s = [first(block.slope), second(block.slope)]
     cdef double[2] v = [first(block.v), second(block.v)]
@@ -124,8 +124,8 @@ cdef void open_fixed(const Model* model, Block* block) noexcept nogil:
                 if is_active(block.pattern, j, i) and is_active(block.pattern, j, k):
                     block.fixed.decay[i][k] -= model.label[i] * v[j] * push[j][k]
             rate += abs(block.fixed.decay[i][k]) * s[k]
-        worst = larger_or_nan(worst, 64.0 * rate)
-        if model.logistic and s[i] > 0.001953125:  # 2^-9, see fixed_steps
+        worst = larger_or_nan(worst, 8.0 * rate)
+        if model.logistic and rate != 0.0 and s[i] > 0.001953125:  # 2^-9, see fixed_steps
             worst = INFINITY
         for j in range(2):
             rate = 0.0
@@ -133,7 +133,7 @@ cdef void open_fixed(const Model* model, Block* block) noexcept nogil:
                 if is_active(block.pattern, j, k):
                     rate += abs(push[j][k]) * s[k]
             if rate != 0.0:
-                worst = larger_or_nan(worst, 1.05 * rate / abs(kink_at(block, j, i)))
+                worst = larger_or_nan(worst, 1.2 * rate / abs(kink_at(block, j, i)))
         block.fixed.s[i] = s[i]
         block.fixed.total[i] = block.fixed.total_low[i] = 0.0
     block.span = span_for(worst)
@@ -142,11 +142,10 @@ cdef void open_fixed(const Model* model, Block* block) noexcept nogil:
 cdef void open_trained(const Model* model, Block* block) noexcept nogil:
     """Trained output weights: the same, while v_j and z_ji move too.
 
-    ρ = Σ_k S_k √G_kk bounds how fast a neuron's parameters grow relative to the largest of |v_j| and
-    |z_ji|/√G_ii: for n ρ <= 2^-4 by less than δ = 1.25 n ρ of it within n steps. With |v_j| and |z_ji| enlarged
-    by that, |Δm_i| <= Σ_j Σ_k S_k (v_j² |G_ik| + |z_jk z_ji|) over active units; where n times that is at most
-    1/8, S_k grows by less than a factor 1.16 within n steps (1.16/8 < ln 1.16), and |Δm_i| < 2^-10.7 for
-    n >= 256. z_ji then moves by less than 1.16 n |v_j| Σ_k S_k |G_ik|. 1.2 leaves room for rounding.
+    ρ = Σ_k S_k √G_kk over active units bounds how fast a neuron's parameters grow relative to the larger of |v_j|,
+    |z_ji|/√G_ii: for n ρ <= 2^-4 by less than δ = 1.25 n ρ of it within n steps. With |v_j| and |z_ji| enlarged by
+    that, |Δm_i| <= Σ_j Σ_k S_k (v_j² |G_ik| + |z_jk z_ji|) over active units, and the same follows from n times
+    that being at most 1/8. z_ji moves by less than 1.16 n |v_j| Σ_k S_k |G_ik|.
     """
     cdef TrainedSmooth_one* trained = &block.trained
     cdef double[2][2] z
@@ -168,7 +167,13 @@ cdef void open_trained(const Model* model, Block* block) noexcept nogil:
         if is_active(block.pattern, j, 0) and is_active(block.pattern, j, 1):
             trained.gram[j][1] = model.label[0] * model.label[1] * model.gram[0][1]
     trained.step = 0
-    growth = trained.pull[0] * sqrt(model.gram[0][0]) + trained.pull[1] * sqrt(model.gram[1][1])
+    growth = 0.0
+    for j in range(2):
+        rate = 0.0
+        for k in range(2):
+            if is_active(block.pattern, j, k):
+                rate += trained.pull[k] * sqrt(model.gram[k][k])
+        growth = larger_or_nan(growth, rate)
     n = span_for(16.0 * growth)
     while n:
         delta = 1.25 * n * growth
@@ -194,7 +199,8 @@ cdef void open_trained(const Model* model, Block* block) noexcept nogil:
                     if is_active(block.pattern, j, i) and is_active(block.pattern, j, k):
                         rate += trained.pull[k] * (v[j] * v[j] * abs(model.gram[i][k]) + z[j][k] * z[j][i])
             worst = larger_or_nan(worst, 8.0 * rate)
-            if model.logistic and trained.pull[i] > 0.001953125 * model.rate:  # s_i > 2^-9, see pull_after
+            # s_i > 2^-9 where a neuron sees it; see pull_after
+            if model.logistic and rate != 0.0 and trained.pull[i] > 0.001953125 * model.rate:
                 worst = INFINITY
         if n * worst <= 1.0:
             break

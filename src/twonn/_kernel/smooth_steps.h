@@ -2,9 +2,9 @@
    by smooth.h, once for either; NAME tells them apart. Whatever REAL is, a run goes through the same operations
    in the same order, so that they give the same bits.
 
-   Fixed output weights. s_k(t+1) = s_k(t) (1 + e), e = exp(−Δm_k) − 1, for the exponential loss. |Δm| < 2^-13, so
-   e to degree 3 leaves out less than 2^-56. For the logistic loss, with s_k <= 2^-9 x 1.03 and y = s_k e,
-   s_k(t+1) = s_k (1 + e)/(1 + y) = s_k + y (1 − s_k)(1 − y + ...), leaving out less than 2^-56 of s_k. */
+   Fixed output weights. s_k(t+1) = s_k(t) (1 + e), e = exp(−Δm_k) − 1, for the exponential loss. |Δm| < 2^-10.7, so
+   e to degree 4 leaves out less than 2^-60. For the logistic loss, with s_k <= 2^-9 x 1.16 and y = s_k e,
+   s_k(t+1) = s_k (1 + e)/(1 + y) = s_k + y (1 − s_k)(1 − y + y² ...), leaving out less than 2^-66 of s_k. */
 
 typedef struct {
     REAL s[2];              /* s_k */
@@ -29,11 +29,13 @@ static inline void NAME(fixed_steps)(NAME(FixedSmooth) *block, int n, int logist
         total0 = sum0;
         total1 = sum1;
         const REAL q0 = d00 * s0 + d01 * s1, q1 = d10 * s0 + d11 * s1;
-        const REAL y0 = (s0 * q0) * ((1.0 + (f00 * s0 + f01 * s1)) + (q0 * q0) * (1.0 / 6.0));
-        const REAL y1 = (s1 * q1) * ((1.0 + (f10 * s0 + f11 * s1)) + (q1 * q1) * (1.0 / 6.0));
+        const REAL y0 = (s0 * q0) * ((1.0 + (f00 * s0 + f01 * s1))
+            + (q0 * q0) * ((1.0 / 6.0) + (1.0 / 24.0) * q0));
+        const REAL y1 = (s1 * q1) * ((1.0 + (f10 * s0 + f11 * s1))
+            + (q1 * q1) * ((1.0 / 6.0) + (1.0 / 24.0) * q1));
         if (logistic) {
-            s0 += (y0 * (1.0 - s0)) * (1.0 - y0);
-            s1 += (y1 * (1.0 - s1)) * (1.0 - y1);
+            s0 += (y0 * (1.0 - s0)) * (1.0 - y0 * (1.0 - y0));
+            s1 += (y1 * (1.0 - s1)) * (1.0 - y1 * (1.0 - y1));
         } else {
             s0 += y0;
             s1 += y1;
@@ -51,8 +53,7 @@ static inline void NAME(fixed_steps)(NAME(FixedSmooth) *block, int n, int logist
 
    v and Z are what they were at the block's start plus a change, so that no small step is lost to rounding. Sums
    that outlive the block are compensated; four steps are added up first, whose rounding is below theirs.
-   |Δm| < 2^-10.7, so e^−Δm to degree 4 leaves out less than 2^-60. Logistic loss: as above, with
-   1/(1 + y) = 1 − y + y², s_k <= 2^-9 x 1.16, leaving out less than 2^-66 of s_k. */
+   e^−Δm is taken as above. */
 
 enum { NAME(GROUP) = 4 };
 
@@ -85,7 +86,7 @@ static inline void NAME(end_group)(NAME(TrainedSmooth) *a)
 }
 
 /* S after the margin has risen by d. */
-static inline REAL NAME(pull_after)(REAL pull, REAL d, REAL inverse_rate, int logistic)
+static inline __attribute__((always_inline)) REAL NAME(pull_after)(REAL pull, REAL d, REAL inverse_rate, int logistic)
 {
     const REAL fall = d - (d * d) * (0.5 - d * ((1.0 / 6.0) - d * (1.0 / 24.0))); /* 1 − e^−d */
     if (logistic) {
