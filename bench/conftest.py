@@ -1,4 +1,4 @@
-"""The plain C loop as a fixture, and the table at the end of a benchmark run."""
+"""The C loops as fixtures, and the table at the end of a benchmark run."""
 
 import ctypes
 import os
@@ -21,20 +21,23 @@ def pytest_configure(config):
     config.stash[NOTES] = []
 
 
-@pytest.fixture(scope="session")
-def plain_loop(tmp_path_factory):
-    """Return run(problem, params, steps) -> (transitions, w, b, v) in plain C, each array (2,).
-
-    The compiler is gcc unless the environment variable CC names another.
-    """
+def compiled(tmp_path_factory, name, flags=(), libraries=()):
+    """Compile a C file beside this one; the compiler is gcc unless the environment variable CC names another."""
     compiler = shlex.split(os.environ.get("CC", "")) or ["gcc"]
     if shutil.which(compiler[0]) is None:
         pytest.skip(f"no C compiler: {compiler[0]} was not found; name one in CC")
-    source = Path(__file__).with_name("plain_loop.c")
-    library = tmp_path_factory.mktemp("plain_loop") / "plain_loop.so"
-    flags = ["-O3", "-march=native", "-shared", "-fPIC"]
-    subprocess.run([*compiler, *flags, "-o", library, source, "-lm"], check=True)
-    functions = ctypes.CDLL(str(library))
+    source = Path(__file__).with_name(f"{name}.c")
+    built, library = (tmp_path_factory.mktemp(name) / f"{name}{suffix}" for suffix in (".o", ".so"))
+    compilation = ["-O3", "-march=native", "-fPIC", *flags, "-c", "-o", built, source]
+    subprocess.run([*compiler, *compilation], check=True)
+    subprocess.run([*compiler, "-shared", "-o", library, built, *libraries, "-lm"], check=True)
+    return ctypes.CDLL(str(library))
+
+
+@pytest.fixture(scope="session")
+def plain_loop(tmp_path_factory):
+    """Return run(problem, params, steps) -> (transitions, w, b, v) in plain C, each array (2,)."""
+    functions = compiled(tmp_path_factory, "plain_loop")
     doubles = np.ctypeslib.ndpointer(np.float64, ndim=1, flags="C_CONTIGUOUS")
 
     def run(problem, params, steps):
@@ -46,6 +49,27 @@ def plain_loop(tmp_path_factory):
         arrays = (problem.x, problem.y, params.w, params.b, params.v)
         x, y, w, b, v = (np.array(array, dtype=np.float64).ravel() for array in arrays)
         return function(x, y, problem.rate, w, b, v, steps), w, b, v
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def simd_loop(tmp_path_factory):
+    """Return run(problem, params, steps) -> (w, b, v), each (runs, 2), as simd_loop.c has them."""
+    # The library is linked without -ffast-math, which would flush subnormal numbers in the whole process.
+    functions = compiled(tmp_path_factory, "simd_loop", ["-ffast-math", "-fopenmp-simd"], ["-lmvec"])
+    doubles = np.ctypeslib.ndpointer(np.float64, flags="C_CONTIGUOUS")
+
+    def run(problem, params, steps):
+        output = "trained" if problem.train_output else "fixed"
+        function = getattr(functions, f"simd_{problem.loss}_{output}")
+        function.restype = None
+        function.argtypes = [doubles, doubles, ctypes.c_double, doubles, doubles, doubles]
+        function.argtypes += [ctypes.c_longlong, ctypes.c_longlong]
+        x, y = (np.array(array, dtype=np.float64).ravel() for array in (problem.x, problem.y))
+        w, b, v = (np.array(array.T, order="C") for array in (params.w[:, :, 0], params.b, params.v))
+        function(x, y, problem.rate, w, b, v, steps, w.shape[1])
+        return w.T, b.T, v.T
 
     return run
 

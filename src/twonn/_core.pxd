@@ -58,22 +58,33 @@ cdef extern from "_kernel/smooth.h" nogil:
         double dz[2][2]
         double impulse[2][2]
         double impulse_low[2][2]
-        double dv_group[2]
-        double impulse_group[2][2]
-        int step
+    ctypedef struct ApartSmooth_pair:
+        pair pull[1]
+        pair v[1]
+        pair z[1]
+        pair gram[1]
+        pair dv[1]
+        pair dv_low[1]
+        pair impulse[1]
+        pair impulse_low[1]
     ctypedef struct FixedSmooth_lanes:
         pass
     ctypedef struct TrainedSmooth_lanes:
         pass
-    int GROUP_lanes            # steps that are added up before they are compensated
+    ctypedef struct ApartSmooth_halves:
+        pass
+    int GROUP                  # steps that are added up before they are compensated
     int FIXED_FIELDS
     int TRAINED_FIELDS
+    int APART_FIELDS
     void fixed_steps_lanes(FixedSmooth_lanes* block, int n, bint logistic) noexcept
     void trained_steps_lanes(TrainedSmooth_lanes* block, int n, double rate, bint logistic) noexcept
+    void apart_steps_halves(ApartSmooth_halves* block, int n, double rate, bint logistic, bint cubic) noexcept
     void put_in_lane(void* lanes, int lane, const void* one, int fields) noexcept
     void take_from_lane(const void* lanes, int lane, void* one, int fields) noexcept
     void fixed_steps_one(FixedSmooth_one* block, int n, bint logistic) noexcept
     void trained_steps_one(TrainedSmooth_one* block, int n, double rate, bint logistic) noexcept
+    void apart_steps_pair(ApartSmooth_pair* block, int n, double rate, bint logistic, bint cubic) noexcept
 
 # A State unfolded for stepping. Whatever changes is measured from the block's start. A pair runs over the
 # neurons j, or, where marked (i), over the samples.
@@ -84,6 +95,10 @@ cdef struct Block:
     pair margin                # m_i at the start (i)
     FixedSmooth_one fixed      # such a stretch, by output weights
     TrainedSmooth_one trained
+    ApartSmooth_pair alone     # instead of `trained` if the neurons are apart
+    bint apart                 # no neuron sees both samples, no sample is seen by both neurons
+    bint crossed               # then: neuron 0 goes with sample 1 and neuron 1 with sample 0
+    bint cubic                 # then: e^−Δm to degree 3 will do
     # general stretch
     pair kink[2]               # −z_ji at the start: neuron j is active on sample i while dz_ji exceeds it
     pair base[2]               # max(0, kink)

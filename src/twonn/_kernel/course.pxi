@@ -424,10 +424,10 @@ cdef double doubt_of(Course* run, int guard) noexcept nogil:
 
 cdef void sample(Course* run, int last, bint ended) noexcept nogil:
     """Record the scheduled steps of the present block before `last`, and `last` if the run ended."""
-    cdef Block block
+    cdef Block block, ahead
     cdef State state
     cdef uint8_t patterns[BLOCK_STEPS]
-    cdef int taken = 0, target
+    cdef int taken = 0, whole, target
     cdef Time time, end = later(run, last), scheduled = next_scheduled(run)
     if not (is_before(scheduled, end) or ended):
         return
@@ -435,11 +435,15 @@ cdef void sample(Course* run, int last, bint ended) noexcept nogil:
     while is_before(scheduled, end) or ended:
         time = scheduled if is_before(scheduled, end) else end
         target = <int>(time.step - run.now.step) if time.step >= 0 else last
-        advance(&run.model, &block, target - taken, patterns)
-        taken = target
-        close_block(&run.model, &run.state, &block, &state)
-        record(run, time, &state, block.pattern, run.unphased)
-        if taken == last:
+        # Whole groups only, so that the numbers do not depend on which other steps are recorded.
+        whole = target - target % GROUP
+        advance(&run.model, &block, whole - taken, patterns)
+        taken = whole
+        ahead = block
+        advance(&run.model, &ahead, target - whole, patterns)
+        close_block(&run.model, &run.state, &ahead, &state)
+        record(run, time, &state, ahead.pattern, run.unphased)
+        if target == last:
             return
         scheduled = next_scheduled(run)
 

@@ -156,17 +156,16 @@ cdef void open_trained(const Model* model, Block* block) noexcept nogil:
         trained.pull[k] = model.rate * (first(block.slope) if k == 0 else second(block.slope))
     for j in range(2):
         trained.v[j] = first(block.v) if j == 0 else second(block.v)
-        trained.dv[j] = trained.dv_low[j] = trained.dv_group[j] = 0.0
+        trained.dv[j] = trained.dv_low[j] = 0.0
         for i in range(2):
             trained.z[j][i] = 0.0
             if is_active(block.pattern, j, i):
                 trained.z[j][i] = model.label[i] * -kink_at(block, j, i)
-            trained.dz[j][i] = trained.impulse[j][i] = trained.impulse_low[j][i] = trained.impulse_group[j][i] = 0.0
+            trained.dz[j][i] = trained.impulse[j][i] = trained.impulse_low[j][i] = 0.0
             trained.gram[j][2 * i] = model.gram[i][i] if is_active(block.pattern, j, i) else 0.0
         trained.gram[j][1] = 0.0
         if is_active(block.pattern, j, 0) and is_active(block.pattern, j, 1):
             trained.gram[j][1] = model.label[0] * model.label[1] * model.gram[0][1]
-    trained.step = 0
     growth = 0.0
     for j in range(2):
         rate = 0.0
@@ -206,6 +205,24 @@ cdef void open_trained(const Model* model, Block* block) noexcept nogil:
             break
         n = 1024 if n > 1024 else BLOCK_STEPS if n > BLOCK_STEPS else 0
     block.span = n
+    open_apart(model, block)
+
+
+cdef void open_apart(const Model* model, Block* block) noexcept nogil:
+    """Decide whether the neurons are apart; if so, pair each with its sample."""
+    cdef const TrainedSmooth_one* trained = &block.trained
+    cdef int seen0 = block.pattern & 3, seen1 = block.pattern >> 2, sample0, sample1
+    block.apart = seen0 != 3 and seen1 != 3 and seen0 & seen1 == 0
+    block.crossed = block.apart and (seen0 == 2 or seen1 == 1)
+    block.cubic = block.apart and block.span == LONGEST_SPAN and not model.logistic
+    if block.apart:
+        sample0, sample1 = block.crossed, 1 - block.crossed
+        block.alone.pull[0] = pair_of(trained.pull[sample0], trained.pull[sample1])
+        block.alone.v[0] = block.v
+        block.alone.z[0] = pair_of(trained.z[0][sample0], trained.z[1][sample1])
+        block.alone.gram[0] = pair_of(trained.gram[0][2 * sample0], trained.gram[1][2 * sample1])
+        block.alone.dv[0] = block.alone.dv_low[0] = both(0.0)
+        block.alone.impulse[0] = block.alone.impulse_low[0] = both(0.0)
 
 
 cdef inline double larger_or_nan(double a, double b) noexcept nogil:
@@ -237,8 +254,8 @@ cdef void close_block(const Model* model, const State* start, const Block* block
             state.c_low[j][k] = impulse.low
     for j in range(2):
         if block.span and model.trained:
-            v = two_sum(block.trained.dv[j], block.trained.dv_group[j])
-            v.low += block.trained.dv_low[j]
+            v.high = entry(block.alone.dv[0], j) if block.apart else block.trained.dv[j]
+            v.low = entry(block.alone.dv_low[0], j) if block.apart else block.trained.dv_low[j]
         else:
             v.high = first(block.dv) if j == 0 else second(block.dv)
             v.low = first(block.dv_low) if j == 0 else second(block.dv_low)
@@ -256,8 +273,12 @@ cdef inline Sum impulse_of(const Block* block, bint trained, int j, int k) noexc
     elif not is_active(block.pattern, j, k):
         r.high = r.low = 0.0
     elif trained:
-        r = two_sum(block.trained.impulse[j][k], block.trained.impulse_group[j][k])
-        r.low += block.trained.impulse_low[j][k]
+        if block.apart:
+            r.high = entry(block.alone.impulse[0], j)
+            r.low = entry(block.alone.impulse_low[0], j)
+        else:
+            r.high = block.trained.impulse[j][k]
+            r.low = block.trained.impulse_low[j][k]
     else:
         r.high = block.fixed.total[k]
         r.low = block.fixed.total_low[k]
@@ -420,8 +441,13 @@ cdef void advance(const Model* model, Block* block, int n, uint8_t* patterns) no
         else:
             general_steps(model, block, n, patterns, <FixedOutput>0)
     elif model.trained:
-        trained_steps_one(&block.trained, n, model.rate, model.logistic)
-        block.slope = pair_of(block.trained.pull[0] / model.rate, block.trained.pull[1] / model.rate)
+        if block.apart:
+            apart_steps_pair(&block.alone, n, model.rate, model.logistic, block.cubic)
+            block.slope = pair_of(entry(block.alone.pull[0], block.crossed) / model.rate,
+                                  entry(block.alone.pull[0], 1 - block.crossed) / model.rate)
+        else:
+            trained_steps_one(&block.trained, n, model.rate, model.logistic)
+            block.slope = pair_of(block.trained.pull[0] / model.rate, block.trained.pull[1] / model.rate)
     else:
         fixed_steps_one(&block.fixed, n, model.logistic)
         block.slope = pair_of(block.fixed.s[0], block.fixed.s[1])

@@ -6,10 +6,15 @@ step has to look at the pattern a run is stepped by itself.
 
 cdef enum:
     FEWEST_LANE_STEPS = 64     # that are worth a lane
+    KINDS = 3                  # of blocks, as trained output goes: general, neurons apart, apart and cubic
+    SEATS = KINDS * LANES      # never are as many taken
+    NO_LANE = -1
 
 
-cdef struct Seat:              # one lane
+cdef struct Seat:              # a run that has begun a block
     bint taken
+    int kind
+    int lane                   # of its bench; NO_LANE while there is none for it
     int left                   # whole groups of steps still to take, in steps
     Turn turn
 
@@ -17,69 +22,142 @@ cdef struct Seat:              # one lane
 cdef union Lanes:
     FixedSmooth_lanes fixed
     TrainedSmooth_lanes trained
+    ApartSmooth_halves apart
+
+
+cdef struct Room:
+    Seat[SEATS] seats
+    int[KINDS] taken           # seats by kind
+    Lanes[KINDS] lanes
+    bint[KINDS][LANES] busy    # lanes
 
 
 cdef void step_in_lanes(Course* courses, Py_ssize_t first, Py_ssize_t runs, int64_t steps) noexcept nogil:
-    """Take at least `steps` steps in all of the runs from `first` on that are RUNNING, or all that are left."""
-    cdef Seat[LANES] seats
-    cdef Lanes lanes
-    cdef const Model* model = &courses[0].model
+    """Take at least `steps` steps in all of the runs from `first` on that are RUNNING, or all that are left.
+
+    Blocks of one kind step together, when they fill the lanes or when no run comes any more.
+    """
+    cdef Room room
     cdef int64_t spent = 0
-    cdef int lane, taken, few
-    memset(&lanes, 0, sizeof(lanes))
-    for lane in range(LANES):
-        seats[lane].taken = False
+    cdef int kind
+    memset(&room, 0, sizeof(room))
     while True:
-        taken = few = 0
-        for lane in range(LANES):
-            while not seats[lane].taken and first < runs and spent < steps:
-                if courses[first].status == RUNNING:
-                    take_seat(&seats[lane], &lanes, lane, &courses[first], &spent)
-                first += 1
-            if seats[lane].taken:
-                few = min(few, seats[lane].left) if taken else seats[lane].left
-                taken += 1
-        if taken == 0:
+        kind = most_taken(&room)
+        while first < runs and spent < steps and room.taken[kind] < LANES:
+            if courses[first].status == RUNNING:
+                take_seat(&room, &courses[first], &spent)
+                kind = most_taken(&room)
+            first += 1
+        if room.taken[kind] == 0:
             return
-        if model.trained:
-            trained_steps_lanes(&lanes.trained, few, model.rate, model.logistic)
-        else:
-            fixed_steps_lanes(&lanes.fixed, few, model.logistic)
-        spent += taken * few
-        for lane in range(LANES):
-            if seats[lane].taken:
-                seats[lane].left -= few
-                if seats[lane].left == 0:
-                    leave_seat(&seats[lane], &lanes, lane)
-                    if spent < steps and seats[lane].turn.run.status == RUNNING:
-                        take_seat(&seats[lane], &lanes, lane, seats[lane].turn.run, &spent)
+        fill_lanes(&room, kind)
+        step_lanes(&room, kind, steps, &spent)
 
 
-cdef void take_seat(Seat* seat, Lanes* lanes, int lane, Course* run, int64_t* spent) noexcept nogil:
-    """Put the run's next block into the lane, having taken those that are not for lanes."""
+cdef int most_taken(const Room* room) noexcept nogil:
+    cdef int kind, most = 0
+    for kind in range(1, KINDS):
+        if room.taken[kind] > room.taken[most]:
+            most = kind
+    return most
+
+
+cdef void take_seat(Room* room, Course* run, int64_t* spent) noexcept nogil:
+    """Begin the run's next block that is for lanes, having taken those before."""
     cdef uint8_t patterns[BLOCK_STEPS]
+    cdef int n = 0
+    cdef Seat* seat
+    cdef Turn* turn
+    while room.seats[n].taken:
+        n += 1
+    seat = &room.seats[n]
+    turn = &seat.turn
     while run.status == RUNNING:
-        begin_block(run, &seat.turn)
-        if seat.turn.block.span and seat.turn.last >= FEWEST_LANE_STEPS:
+        begin_block(run, turn)
+        if turn.block.span and turn.last >= FEWEST_LANE_STEPS:
             seat.taken = True
-            seat.left = seat.turn.last - seat.turn.last % GROUP_lanes
-            if run.model.trained:
-                put_in_lane(lanes, lane, &seat.turn.block.trained, TRAINED_FIELDS)
-            else:
-                put_in_lane(lanes, lane, &seat.turn.block.fixed, FIXED_FIELDS)
+            seat.kind = turn.block.apart + turn.block.cubic if run.model.trained else 0
+            seat.lane = NO_LANE
+            seat.left = turn.last - turn.last % GROUP
+            room.taken[seat.kind] += 1
             return
-        advance(&run.model, &seat.turn.block, seat.turn.last, patterns)
-        end_block(&seat.turn, patterns)
-        spent[0] += seat.turn.length
+        advance(&run.model, &turn.block, turn.last, patterns)
+        end_block(turn, patterns)
+        spent[0] += turn.length
 
 
-cdef void leave_seat(Seat* seat, const Lanes* lanes, int lane) noexcept nogil:
-    """End the block in the lane; what is no whole group of its steps is taken now."""
-    cdef Turn* turn = &seat.turn
-    if turn.run.model.trained:
-        take_from_lane(lanes, lane, &turn.block.trained, TRAINED_FIELDS)
+cdef void fill_lanes(Room* room, int kind) noexcept nogil:
+    cdef Seat* seat
+    cdef int n, lane = 0
+    for n in range(SEATS):
+        seat = &room.seats[n]
+        if not seat.taken or seat.kind != kind or seat.lane != NO_LANE:
+            continue
+        while lane < LANES and room.busy[kind][lane]:
+            lane += 1
+        if lane == LANES:
+            return
+        seat.lane = lane
+        room.busy[kind][lane] = True
+        put_in_lane(&room.lanes[kind], lane, smooth_of(&seat.turn), fields_of(seat))
+
+
+cdef void step_lanes(Room* room, int kind, int64_t steps, int64_t* spent) noexcept nogil:
+    """Step the runs in the lanes until the first of them ends its block; find those new seats."""
+    cdef Course* leaving[LANES]
+    cdef const Model* model = NULL
+    cdef Lanes* lanes = &room.lanes[kind]
+    cdef Seat* seat
+    cdef int n, few = 0, left = 0
+    for n in range(SEATS):
+        seat = &room.seats[n]
+        if is_stepped(seat, kind):
+            few = min(few, seat.left) if model != NULL else seat.left
+            model = &seat.turn.run.model
+    if not model.trained:
+        fixed_steps_lanes(&lanes.fixed, few, model.logistic)
+    elif kind == 0:
+        trained_steps_lanes(&lanes.trained, few, model.rate, model.logistic)
     else:
-        take_from_lane(lanes, lane, &turn.block.fixed, FIXED_FIELDS)
-    advance(&turn.run.model, &turn.block, turn.last % GROUP_lanes, NULL)
+        apart_steps_halves(&lanes.apart, few, model.rate, model.logistic, kind == 2)
+    for n in range(SEATS):
+        seat = &room.seats[n]
+        if is_stepped(seat, kind):
+            spent[0] += few
+            seat.left -= few
+            if seat.left == 0:
+                leaving[left] = seat.turn.run
+                left += 1
+                leave_seat(room, seat)
+    for n in range(left):
+        if spent[0] < steps:
+            take_seat(room, leaving[n], spent)
+
+
+cdef inline bint is_stepped(const Seat* seat, int kind) noexcept nogil:
+    return seat.taken and seat.kind == kind and seat.lane != NO_LANE
+
+
+cdef void leave_seat(Room* room, Seat* seat) noexcept nogil:
+    """End the block; what is no whole group of its steps is taken now."""
+    cdef Turn* turn = &seat.turn
+    take_from_lane(&room.lanes[seat.kind], seat.lane, smooth_of(turn), fields_of(seat))
+    advance(&turn.run.model, &turn.block, turn.last % GROUP, NULL)
     end_block(turn, NULL)
+    room.busy[seat.kind][seat.lane] = False
+    room.taken[seat.kind] -= 1
     seat.taken = False
+
+
+cdef inline void* smooth_of(Turn* turn) noexcept nogil:
+    if not turn.run.model.trained:
+        return &turn.block.fixed
+    if turn.block.apart:
+        return &turn.block.alone
+    return &turn.block.trained
+
+
+cdef inline int fields_of(const Seat* seat) noexcept nogil:
+    if not seat.turn.run.model.trained:
+        return FIXED_FIELDS
+    return APART_FIELDS if seat.kind else TRAINED_FIELDS

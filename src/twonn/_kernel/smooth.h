@@ -3,13 +3,7 @@
 #ifndef TWONN_SMOOTH_H
 #define TWONN_SMOOTH_H
 
-#include <stddef.h>
-
-#define REAL double
-#define NAME(name) name##_one
-#include "smooth_steps.h"
-#undef REAL
-#undef NAME
+#include "pair.h"
 
 /* Two registers' worth of runs: a step is a long chain of operations, and two of them keep the units busy. */
 #if defined(__AVX512F__)
@@ -19,18 +13,48 @@ enum { LANES = 8 };
 #else
 enum { LANES = 4 };
 #endif
-
 typedef double lanes __attribute__((vector_size(8 * LANES)));
-#define REAL lanes
-#define NAME(name) name##_lanes
+typedef double half __attribute__((vector_size(4 * LANES))); /* one register */
+
+enum { GROUP = 8 }; /* steps that are added up before they are added to a compensated sum */
+
+#define REAL double
+#define NAME(name) name##_one
+#include "increments.h"
 #include "smooth_steps.h"
 #undef REAL
 #undef NAME
 
-/* Either struct of lanes is that of one run, with a vector for each of these numbers. */
+#define REAL lanes
+#define NAME(name) name##_lanes
+#include "increments.h"
+#include "smooth_steps.h"
+#undef REAL
+#undef NAME
+
+#define REAL pair
+#define NAME(name) name##_pair
+#define CHAINS 1
+#include "increments.h"
+#include "apart_steps.h"
+#undef REAL
+#undef NAME
+#undef CHAINS
+
+#define REAL half
+#define NAME(name) name##_halves
+#define CHAINS 4
+#include "increments.h"
+#include "apart_steps.h"
+#undef REAL
+#undef NAME
+#undef CHAINS
+
+/* A struct of lanes is that of one run, with a number from each lane in place of each of these numbers. */
 enum {
     FIXED_FIELDS = sizeof(FixedSmooth_one) / sizeof(double),
-    TRAINED_FIELDS = offsetof(TrainedSmooth_one, step) / sizeof(double)
+    TRAINED_FIELDS = sizeof(TrainedSmooth_one) / sizeof(double),
+    APART_FIELDS = sizeof(ApartSmooth_pair) / sizeof(double)
 };
 
 static inline void put_in_lane(void *all, int lane, const void *one, int fields)

@@ -49,90 +49,65 @@ static inline void NAME(fixed_steps)(NAME(FixedSmooth) *block, int n, int logist
 /* Trained output weights. With Z_ji = y_i z_ji of active units, 0 of others, N^j_ik = y_i y_k G_ik a_ji a_jk and
    S_k = h s_k a step is
 
-       Δv_j = Σ_k S_k Z_jk,   ΔZ_ji = v_j Σ_k N^j_ik S_k,   Δm_i = Σ_j (v_j + Δv_j) ΔZ_ji + Δv_j Z_ji.
+       Δv_j = Σ_k S_k Z_jk,   ΔZ_ji = v_j Σ_k N^j_ik S_k,   Δm_i = Σ_j v_j ΔZ_ji + Δv_j (Z_ji + ΔZ_ji).
 
    v and Z are what they were at the block's start plus a change, so that no small step is lost to rounding. Sums
-   that outlive the block are compensated; four steps are added up first, whose rounding is below theirs.
-   e^−Δm is taken as above. */
-
-enum { NAME(GROUP) = 4 };
+   that outlive the block are compensated; what a group of steps adds is summed up first, whose rounding is below
+   its terms'. The last group of a block may be shorter. e^−Δm is taken as above. */
 
 typedef struct {
     REAL pull[2];           /* S_k */
     REAL v[2], z[2][2];     /* v_j and Z_ji at the start */
     REAL gram[2][3];        /* N^j_00, N^j_01, N^j_11 */
-    REAL dv[2], dv_low[2];  /* change of v_j, whole groups */
+    REAL dv[2], dv_low[2];  /* change of v_j */
     REAL dz[2][2];          /* change of Z_ji */
-    REAL impulse[2][2], impulse_low[2][2]; /* Σ v_j S_k, whole groups */
-    REAL dv_group[2], impulse_group[2][2]; /* what the group under way adds */
-    int step;
+    REAL impulse[2][2], impulse_low[2][2]; /* Σ v_j S_k */
 } NAME(TrainedSmooth);
-
-static inline void NAME(end_group)(NAME(TrainedSmooth) *a)
-{
-    for (int j = 0; j < 2; j++) {
-        const REAL gain = a->dv_group[j], sum = a->dv[j] + gain, part = sum - gain;
-        a->dv_low[j] += (a->dv[j] - part) + (gain - (sum - part));
-        a->dv[j] = sum;
-        a->dv_group[j] = sum - sum;
-        for (int k = 0; k < 2; k++) {
-            const REAL push = a->impulse_group[j][k], total = a->impulse[j][k] + push;
-            const REAL rest = total - push;
-            a->impulse_low[j][k] += (a->impulse[j][k] - rest) + (push - (total - rest));
-            a->impulse[j][k] = total;
-            a->impulse_group[j][k] = total - total;
-        }
-    }
-}
-
-/* S after the margin has risen by d. */
-static inline __attribute__((always_inline)) REAL NAME(pull_after)(REAL pull, REAL d, REAL inverse_rate, int logistic)
-{
-    const REAL fall = d - (d * d) * (0.5 - d * ((1.0 / 6.0) - d * (1.0 / 24.0))); /* 1 − e^−d */
-    if (logistic) {
-        const REAL s = pull * inverse_rate, y = -(s * fall);
-        return pull - ((pull * fall) * (1.0 - s)) * (1.0 - y * (1.0 - y));
-    }
-    return pull - pull * fall;
-}
 
 static inline void NAME(trained_steps)(NAME(TrainedSmooth) *block, int n, double rate, int logistic)
 {
     NAME(TrainedSmooth) a = *block;
-    const REAL inverse_rate = 1.0 / rate - (a.v[0] - a.v[0]);
-    REAL v0 = a.v[0] + (a.dv[0] + a.dv_group[0]), v1 = a.v[1] + (a.dv[1] + a.dv_group[1]);
+    const REAL zero = a.v[0] - a.v[0], inverse_rate = 1.0 / rate - zero;
+    REAL v0 = a.v[0] + a.dv[0], v1 = a.v[1] + a.dv[1];
     REAL z00 = a.z[0][0] + a.dz[0][0], z01 = a.z[0][1] + a.dz[0][1];
     REAL z10 = a.z[1][0] + a.dz[1][0], z11 = a.z[1][1] + a.dz[1][1];
-    for (int step = 0; step < n; step++) {
-        const REAL p0 = a.pull[0], p1 = a.pull[1];
-        const REAL dv0 = p0 * z00 + p1 * z01, dv1 = p0 * z10 + p1 * z11;
-        const REAL dz00 = v0 * (a.gram[0][0] * p0 + a.gram[0][1] * p1);
-        const REAL dz01 = v0 * (a.gram[0][1] * p0 + a.gram[0][2] * p1);
-        const REAL dz10 = v1 * (a.gram[1][0] * p0 + a.gram[1][1] * p1);
-        const REAL dz11 = v1 * (a.gram[1][1] * p0 + a.gram[1][2] * p1);
-        const REAL w0 = v0 + dv0, w1 = v1 + dv1;
-        const REAL d0 = (w0 * dz00 + dv0 * z00) + (w1 * dz10 + dv1 * z10);
-        const REAL d1 = (w0 * dz01 + dv0 * z01) + (w1 * dz11 + dv1 * z11);
-        a.impulse_group[0][0] += v0 * p0;
-        a.impulse_group[0][1] += v0 * p1;
-        a.impulse_group[1][0] += v1 * p0;
-        a.impulse_group[1][1] += v1 * p1;
-        a.pull[0] = NAME(pull_after)(p0, d0, inverse_rate, logistic);
-        a.pull[1] = NAME(pull_after)(p1, d1, inverse_rate, logistic);
-        a.dv_group[0] += dv0;
-        a.dv_group[1] += dv1;
-        v0 = a.v[0] + (a.dv[0] + a.dv_group[0]);
-        v1 = a.v[1] + (a.dv[1] + a.dv_group[1]);
-        a.dz[0][0] += dz00;
-        a.dz[0][1] += dz01;
-        a.dz[1][0] += dz10;
-        a.dz[1][1] += dz11;
-        z00 = a.z[0][0] + a.dz[0][0];
-        z01 = a.z[0][1] + a.dz[0][1];
-        z10 = a.z[1][0] + a.dz[1][0];
-        z11 = a.z[1][1] + a.dz[1][1];
-        if (++a.step % NAME(GROUP) == 0)
-            NAME(end_group)(&a);
+    for (int step = 0; step < n;) {
+        const int end = n - step < GROUP ? n : step + GROUP;
+        REAL gain0 = zero, gain1 = zero, push00 = zero, push01 = zero, push10 = zero, push11 = zero;
+        for (; step < end; step++) {
+            const REAL p0 = a.pull[0], p1 = a.pull[1];
+            const REAL dv0 = p0 * z00 + p1 * z01, dv1 = p0 * z10 + p1 * z11;
+            const REAL dz00 = v0 * (a.gram[0][0] * p0 + a.gram[0][1] * p1);
+            const REAL dz01 = v0 * (a.gram[0][1] * p0 + a.gram[0][2] * p1);
+            const REAL dz10 = v1 * (a.gram[1][0] * p0 + a.gram[1][1] * p1);
+            const REAL dz11 = v1 * (a.gram[1][1] * p0 + a.gram[1][2] * p1);
+            a.dz[0][0] += dz00;
+            a.dz[0][1] += dz01;
+            a.dz[1][0] += dz10;
+            a.dz[1][1] += dz11;
+            z00 = a.z[0][0] + a.dz[0][0];
+            z01 = a.z[0][1] + a.dz[0][1];
+            z10 = a.z[1][0] + a.dz[1][0];
+            z11 = a.z[1][1] + a.dz[1][1];
+            const REAL d0 = (v0 * dz00 + dv0 * z00) + (v1 * dz10 + dv1 * z10);
+            const REAL d1 = (v0 * dz01 + dv0 * z01) + (v1 * dz11 + dv1 * z11);
+            push00 += v0 * p0;
+            push01 += v0 * p1;
+            push10 += v1 * p0;
+            push11 += v1 * p1;
+            a.pull[0] = NAME(pull_after)(p0, d0, inverse_rate, logistic);
+            a.pull[1] = NAME(pull_after)(p1, d1, inverse_rate, logistic);
+            gain0 += dv0;
+            gain1 += dv1;
+            v0 = a.v[0] + (a.dv[0] + gain0);
+            v1 = a.v[1] + (a.dv[1] + gain1);
+        }
+        NAME(add)(&a.dv[0], &a.dv_low[0], gain0);
+        NAME(add)(&a.dv[1], &a.dv_low[1], gain1);
+        NAME(add)(&a.impulse[0][0], &a.impulse_low[0][0], push00);
+        NAME(add)(&a.impulse[0][1], &a.impulse_low[0][1], push01);
+        NAME(add)(&a.impulse[1][0], &a.impulse_low[1][0], push10);
+        NAME(add)(&a.impulse[1][1], &a.impulse_low[1][1], push11);
     }
     *block = a;
 }
