@@ -22,7 +22,7 @@ def pytest_configure(config):
 
 
 def compiled(tmp_path_factory, name, flags=(), libraries=()):
-    """Compile a C file beside this one; the compiler is gcc unless the environment variable CC names another."""
+    """Compile a C file beside this one with gcc, or with what the environment variable CC names."""
     compiler = shlex.split(os.environ.get("CC", "")) or ["gcc"]
     if shutil.which(compiler[0]) is None:
         pytest.skip(f"no C compiler: {compiler[0]} was not found; name one in CC")

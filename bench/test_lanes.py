@@ -29,8 +29,8 @@ def step(problem, params):
 def assert_same_runs(problem, params, together, others):
     """Assert agreement within the rounding of the C program's sums; see assert_same_run in test_speed.py.
 
-    Of its error estimate `steps` u ‖p‖ times 10 is allowed, with 1 for the norm of small networks. A run that is
-    stationary early stays where it is.
+    Of its error estimate `steps` u ‖p‖ times 10 is allowed, with 1 for the norm of small networks. A run
+    that is stationary early stays where it is.
     """
     last = together.states[np.arange(RUNS), together.n_samples - 1][:, None]
     w, b = (array[:, 0] for array in batch.weights(problem, params, last))

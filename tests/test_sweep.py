@@ -102,6 +102,10 @@ def assert_is_the_run(data: xarray.Dataset, traj: twonn.Trajectory) -> None:
         ({"engine": "auto", "samples_per_decade": 3}, 10**100),
         ({"engine": "auto", "sliding": "step", "sample_steps": [3, 500]}, 2000),
         ({}, 0),
+        ({"optimizer": "adam"}, 0),
+        ({"optimizer": {"name": "adam", "beta1": 0.5}}, 700),
+        ({"optimizer": "momentum", "engine": "direct"}, 300),
+        ({"optimizer": "normalized_gd", "sample_steps": [7]}, 300),
     ],
 )
 def test_every_run_is_the_run_that_run_does(options, steps):
@@ -503,7 +507,9 @@ def test_progress_is_reported():
         ({"steps": 2**63, "engine": "direct"}, ValueError, r"steps: got .*; expected at most 2\^63 - 1"),
         ({"engine": "lep"}, ValueError, "Did you mean 'leap'"),
         ({"sliding": "no"}, ValueError, "sliding: got 'no'"),
-        ({"optimizer": "adam"}, ValueError, "optimizer: got 'adam'"),
+        ({"optimizer": "adm"}, ValueError, "optimizer: got 'adm'.* Did you mean 'adam'"),
+        ({"optimizer": "adam", "engine": "leap"}, ValueError, "engine: got 'leap'.* steps are all taken"),
+        ({"optimizer": "adam", "steps": 2**63}, ValueError, r"steps: got .*; expected at most 2\^63 - 1"),
         ({"trajectories": "gap"}, TypeError, "trajectories: got 'gap'"),
         ({"trajectories": ["gup"]}, ValueError, "Did you mean 'gap'"),
         ({"sample_steps": [3]}, ValueError, "sample_steps: got .* Add trajectories=True"),

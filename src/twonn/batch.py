@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn import _core, config
+from twonn.optimizers import Optimizer, kernel_of
 from twonn.problem import Params, Problem
 
 Floats = NDArray[np.float64]
@@ -59,8 +60,8 @@ class Batch:
     sample_steps, sample_logs : ndarray of int64 and float64, shape (n, m)
         Sampled steps, like `end_step` and `end_log`. A run that ends early has fewer samples than m, the last
         of them its end; what follows is −1 and nan.
-    states : ndarray, shape (n, m, 12)
-        Reduced coordinates at the samples; nan after the last.
+    states : ndarray, shape (n, m, 12) or (n, m, 4 d + 8)
+        Reduced coordinates at the samples, of other optimizers the parameters; nan after the last.
     patterns, unphased : ndarray of uint8, shape (n, m)
         Activation patterns, and pairs that slide since a leap averaged over them; 255 and 0 after the last.
     """
@@ -93,6 +94,7 @@ def run_batch(
     engine: int,
     average: bool,
     stop: Callable[[], bool] | None = None,
+    optimizer: Optimizer | None = None,
 ) -> Batch:
     """Run every start to its end.
 
@@ -109,6 +111,8 @@ def run_batch(
         Whether leaps average over the teeth of neurons that slide.
     stop : callable, optional
         Asked every few milliseconds whether to give up.
+    optimizer : Optimizer, optional
+        None for gradient descent. Others take every step, so that `engine` and `average` do not matter.
 
     Returns
     -------
@@ -123,6 +127,8 @@ def run_batch(
         If the floating-point arithmetic of this thread is not IEEE binary64.
     """
     config.require_sound_arithmetic()
+    if optimizer is not None:
+        return _optimized(problem, params, schedule[0], optimizer, stop)
     kernel = _core.Batch(
         problem.x,
         problem.y.astype(np.float64),
@@ -166,14 +172,70 @@ def run_batch(
     )
 
 
+def _optimized(
+    problem: Problem,
+    params: Params,
+    schedule: NDArray[np.int64],
+    optimizer: Optimizer,
+    stop: Callable[[], bool] | None,
+) -> Batch:
+    """Run the starts in turn; there are neither leaps nor slides."""
+    runs, samples = len(params), len(schedule)
+    end_step, n_transitions, n_samples = np.zeros((3, runs), np.int64)
+    status, times = np.zeros(runs, np.uint8), np.full((runs, TRANSITIONS_KEPT, 4), np.nan)
+    changes = np.full((runs, TRANSITIONS_KEPT, 2), 255, np.uint8)
+    steps, patterns = np.full((runs, samples), -1), np.full((runs, samples), 255, np.uint8)
+    states = np.full((runs, samples, 4 * problem.dimension + 8), np.nan)
+    for r in range(runs):
+        kernel = kernel_of(problem, params[r], schedule, optimizer)
+        while kernel.status == _core.RUNNING:
+            kernel.advance(_LOOK >> 3)  # its steps cost as much as several of gradient descent
+            if stop is not None and stop():
+                raise Stopped
+        count = kernel.n_samples
+        status[r], end_step[r], n_samples[r] = kernel.status, kernel.step, count
+        steps[r, :count], patterns[r, :count] = kernel.sample_steps, kernel.sample_patterns
+        states[r, :count] = kernel.sample_states
+        n_transitions[r] = kernel.n_transitions
+        kept = min(kernel.n_transitions, TRANSITIONS_KEPT)
+        times[r, :kept] = kernel.transition_times[:kept]
+        changes[r, :kept, 0] = kernel.transition_before[:kept]
+        changes[r, :kept, 1] = kernel.transition_after[:kept]
+    return Batch(
+        status=status,
+        obstacle=np.zeros(runs, np.uint8),
+        end_step=end_step,
+        end_log=np.full(runs, -np.inf),
+        error=np.zeros(runs),
+        averaging_error=np.zeros(runs),
+        averaged=np.zeros(runs, np.bool_),
+        n_transitions=n_transitions,
+        n_slides=np.zeros(runs, np.int64),
+        n_samples=n_samples,
+        transition_times=times,
+        transition_patterns=changes,
+        slides=np.full((runs, SLIDES_KEPT, 5), np.nan),
+        open_slides=np.full((runs, 2, 5), np.nan),
+        sample_steps=steps,
+        sample_logs=np.full((runs, samples), np.nan),
+        states=states,
+        patterns=patterns,
+        unphased=np.zeros((runs, samples), np.uint8),
+    )
+
+
 # --------------------------------------------------------------------------------------------------
 # From reduced coordinates to networks
 
 
-def weights(problem: Problem, params: Params, states: Floats) -> tuple[Floats, Floats]:
-    """Return w, shape (n, m, 2, d), and b, shape (n, m, 2), of states of shape (n, m, 12)."""
-    runs, samples = states.shape[:2]
-    w, b = np.empty((runs, samples, 2, problem.dimension)), np.empty((runs, samples, 2))
+def weights(
+    problem: Problem, params: Params, states: Floats, optimizer: Optimizer | None = None
+) -> tuple[Floats, Floats]:
+    """Return w, shape (n, m, 2, d), and b, shape (n, m, 2), of states of shape (n, m, ...)."""
+    (runs, samples), d = states.shape[:2], problem.dimension
+    if optimizer is not None:
+        return states[..., : 2 * d].reshape(runs, samples, 2, d), states[..., 2 * d : 2 * d + 2]
+    w, b = np.empty((runs, samples, 2, d)), np.empty((runs, samples, 2))
     for index in range(runs):
         w[index], b[index] = _core.state_weights(
             problem.x, problem.bias, params.w[index], params.b[index], states[index]
@@ -181,11 +243,16 @@ def weights(problem: Problem, params: Params, states: Floats) -> tuple[Floats, F
     return w, b
 
 
-def preactivations(problem: Problem, params: Params, states: Floats) -> Floats:
-    """Return z_ji, shape (n, m, 2, 2), of states of shape (n, m, 12)."""
+def preactivations(
+    problem: Problem, params: Params, states: Floats, optimizer: Optimizer | None = None
+) -> Floats:
+    """Return z_ji, shape (n, m, 2, 2), of states of shape (n, m, ...)."""
     z = np.empty((*states.shape[:2], 2, 2))
     for index in range(len(states)):
-        z[index] = _core.state_preactivations(
-            problem.x, problem.bias, params.w[index], params.b[index], states[index]
-        )
+        if optimizer is not None:
+            z[index] = _core.own_preactivations(problem.x, states[index])
+        else:
+            z[index] = _core.state_preactivations(
+                problem.x, problem.bias, params.w[index], params.b[index], states[index]
+            )
     return z

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn import geometry
+from twonn.optimizers import Optimizer
 from twonn.problem import Problem, Verbatim, refusal
 
 Floats = NDArray[np.float64]
@@ -20,8 +21,10 @@ class Networks:
     Attributes
     ----------
     problem : Problem
-    states : ndarray, shape (..., 12)
-        Reduced coordinates.
+    optimizer : Optimizer or None
+        None for gradient descent.
+    states : ndarray, shape (..., 12) or (..., 4 d + 8)
+        Reduced coordinates; of other optimizers the parameters themselves.
     unphased : ndarray of uint8, shape (...)
         Pairs whose z_ji is known up to a tooth only, coded like a pattern.
     error_bound : float or ndarray
@@ -31,6 +34,7 @@ class Networks:
     """
 
     problem: Problem
+    optimizer: Optimizer | None
     states: Floats
     unphased: NDArray[np.uint8]
     error_bound: float | Floats
@@ -53,7 +57,8 @@ class Networks:
 
     @property
     def v(self) -> Floats:
-        return self.states[..., 8:10]
+        first = 8 if self.optimizer is None else 2 * self.problem.dimension + 2
+        return self.states[..., first : first + 2]
 
     @property
     def _gram_diagonal(self) -> Floats:

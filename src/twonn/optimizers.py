@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn import _core
-from twonn.problem import Verbatim, one_of, positive_number, real_number, refusal
+from twonn.problem import Params, Problem, Verbatim, one_of, positive_number, real_number, refusal
 
 __all__ = ["Adam", "Momentum", "NormalizedGD", "Optimizer"]
 
@@ -134,6 +134,34 @@ def chosen(optimizer: str | Optimizer | Mapping[str, Any]) -> Optimizer | None:
                 refusal("optimizer", Verbatim(f"the option {option!r}"), expected, "Leave it out.")
             )
     return None if name == "gd" else _KINDS[name](**options)
+
+
+def require_steps(optimizer: Optimizer, engine: str) -> None:
+    """Refuse an engine that would leap."""
+    if engine == "leap":
+        expected = f"'auto' or 'direct' for the optimizer {optimizer.name}, whose steps are all taken"
+        raise ValueError(refusal("engine", engine, expected, 'Use engine="direct".'))
+
+
+def kernel_of(
+    problem: Problem, params: Params, schedule: NDArray[np.int64], optimizer: Optimizer
+) -> _core.OptimizerRun:
+    """Return the kernel's run from one start, nothing of it taken yet."""
+    return _core.OptimizerRun(
+        problem.x,
+        problem.y.astype(np.float64),
+        problem.step_size,
+        problem.rate / problem.step_size,
+        problem.bias,
+        problem.loss == "logistic",
+        problem.train_output,
+        params.w,
+        params.b,
+        params.v,
+        schedule,
+        optimizer.kind,
+        optimizer.options,
+    )
 
 
 def _fraction(name: str, value: float) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from twonn import _core, config
-from twonn.optimizers import Optimizer, chosen
+from twonn.optimizers import Optimizer, chosen, kernel_of, require_steps
 from twonn.problem import (
     LARGEST_COUNT,
     Params,
@@ -146,9 +146,8 @@ def run(
     one_of("engine", engine, tuple(_ENGINES))
     one_of("sliding", sliding, ("average", "step"))
     other = chosen(optimizer)
-    if other is not None and engine == "leap":
-        expected = f"'auto' or 'direct' for the optimizer {other.name}, whose steps are all taken"
-        raise ValueError(refusal("engine", engine, expected, 'Use engine="direct".'))
+    if other is not None:
+        require_steps(other, engine)
     if checkpoint is not None:
         raise ValueError(
             refusal(
@@ -167,7 +166,7 @@ def run(
     if other is None:
         kernel = _kernel(problem, start, schedule, _ENGINES[engine], sliding == "average")
     else:
-        kernel = _optimizer_kernel(problem, start, schedule[0], other)
+        kernel = kernel_of(problem, start, schedule[0], other)
     if asked > reachable:
         _try_to_end(kernel, asked)
     with _first_ctrl_c() as interrupted, _reporting(progress) as report:
@@ -197,26 +196,6 @@ def _kernel(
         *schedule,
         engine,
         average,
-    )
-
-
-def _optimizer_kernel(
-    problem: Problem, params: Params, schedule: np.ndarray, optimizer: Optimizer
-) -> _core.OptimizerRun:
-    return _core.OptimizerRun(
-        problem.x,
-        problem.y.astype(np.float64),
-        problem.step_size,
-        problem.rate / problem.step_size,
-        problem.bias,
-        problem.loss == "logistic",
-        problem.train_output,
-        params.w,
-        params.b,
-        params.v,
-        schedule,
-        optimizer.kind,
-        optimizer.options,
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from twonn import _core
 from twonn.batch import SLIDES_KEPT, TRANSITIONS_KEPT, Batch, preactivations, weights
 from twonn.networks import Networks
+from twonn.optimizers import Optimizer
 from twonn.problem import LARGEST_COUNT, Params, Problem
 from twonn.trajectory import VARIABLES
 
@@ -37,6 +38,7 @@ class _Ensemble(Networks):
 
     problem: Problem
     params: Params
+    optimizer: Optimizer | None
     states: Floats
     pattern: NDArray[np.uint8]
     unphased: NDArray[np.uint8]
@@ -44,11 +46,11 @@ class _Ensemble(Networks):
 
     @cached_property
     def _weights(self) -> tuple[Floats, Floats]:
-        return weights(self.problem, self.params, self.states)
+        return weights(self.problem, self.params, self.states, self.optimizer)
 
     @cached_property
     def preactivations(self) -> Floats:
-        return preactivations(self.problem, self.params, self.states)
+        return preactivations(self.problem, self.params, self.states, self.optimizer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +59,8 @@ class Ended:
 
     Attributes
     ----------
-    problem, params, batch : Problem, Params, Batch
-        What was run and what the kernel knows of it.
+    problem, params, batch, optimizer : Problem, Params, Batch, Optimizer or None
+        What was run and what the kernel knows of it; None is gradient descent.
     final : Networks
         Networks with axes (run, 1): the last samples; nan for runs without a final state.
     sampled : Networks
@@ -70,6 +72,7 @@ class Ended:
     problem: Problem
     params: Params
     batch: Batch
+    optimizer: Optimizer | None = None
 
     @cached_property
     def bound(self) -> Floats:
@@ -83,6 +86,7 @@ class Ended:
         return _Ensemble(
             self.problem,
             self.params,
+            self.optimizer,
             np.where(lost[:, None], np.nan, batch.states[last])[:, None],
             np.where(lost, NO_CODE, batch.patterns[last]).astype(np.uint8)[:, None],
             np.where(lost, 0, batch.unphased[last]).astype(np.uint8)[:, None],
@@ -92,7 +96,15 @@ class Ended:
     @cached_property
     def sampled(self) -> _Ensemble:
         batch = self.batch
-        return _Ensemble(self.problem, self.params, batch.states, batch.patterns, batch.unphased, self.bound)
+        return _Ensemble(
+            self.problem,
+            self.params,
+            self.optimizer,
+            batch.states,
+            batch.patterns,
+            batch.unphased,
+            self.bound,
+        )
 
     @cached_property
     def ends(self) -> tuple[Floats, Floats]:

@@ -7,7 +7,7 @@ import html
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +22,7 @@ from rich.text import Text
 from twonn import config
 from twonn.batch import BITS, Schedule, run_batch
 from twonn.executors import Abandoned, Choice, Outcome, carried_out, opened, said
+from twonn.optimizers import Optimizer, chosen, require_steps
 from twonn.problem import (
     LARGEST_COUNT,
     Params,
@@ -184,7 +185,7 @@ def sweep(
     retries: int = 3,
     in_flight: int | None = None,
     progress: bool | Progressing = False,
-    optimizer: str = "gd",
+    optimizer: str | Optimizer | Mapping[str, Any] = "gd",
 ) -> SweepResult:
     """Run every problem from every start, in chunks, on many workers.
 
@@ -255,7 +256,7 @@ def sweep(
         None if store is None else checked_path(store),
         engine=engine,
         sliding=sliding,
-        optimizer=optimizer,
+        optimizer=chosen(optimizer),
         trajectories=trajectories,
         samples_per_decade=samples_per_decade,
         sample_steps=sample_steps,
@@ -284,6 +285,7 @@ class _Plan:
     schedule: Schedule
     engine: int
     average: bool
+    optimizer: Optimizer | None
     sampled: tuple[str, ...]
     store: Path | None
     layout: Layout
@@ -312,6 +314,7 @@ class _Chunk:
         self._first = first
         self._parts = parts
         self._options = plan.schedule, plan.engine, plan.average
+        self._optimizer = plan.optimizer
         self._sampled = plan.sampled
         self._store = plan.store
 
@@ -320,8 +323,9 @@ class _Chunk:
         columns = columns_of(self._parts[0][0].dimension, self._sampled)
         found: list[dict[str, NDArray[Any]]] = []
         for problem, params in self._parts:
-            batch = run_batch(problem, params, *self._options, None if stop is None else stop.is_set)
-            ended = Ended(problem, params, batch)
+            asked = None if stop is None else stop.is_set
+            batch = run_batch(problem, params, *self._options, asked, self._optimizer)
+            ended = Ended(problem, params, batch, self._optimizer)
             found.append({name: column.of(ended) for name, column in columns.items()})
         arrays = {name: np.concatenate([part[name] for part in found]) for name in columns}
         if self._store is None:
@@ -338,7 +342,7 @@ def _plan(
     *,
     engine: str,
     sliding: str,
-    optimizer: str,
+    optimizer: Optimizer | None,
     trajectories: bool | Sequence[str],
     samples_per_decade: float,
     sample_steps: Sequence[int] | None,
@@ -347,9 +351,11 @@ def _plan(
     problems, starts = _crossed(problem, params)
     one_of("engine", engine, tuple(_ENGINES))
     one_of("sliding", sliding, ("average", "step"))
-    one_of("optimizer", optimizer, ("gd",))
-    if engine == "direct" and asked > LARGEST_COUNT:
-        expected = "at most 2^63 - 1 steps for the direct engine"
+    if optimizer is not None:
+        require_steps(optimizer, engine)
+    stepped = engine == "direct" or optimizer is not None
+    if stepped and asked > LARGEST_COUNT:
+        expected = "at most 2^63 - 1 steps where every one is taken"
         fix = 'Ask for fewer steps, or use engine="auto".'
         raise ValueError(refusal("steps", Verbatim(written_steps(asked)), expected, fix))
     sampled = _chosen(trajectories, starts.dimension)
@@ -364,13 +370,13 @@ def _plan(
     runs = len(problems) * len(starts)
     bytes_per_run = 8 * (sizes["sample"] * (32 + 4 * starts.dimension) + len(columns))
     seconds_per_run = asked * _STEP_SECONDS
-    if engine != "direct":
+    if not stepped:
         seconds_per_run = min(seconds_per_run, _LEAP_SECONDS)
     spec = {
         "steps": hex(asked),
         "engine": engine,
         "sliding": sliding,
-        "optimizer": optimizer,
+        "optimizer": {"name": "gd"} if optimizer is None else optimizer.described(),
         "trajectories": list(sampled),
         "samples": _digest(*schedule),
         "problems": [_described(one) for one in problems],
@@ -392,7 +398,16 @@ def _plan(
         },
     )
     return _Plan(
-        problems, starts, asked, schedule, _ENGINES[engine], sliding == "average", sampled, store, layout
+        problems,
+        starts,
+        asked,
+        schedule,
+        _ENGINES[engine],
+        sliding == "average",
+        optimizer,
+        sampled,
+        store,
+        layout,
     )
 
 

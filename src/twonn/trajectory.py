@@ -216,13 +216,6 @@ class Trajectory(Networks):
         d = problem.dimension
         return self.states[:, : 2 * d].reshape(-1, 2, d), self.states[:, 2 * d : 2 * d + 2]
 
-    @property
-    def v(self) -> Floats:
-        if self.optimizer is None:
-            return super().v
-        d = self.problem.dimension
-        return self.states[:, 2 * d + 2 : 2 * d + 4]
-
     @cached_property
     def preactivations(self) -> Floats:
         problem, start = self.problem, self.params
