@@ -5,6 +5,7 @@ Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095.
 """
 
 from twonn import initializers, plot
+from twonn.asymptotics import Asymptote, asymptote
 from twonn.config import show_config
 from twonn.geometry import boundary, distances, gap, optimal_margin, robust_margin
 from twonn.optimizers import Adam, Momentum, NormalizedGD
@@ -15,6 +16,7 @@ from twonn.trajectory import CheckpointError, Status, Trajectory, load
 
 __all__ = [
     "Adam",
+    "Asymptote",
     "CheckpointError",
     "Momentum",
     "NormalizedGD",
@@ -23,6 +25,7 @@ __all__ = [
     "Status",
     "SweepResult",
     "Trajectory",
+    "asymptote",
     "boundary",
     "distances",
     "gap",
