@@ -2,6 +2,8 @@
 # make test        the tests, in the same environment
 # make bench       the kernel beside a plain C loop, leaps beside steps
 # make lint        style and types
+# make docs        the documentation, in docs/_build/html
+# make dist        source distribution, a wheel from it, and the wheel's tests in an environment of its own
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +11,7 @@ BIN := $(VENV)/bin
 SOURCES := pyproject.toml setup.py $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd' \
 	-o -name '*.pxi' -o -name '*.pyi' -o -name '*.h' -o -path '*/_kernel/*.c' -o -name '*.mplstyle')
 
-.PHONY: reproduce test bench lint clean
+.PHONY: reproduce test bench lint docs dist clean
 
 reproduce: $(VENV)/installed
 	$(BIN)/twonn reproduce --output reproduction
@@ -25,6 +27,17 @@ lint: $(VENV)/installed-test
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m pytest bench
 
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
+dist: $(VENV)/bin/python
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet build
+	$(BIN)/python -m build --outdir dist
+	$(PYTHON) -m venv dist/empty
+	dist/empty/bin/python -m pip install --quiet "$$(echo dist/*.whl)[test]"
+	cd dist && empty/bin/python -m pytest --pyargs twonn -n auto
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -39,3 +52,4 @@ $(VENV)/installed-%: $(SOURCES) | $(VENV)/bin/python
 
 clean:
 	rm -rf $(VENV) build dist reproduction src/*.egg-info src/twonn/_core.c
+	rm -rf docs/_build docs/api docs/gallery docs/sg_execution_times.rst

@@ -2,8 +2,8 @@
 
 import glob
 import os
-import platform
 import shlex
+import sysconfig
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -11,9 +11,10 @@ from setuptools import Extension, setup
 # The bit contract: no contraction of a*b+c, no reassociation, no flush to zero, whatever CFLAGS says.
 FLAGS = ["-O3", "-std=c11", "-fno-fast-math", "-ffp-contract=off"]
 
-# The baseline is what every processor of the kind has; wider builds are chosen at import.
+# The baseline is what every processor of the kind has (SSE2 on x86-64, NEON on aarch64); wider builds are
+# chosen at import. The platform that is built for may not be this machine's, as on macOS.
 BUILDS = {"baseline": []}
-if platform.machine() in ("x86_64", "AMD64"):
+if sysconfig.get_platform().endswith("x86_64"):
     BUILDS["avx2"] = ["-mavx2"]
     BUILDS["avx512"] = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
 

@@ -1,9 +1,7 @@
 """Sliding: averaged leaps against stepping, against the universal law, and what is told of them."""
 
 import functools
-import importlib.util
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -338,19 +336,3 @@ def test_the_kernel_keeps_averaging_apart():
         run.advance(1 << 20)
     assert run.averaged and run.error < 1e-10 < run.averaging_error
     assert traj.error_bound == run.error + run.averaging_error
-
-
-def test_the_map_of_data_names_what_is_known():
-    path = Path(__file__).parents[1] / "docs" / "regimes.py"
-    spec = importlib.util.spec_from_file_location("regimes", path)
-    regimes = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(regimes)
-    for points, regime, law in (
-        ((1.0, -0.3), "both slide", "1/ln t, universal constant"),
-        ((2.0, 1.0), "one slides, one on both", "1/ln t, universal constant"),
-        ((1.5, -1.0), "each on its own sample", "does not vanish"),
-        ((1.5, -1.5), "each on its own sample", "1/ln t, constant from the start"),
-        ((0.5, -0.5), "both slide", "faster"),
-    ):
-        code, _, law_code = regimes.cell(*points, train_output=False)
-        assert (regimes.REGIMES[code], regimes.LAWS[law_code]) == (regime, law)

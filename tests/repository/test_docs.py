@@ -1,0 +1,133 @@
+"""What the documentation shows works: its code, its spec files, its commands, and the map of data."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import twonn
+from twonn.cli import app
+from twonn.spec import Spec, SweepSpec
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+
+#: What is built does not count.
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in [*DOCS.rglob("*.md"), *ROOT.glob("*.md")]
+    if not {"_build", "gallery", "api"} & set(path.relative_to(DOCS if DOCS in path.parents else ROOT).parts)
+)
+
+EXAMPLES = sorted(path.relative_to(ROOT).as_posix() for path in (DOCS / "examples").glob("*.py"))
+
+#: A block of code: its language, and its text.
+BLOCK = re.compile(r"^(?P<fence>`{3,})\{?(?P<language>[\w-]+)[^\n]*\n(?P<text>.*?)^(?P=fence)$", re.M | re.S)
+
+#: What readers may expect to work as it stands; ``py`` and ``sh`` need what a test does not have.
+CARRIED_OUT = ("python", "code-cell", "toml", "console")
+
+
+def blocks(page: str, *languages: str) -> list[tuple[str, str]]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return [(m["language"], m["text"]) for m in BLOCK.finditer(text) if m["language"] in languages]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    matplotlib.use("agg")
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    plt.close("all")
+
+
+def carry_out(language: str, text: str, names: dict) -> None:
+    """Run a block; a spec file is written under the name in its first line, and read."""
+    if language in ("python", "code-cell"):
+        # Options of a cell are not Python.
+        exec(compile(re.sub(r"\A(:[\w-]+:.*\n)+", "", text), "<block>", "exec"), names)
+    elif language == "toml":
+        name = re.match(r"# (\S+\.toml)\n", text)
+        path = Path(name[1] if name else "SPEC.toml")
+        path.write_text(text, encoding="utf-8")
+        (SweepSpec if re.search(r"^(runs = |\[sweep\])", text, re.M) else Spec)(path)
+    else:
+        for line in re.findall(r"^\$ twonn (.*)$", text, re.M):
+            result = CliRunner().invoke(app, shlex.split(line, comments=True))
+            assert result.exit_code == 0, f"twonn {line}: {result.output}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, *CARRIED_OUT)])
+def test_the_blocks_of_a_page_run_in_turn(page, folder):
+    found = blocks(page, *CARRIED_OUT)
+    if any("torch" in text for _, text in found):
+        pytest.importorskip("torch")
+    names = {"__name__": "__main__"}
+    for language, text in found:
+        carry_out(language, text, names)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_examples_of_the_gallery_run_and_draw(example, folder):
+    exec(compile((ROOT / example).read_text(encoding="utf-8"), example, "exec"), {"__name__": "__main__"})
+    assert plt.get_fignums()
+
+
+def test_the_blocks_are_found():
+    assert [language for language, _ in blocks("README.md", "python", "toml")] == ["python", "toml"]
+    assert "docs/numerics.md" in PAGES and "CONTRIBUTING.md" in PAGES
+    assert len(blocks("docs/tutorial.md", "code-cell")) == 10
+    assert EXAMPLES
+
+
+def test_links_between_files_lead_somewhere():
+    for page in PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text):
+            assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+
+
+# --------------------------------------------------------------------------------------------------
+# The README's example, and the map of data
+
+
+def test_the_example_of_the_readme_is_right(folder, capsys):
+    ((_, example),) = blocks("README.md", "python")
+    names = {}
+    exec(compile(example, "README.md", "exec"), names)
+    traj, (w0, w1) = names["traj"], names["start"].w[:, 0]
+    assert traj.t[-1] == 10**16
+    # gap = c/(ln t + K) with c = |w_0 + w_1|/2 and K = ln 2h + (w_0 − w_1)/2, up to 4e-15 of it
+    gap = abs(w0 + w1) / 2 / (np.log(10.0**16) + np.log(0.01) + (w0 - w1) / 2)
+    assert np.isclose(traj.gap[-1], gap, rtol=1e-13, atol=0)
+    assert "All 10^16 steps were taken." in capsys.readouterr().out
+    assert (folder / "run.npz").exists()
+
+
+def test_the_spec_of_the_readme_is_the_paper(folder):
+    ((_, example),) = blocks("README.md", "toml")
+    (folder / "SPEC.toml").write_text(example, encoding="utf-8")
+    spec = Spec(folder / "SPEC.toml")
+    assert spec.problem == twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
+    assert spec.params == twonn.initializers.sample("he_normal", runs=1, seed=42)[0]
+
+
+def test_the_map_of_data_names_what_is_known():
+    spec = importlib.util.spec_from_file_location("regimes", DOCS / "regimes.py")
+    regimes = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(regimes)
+    for points, regime, law in (
+        ((1.0, -0.3), "both slide", "1/ln t, universal constant"),
+        ((2.0, 1.0), "one slides, one on both", "1/ln t, universal constant"),
+        ((1.5, -1.0), "each on its own sample", "does not vanish"),
+        ((1.5, -1.5), "each on its own sample", "1/ln t, constant from the start"),
+        ((0.5, -0.5), "both slide", "faster"),
+    ):
+        code, _, law_code = regimes.cell(*points, train_output=False)
+        assert (regimes.REGIMES[code], regimes.LAWS[law_code]) == (regime, law)

@@ -1,0 +1,58 @@
+"""What is shipped: the source distribution holds all that is kept here, and the files of a release agree."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+#: What the tools add of their own.
+MADE = {"PKG-INFO", "setup.cfg"}
+
+BUILD = "import sys, setuptools.build_meta; setuptools.build_meta.build_sdist(sys.argv[1])"
+
+
+def kept() -> set[str]:
+    """Return the files that are under version control, or about to be."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a Git checkout")
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return {name for name in listed if (ROOT / name).is_file()}
+
+
+def test_the_source_distribution_holds_all_that_is_kept_and_nothing_else(tmp_path):
+    tree = tmp_path / "tree"
+    # In a copy without what earlier builds have left: the list of an old distribution would be believed.
+    translated = ROOT / "src" / "twonn" / "_core.c"  # spares translating it again
+    for name in [*kept(), *([translated.relative_to(ROOT)] if translated.exists() else [])]:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, tree / name)
+    (tree / "src" / "twonn" / "_core_stale.so").touch()
+    done = subprocess.run([sys.executable, "-c", BUILD, tmp_path], cwd=tree, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (archive,) = tmp_path.glob("twonn-*.tar.gz")
+    assert archive.name == f"twonn-{PROJECT['version']}.tar.gz"
+    with tarfile.open(archive) as tar:
+        packed = {member.name.partition("/")[2] for member in tar.getmembers() if member.isfile()}
+    packed = {name for name in packed if name not in MADE and ".egg-info/" not in name}
+    assert packed == kept()
+    assert {"src/twonn/_core.pyx", "src/twonn/_kernel/build.h", "LICENSE"} <= packed
+
+
+def test_the_changelog_and_the_citation_know_the_version():
+    version = PROJECT["version"]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## (\S+)", changes, re.MULTILINE)
+    assert newest and newest[1] == version
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^version: (\S+)", citation, re.MULTILINE)[1] == version
+    assert re.search(r"^license: (\S+)", citation, re.MULTILINE)[1] == PROJECT["license"]
+    assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith("BSD 3-Clause License")
