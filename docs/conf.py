@@ -18,10 +18,10 @@ extensions = [
 ]
 exclude_patterns = ["_build", "examples/*", "gallery/*.ipynb", "**/sg_execution_times.rst"]
 templates_path = ["_templates"]
+default_role = "autolink"
 
 html_theme = "furo"
 html_title = f"twonn {version}"
-html_baseurl = ""
 
 # Notebooks are Markdown whose cells run at every build; a cell that fails, fails the build.
 myst_enable_extensions = ["deflist", "dollarmath"]
@@ -43,6 +43,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\.py$",
     "abort_on_example_error": True,
     "download_all_examples": False,
+    "capture_repr": (),
     "show_memory": False,
     "min_reported_time": 3600,  # times are the machine's, not the example's
     "remove_config_comments": True,

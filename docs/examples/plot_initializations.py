@@ -19,12 +19,11 @@ for name in ("he_normal", "glorot_uniform", "torch_default", "lecun_normal", "sm
     # Successful: both samples classified correctly, each by a neuron of its own.
     traj = next(traj for traj in trajectories if (traj.margins[-1] > 1).all())
     ax.plot(traj.log_t[1:], traj.gap[1:], label=name)
-
-# %%
-# Against ln t on doubly logarithmic axes, 1/ln t is a straight line of slope −1, the dotted one. Starts differ in their
-# constants, and in how long it takes until the law is visible.
-
 log_t = traj.log_t[traj.log_t > 5]
 ax.plot(log_t, 1 / log_t, "k:", label=r"$1/\ln t$")
 ax.set(xscale="log", yscale="log", xlim=(1, None), xlabel=r"$\ln t$", ylabel="gap")
 ax.legend()
+
+# %%
+# Against ln t on doubly logarithmic axes, 1/ln t is a straight line of slope −1, the dotted one. Starts differ in their
+# constants, and in how long it takes until the law is visible.

@@ -3,8 +3,8 @@ Points in the plane
 ===================
 
 The robustness margin has a closed form in every dimension. Here are two points in the plane, the network that gradient
-descent has found after 10^3 and after 10^16 steps, and the disk around each point in which no perturbation changes
-its class.
+descent has found after 10^3 and after 10^16 steps, and around each point the largest disk whose points are all classified
+like it. Where f = 0, nothing is coloured.
 """
 
 import matplotlib.pyplot as plt
@@ -13,11 +13,11 @@ import numpy as np
 import twonn
 
 problem = twonn.Problem(x=[[-1.0, 0.2], [0.9, -0.4]], y=[-1, 1], step_size=0.05)
-start = twonn.Params(w=[[0.3, 1.2], [-0.8, 0.9]], b=[0.1, 0.2])
+start = twonn.initializers.sample("small", runs=1, seed=9, d=2)[0]
 traj = twonn.run(problem, start, steps=10**16, sample_steps=[1000])
 optimal = twonn.optimal_margin(problem)
 
-side = np.linspace(-2, 2, 300)
+side = np.linspace(-2.2, 2.2, 300)
 points = np.stack(np.meshgrid(side, side), axis=-1)
 
 fig, axes = plt.subplots(1, 2, figsize=(9, 4.5), sharex=True, sharey=True)

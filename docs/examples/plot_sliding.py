@@ -34,7 +34,7 @@ for traj, style, label in ((exact, ".-", "every step"), (averaged, "-", "average
 half = averaged.teeth[shown, neuron, sample] / 2
 ax.fill_between(averaged.t[shown], z - half, z + half, color="C1", alpha=0.2, label="height of the teeth")
 ax.set(xlabel="step", ylabel=f"pre-activation of neuron {neuron} on sample {sample}")
-ax.legend()
+ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
 
 # %%
 # Where the neuron slides, the data decide the constant of the law, and the start is forgotten: two starts, one gap.
@@ -43,5 +43,6 @@ fig, ax = plt.subplots()
 for one in (start, twonn.Params(w=[0.1, -0.9], b=[0.5, 0.6])):
     traj = twonn.run(problem, one, log10_steps=100.0)
     shown = traj.log_t > np.log(10)
-    ax.plot(traj.log_t[shown], traj.gap[shown] * traj.log_t[shown])
+    ax.plot(traj.log_t[shown], traj.gap[shown] * traj.log_t[shown], label=f"w = {one.w[:, 0]}")
 ax.set(xscale="log", xlabel=r"$\ln t$", ylabel=r"gap $\cdot\,\ln t$")
+ax.legend()
