@@ -6,13 +6,14 @@ Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095.
 
 from twonn import initializers, plot
 from twonn.asymptotics import Asymptote, asymptote
+from twonn.checkpoint import CheckpointError
 from twonn.config import show_config
 from twonn.geometry import boundary, distances, gap, optimal_margin, robust_margin
 from twonn.optimizers import Adam, Momentum, NormalizedGD
 from twonn.problem import Params, Problem
-from twonn.run import run
+from twonn.run import resume, run
 from twonn.sweep import SweepResult, sweep
-from twonn.trajectory import CheckpointError, Status, Trajectory, load
+from twonn.trajectory import Status, Trajectory, load
 
 __all__ = [
     "Adam",
@@ -33,6 +34,7 @@ __all__ = [
     "load",
     "optimal_margin",
     "plot",
+    "resume",
     "robust_margin",
     "run",
     "show_config",

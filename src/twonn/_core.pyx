@@ -51,6 +51,7 @@ cpdef enum:
 
 include "_kernel/course.pxi"
 include "_kernel/lanes.pxi"
+include "_kernel/held.pxi"
 
 
 cdef class Run:
@@ -115,6 +116,8 @@ cdef class Run:
         STEPPED, LEAPT or AVERAGED, the ends of the stretch as `step` and `log_step`, and how.
     slides : list of (neuron, sample, step entered, step left, active fraction)
         Where a neuron slid along its kink at a sample, as floats; left at inf if it still does.
+    present : ndarray, shape (STATE_SIZE,)
+        The State at the present step.
     """
 
     cdef Course course
@@ -157,7 +160,7 @@ cdef class Run:
         self._counts = np.zeros((16, 16), dtype=np.int64)
         self._segments = np.empty((SEGMENTS_KEPT, 5), dtype=np.int64)
         self._segment_logs = np.empty((SEGMENTS_KEPT, 2))
-        self._slides = np.empty((SLIDES_KEPT + 2, 5))
+        self._slides = np.zeros((SLIDES_KEPT + 2, 5))
         run.steps = &self._steps[0]
         run.logs = &self._logs[0]
         run.states = <State*>&self._states[0, 0]
@@ -272,9 +275,47 @@ cdef class Run:
 
     def interrupt(self):
         """End a run that is still RUNNING: its present step becomes the last sample."""
-        if self.course.status != RUNNING:
-            raise ValueError("the run has ended already")
+        check_running(self.course.status)
         end_here(&self.course, INTERRUPTED)
+
+    @property
+    def present(self):
+        return shared(<double*>&self.course.state, STATE_SIZE).copy()
+
+    def state(self):
+        """Return what a run that is RUNNING holds between blocks, by name; later blocks do not change it."""
+        cdef Course* run = &self.course
+        check_running(run.status)
+        records = self.records()
+        n, k = run.n_samples, min(run.n_transitions, TRANSITIONS_KEPT)
+        rows = {name: n for name in ("steps", "logs", "states", "patterns", "unphased_then")}
+        rows.update(transition_times=k, transition_patterns=k)
+        settled = {name: records.pop(name)[:stop] for name, stop in rows.items()}
+        records["segments"] = records["segments"][:run.n_segments]
+        records["segment_logs"] = records["segment_logs"][:run.n_segments]
+        records["slides"] = records["slides"][:min(run.n_slides, SLIDES_KEPT)]
+        return held(fields_of_course(run), settled, records)
+
+    def restore(self, state):
+        """Go on from the `state` of another run of the same question."""
+        put_back(fields_of_course(&self.course), self.records(), state)
+
+    cdef dict records(self):
+        slides = np.asarray(self._slides)
+        return {
+            "steps": np.asarray(self._steps),
+            "logs": np.asarray(self._logs),
+            "states": np.asarray(self._states),
+            "patterns": np.asarray(self._patterns),
+            "unphased_then": np.asarray(self._unphased),
+            "transition_times": np.asarray(self._transition_times),
+            "transition_patterns": np.asarray(self._transition_patterns),
+            "counts": np.asarray(self._counts),
+            "segments": np.asarray(self._segments),
+            "segment_logs": np.asarray(self._segment_logs),
+            "slides": slides[:SLIDES_KEPT],
+            "late_slides": slides[SLIDES_KEPT:],
+        }
 
 
 cdef class Batch:
@@ -451,6 +492,12 @@ cdef class Batch:
     @property
     def n_slides(self):
         return np.array([self.courses[r].n_slides for r in range(self.runs)], dtype=np.int64)
+
+
+cdef int check_running(int status) except -1:
+    if status != RUNNING:
+        raise ValueError("the run has ended already")
+    return 0
 
 
 cdef int check_question(const int64_t[::1] schedule, const double[::1] late_schedule, int engine) except -1:

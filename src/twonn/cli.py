@@ -1,11 +1,12 @@
-"""The command ``twonn``: run or sweep a spec file, look at a trajectory, reproduce the paper's experiment."""
+"""The command ``twonn``: run, resume or sweep, look at a trajectory, reproduce the paper's experiment."""
 
 from __future__ import annotations
 
 import errno
 import math
 import re
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -17,8 +18,11 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from twonn import _core, config
+from twonn.checkpoint import FIELDS, CheckpointError, check_place, digest, is_checkpoint
 from twonn.problem import one_of, refusal, steps_of_log, written_steps
-from twonn.trajectory import CheckpointError, Status, Trajectory, load
+from twonn.run import first_signal, so_far
+from twonn.run import resume as resume_run
+from twonn.trajectory import Status, Trajectory, load
 
 PLOTS = ("gap", "scaled_gap", "parameters", "pattern")
 
@@ -28,7 +32,14 @@ INTERRUPTED = 130
 #: How many transitions `inspect` lists.
 _TRANSITIONS_SHOWN = 10
 
+#: How much of a text in a checkpoint it shows.
+_LONGEST_TEXT = 60
+
 _DIGITS = 10**6
+
+_EVERY = typer.Option(
+    "--checkpoint-every", metavar="TIME|STEPS", help="Between checkpoints, such as 60s, 10min, 2h or 10^9."
+)
 
 #: Ways to write a number of steps.
 _STEPS = re.compile(
@@ -41,7 +52,9 @@ class _Command(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _warn  # type: ignore[assignment]
+                return super().invoke(ctx)
         except (typer.Exit, typer.Abort):  # these are RuntimeErrors
             raise
         except KeyboardInterrupt as error:
@@ -54,6 +67,10 @@ class _Command(TyperGroup):
             _refuse(f"{named}{error.strerror or error}.", error)
         except (ValueError, TypeError, RuntimeError, CheckpointError) as error:
             _refuse(str(error), error)
+
+
+def _warn(message: Warning | str, *_: object) -> None:
+    typer.echo(f"twonn: {message}", err=True)
 
 
 def _refuse(sentence: str, error: Exception) -> NoReturn:
@@ -103,19 +120,56 @@ def run(
         Path | None,
         typer.Option(metavar="FILE.npz", help="Where to save it; SPEC.npz by default."),
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File from which twonn resume goes on; must not exist yet."),
+    ] = None,
+    every: Annotated[str, _EVERY] = "60s",
 ) -> None:
-    """Run what a spec file asks for and save the trajectory."""
+    """Run what a spec file asks for and save the trajectory.
+
+    The first Ctrl-C or SIGTERM ends it in order and saves what there is; a second one stops at once.
+    """
     from twonn.spec import Spec
 
     asked = Spec(spec)
     output = spec.with_suffix(".npz") if output is None else output
-    _check_writable(output)
-    traj = asked.run()
-    traj.save(output)
-    typer.echo(repr(traj))
-    typer.echo(f"Saved in {output}")
+    check_place(output)
+    with first_signal() as came:
+        traj = asked.run(checkpoint, _checkpoint_every(every))
+        _save(traj, output)
     if traj.status is Status.INTERRUPTED:
-        raise typer.Exit(INTERRUPTED)
+        if checkpoint is not None:
+            typer.echo(f"Go on with: twonn resume {checkpoint}")
+        raise typer.Exit(_exit_code(came()))
+
+
+@app.command()
+def resume(
+    file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)],
+    steps: Annotated[
+        str | None, typer.Option(help="A new horizon, such as 10^12, counted from step 0.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.npz", help="Where to save the trajectory; FILE.npz by default."),
+    ] = None,
+    every: Annotated[str, _EVERY] = "60s",
+) -> None:
+    """Go on with a run from its checkpoint, and save the trajectory."""
+    output = file.with_suffix(".npz") if output is None else output
+    check_place(output)
+    with first_signal() as came:
+        traj = resume_run(
+            file,
+            None if steps is None else whole_steps(steps),
+            checkpoint_every=_checkpoint_every(every),
+            progress=True,
+        )
+        _save(traj, output)
+    if traj.status is Status.INTERRUPTED:
+        typer.echo(f"Go on with: twonn resume {file}")
+        raise typer.Exit(_exit_code(came()))
 
 
 @app.command()
@@ -137,19 +191,22 @@ def sweep(
     """
     from twonn.spec import SweepSpec
 
-    result = SweepSpec(spec).sweep(store, executor)
+    with first_signal() as came:
+        result = SweepSpec(spec).sweep(store, executor)
     typer.echo(repr(result))
     if result.interrupted:
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(_exit_code(came()))
     if not result.complete:
         raise typer.Exit(1)
 
 
 @app.command()
 def inspect(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]) -> None:
-    """Print what a saved trajectory holds."""
-    traj = load(file)
+    """Print what a saved trajectory or a checkpoint holds."""
+    traj, values = so_far(file) if is_checkpoint(file) else (load(file), None)
     typer.echo(repr(traj))
+    if values is not None:
+        _print(_checkpoint(values))
     if len(traj.transitions):
         _print(_transitions(traj))
     _print(_segments(traj))
@@ -165,11 +222,11 @@ def plot(
         typer.Option(metavar="FIGURE", help="Where to save it; FILE-KIND.png by default."),
     ] = None,
 ) -> None:
-    """Draw a saved trajectory."""
+    """Draw a saved trajectory, or what there is of a run in its checkpoint."""
     from twonn import plot as plots
 
     one_of("kind", kind, PLOTS)
-    traj = load(file)
+    traj = so_far(file)[0] if is_checkpoint(file) else load(file)
     output = file.with_name(f"{file.stem}-{kind}.png") if output is None else output
     with plots.written_to(output) as ax:
         getattr(plots, kind)(traj, ax)
@@ -205,17 +262,18 @@ def reproduce(
     """Reproduce the main experiment of arXiv 2603.02095, by default a part of it with every step taken."""
     from twonn import report
 
-    result = report.reproduce(
-        output,
-        runs=runs if runs is not None else 10_000 if full else 200,
-        steps=whole_steps(steps if steps is not None else "10^7" if full else "10^6"),
-        seed=seed,
-        engine=engine if engine is not None else "auto" if full else "direct",
-    )
+    with first_signal() as came:
+        result = report.reproduce(
+            output,
+            runs=runs if runs is not None else 10_000 if full else 200,
+            steps=whole_steps(steps if steps is not None else "10^7" if full else "10^6"),
+            seed=seed,
+            engine=engine if engine is not None else "auto" if full else "direct",
+        )
     typer.echo(result.summary)
     typer.echo(f"Report in {result.folder}")
     if result.interrupted:
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(_exit_code(came()))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -239,12 +297,33 @@ def whole_steps(text: str) -> int:
     raise ValueError(refusal("steps", text, "a whole number >= 0", "Write e.g. 1000000, 10**6, 10^6 or 1e6."))
 
 
-def _check_writable(path: Path) -> None:
-    """Refuse before a long run what could only fail after it."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "this is a folder, not a file", str(path))
+def _checkpoint_every(text: str) -> str | int:
+    """Return a time as it is, a number of steps as that."""
+    return whole_steps(text) if _STEPS.fullmatch(text) else text
+
+
+def _save(traj: Trajectory, output: Path) -> None:
+    traj.save(output)
+    typer.echo(repr(traj))
+    typer.echo(f"Saved in {output}")
+
+
+def _exit_code(signum: int) -> int:
+    """Return what a shell reports of a program that a signal ended."""
+    return 128 + signum if signum else INTERRUPTED
+
+
+def _checkpoint(values: Mapping[str, Any]) -> Table:
+    """Return the single numbers and texts of a checkpoint as a table."""
+    shown = [field for field in FIELDS if field.shape == () and field.name in values]
+    rows = [(field.name, _brief(values[field.name]), field.meaning) for field in shown]
+    title = f"checkpoint, digest {digest(values)[:16]}"
+    return _table(title, ("field", "value", "meaning"), rows)
+
+
+def _brief(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]} …"
 
 
 def _transitions(traj: Trajectory) -> Table:

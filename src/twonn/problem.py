@@ -533,12 +533,12 @@ def checked_problem(problem: object) -> Problem:
     return problem
 
 
-def checked_path(path: object) -> Path:
+def checked_path(path: object, argument: str = "path") -> Path:
     """Return the path of a file, or refuse."""
     if not isinstance(path, (str, os.PathLike)) or not isinstance(name := os.fspath(path), str):
-        raise TypeError(refusal("path", path, "a file name", "Give a str or a pathlib.Path."))
+        raise TypeError(refusal(argument, path, "a file name", "Give a str or a pathlib.Path."))
     if not name or "\0" in name:
-        raise ValueError(refusal("path", path, "a file name", "Give a name such as 'run.npz'."))
+        raise ValueError(refusal(argument, path, "a file name", "Give a name such as 'run.npz'."))
     return Path(name)
 
 

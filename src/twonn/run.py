@@ -1,19 +1,36 @@
-"""Runs a problem: drives the kernel chunk by chunk, with progress and Ctrl-C between chunks."""
+"""Runs a problem: drives the kernel chunk by chunk, with progress, checkpoints and signals in between."""
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from twonn import _core, config
+from twonn.checkpoint import (
+    CheckpointError,
+    Question,
+    check_place,
+    fields_of,
+    interval,
+    locked,
+    previous,
+    question_of,
+    read,
+    write,
+)
 from twonn.optimizers import Optimizer, chosen, kernel_of, require_steps
 from twonn.problem import (
     LARGEST_COUNT,
@@ -21,6 +38,7 @@ from twonn.problem import (
     Problem,
     Verbatim,
     check_compatible,
+    checked_path,
     flag,
     horizon,
     one_of,
@@ -36,10 +54,15 @@ from twonn.trajectory import (
     TRANSITION,
     Status,
     Trajectory,
+    parameters_of,
 )
 
 #: Steps, or leaps that cost as much, between two looks at the keyboard: some tens of milliseconds.
 _CHUNK = 1 << 21
+
+#: Seconds between two looks at where the run is, for the last checkpoint: what has to be done again to go on
+#: from the file of a run that has ended.
+_LOOK = 1.0
 
 #: How long a run whose horizon cannot be reached by stepping is given to end by itself.
 _TRIAL_STEPS = 1 << 20
@@ -54,6 +77,9 @@ _OBSTACLES = {
     _core.NEAR_KINK: "a unit stays so near its kink that the activation pattern may change every few steps",
     _core.UNRESOLVED: "no long stretch of it can be solved to rounding accuracy",
 }
+
+#: The outcome in the checkpoint of a run that goes on.
+_UNDER_WAY = "running"
 
 _STATUS = {
     _core.COMPLETED: Status.COMPLETED,
@@ -73,8 +99,10 @@ def run(
     sliding: str = "average",
     samples_per_decade: float = 20,
     sample_steps: Sequence[int] | None = None,
-    checkpoint: None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: str | int = "60s",
     progress: bool | Callable[[int, int], None] = False,
+    on_block: Callable[[int, Params], object] | None = None,
     optimizer: str | Optimizer | Mapping[str, Any] = "gd",
 ) -> Trajectory:
     """Run gradient descent and return the sampled trajectory.
@@ -104,11 +132,19 @@ def run(
         always recorded.
     sample_steps : sequence of int, optional
         Steps to record instead, increasing; step 0 and the last step are added.
-    checkpoint : None
-        Files for resuming are not part of this version.
+    checkpoint : str or path, optional
+        File from which `resume` goes on, to the bits of a run that was never interrupted: written at the
+        start, every `checkpoint_every`, and at the end. It must not exist yet. The one before the last is
+        kept beside it as ``FILE.previous``. If it cannot be written later on, a RuntimeWarning says so, the
+        run goes on, and the last one that could be written stays.
+    checkpoint_every : str or int
+        Time between checkpoints, such as "60s", "10min" or "2h", or a number of steps.
     progress : bool or callable
         True shows a progress bar on work that takes over a second; a callable is called between chunks of
         the run with the steps taken and the steps asked for.
+    on_block : callable, optional
+        Called between chunks of the run, every few tens of milliseconds, with the steps taken and the
+        parameters there; the run is interrupted in order if it returns something true.
     optimizer : {"gd", "momentum", "normalized_gd", "adam"}, Optimizer or mapping
         Full-batch gradient descent with constant step size, or another optimizer: its name, an instance of
         `Momentum`, `NormalizedGD` or `Adam`, or a table with ``name`` and options. These are stepped
@@ -120,13 +156,17 @@ def run(
     -------
     Trajectory
         Its ``status`` tells whether all steps were taken, the run came to rest (no unit active on any
-        sample), it diverged, or was interrupted: the first Ctrl-C ends it in order and gives what there
-        is, a second one raises KeyboardInterrupt at once.
+        sample), it diverged, or was interrupted: the first Ctrl-C or SIGTERM ends it in order, writes a
+        checkpoint and gives what there is; a second one stops at once, by KeyboardInterrupt or by death.
 
     Raises
     ------
     TypeError, ValueError
         Naming the argument, what was got, what was expected, and the fix.
+    OSError
+        If there can be no checkpoint at that place, before anything is run.
+    CheckpointError
+        If another process writes that checkpoint; it is named by its id.
     RuntimeError
         If the floating-point arithmetic of this thread is not IEEE binary64.
 
@@ -148,41 +188,197 @@ def run(
     other = chosen(optimizer)
     if other is not None:
         require_steps(other, engine)
-    if checkpoint is not None:
+    place = None if checkpoint is None else _free_place(checkpoint)
+    every = interval(checkpoint_every)
+    _check_watchers(progress, on_block)
+    question = Question(
+        problem=problem,
+        params=start,
+        horizon=asked,
+        engine=engine,
+        sliding=sliding,
+        samples_per_decade=samples_per_decade,
+        sample_steps=sample_steps,
+        optimizer=other,
+    )
+    kernel = _prepared(question)
+    if place is None:
+        return _carried_out(question, kernel, None, progress, on_block)
+    with locked(place):
+        _refuse_existing(place)
+        saver = _Saver(place, every, question, kernel, {})
+        return _carried_out(question, kernel, saver, progress, on_block)
+
+
+def resume(
+    path: str | os.PathLike[str],
+    steps: int | None = None,
+    *,
+    log10_steps: float | None = None,
+    checkpoint_every: str | int = "60s",
+    progress: bool | Callable[[int, int], None] = False,
+    on_block: Callable[[int, Params], object] | None = None,
+) -> Trajectory:
+    """Go on with a run from its checkpoint, and write further ones there.
+
+    Parameters
+    ----------
+    path : str or path
+        What `run` was given as ``checkpoint``.
+    steps, log10_steps : int, float
+        A new horizon, counted from step 0; the one that the run was asked for by default. It may be longer,
+        also for a run that has completed, or shorter, but not within what the file holds.
+    checkpoint_every, progress, on_block
+        As of `run`.
+
+    Returns
+    -------
+    Trajectory
+        All of it, from step 0: every array has the bits that the run to this horizon would have had without
+        interruption.
+
+    Raises
+    ------
+    CheckpointError
+        If neither the file nor the one kept before it is readable, or another process writes it.
+    TypeError, ValueError
+        Naming the argument, what was got, what was expected, and the fix.
+    OSError
+        If no further checkpoint can be written there, before anything is run.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the file is damaged and the run goes on from the one before it.
+
+    Notes
+    -----
+    The file of a run that has ended holds where it was up to a second before, so that it can be extended;
+    what lies between is run again. ``sample_steps``, if the run was given that, stays as it is, but for the
+    last step.
+    """
+    place = checked_path(path)
+    every = interval(checkpoint_every)
+    _check_watchers(progress, on_block)
+    asked = None if steps is None and log10_steps is None else horizon(steps, log10_steps)
+    if not (place.exists() or previous(place).exists()):
+        raise CheckpointError(f"{place}: there is no such file.")
+    check_place(place)
+    with locked(place):
+        kernel, question, values, damage = _opened(place, asked)
+        if damage is not None:
+            message = (
+                f"{damage} Going on from {previous(place)}, at step {written_steps(_steps_taken(kernel))}."
+            )
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+        saver = _Saver(place, every, question, kernel, values, intact=damage is None)
+        return _carried_out(question, kernel, saver, progress, on_block)
+
+
+def so_far(path: str | os.PathLike[str]) -> tuple[Trajectory, dict[str, Any]]:
+    """Return the run in a checkpoint as if it was interrupted there, and all that is in the file.
+
+    Where the run has ended, this is its result.
+
+    Raises
+    ------
+    CheckpointError
+        If neither the file nor the one kept before it is readable.
+    """
+    place = checked_path(path)
+    kernel, question, values, damage = _opened(place, None)
+    if damage is not None:
+        warnings.warn(f"{damage} This is {previous(place)}.", RuntimeWarning, stacklevel=2)
+    if values["outcome"] not in (_UNDER_WAY, Status.INTERRUPTED.value):
+        while kernel.status == _core.RUNNING:
+            kernel.advance(_CHUNK)
+    if kernel.status == _core.RUNNING:
+        kernel.interrupt()
+    return _trajectory(question, kernel, json.loads(values["provenance"])), values
+
+
+# --------------------------------------------------------------------------------------------------
+# Arguments
+
+
+def _check_watchers(progress: object, on_block: object) -> None:
+    if not callable(progress):
+        flag("progress", progress)
+    if on_block is not None and not callable(on_block):
+        expected = "a function of the steps taken and the parameters, or None"
+        raise TypeError(refusal("on_block", on_block, expected, "Leave it out to watch nothing."))
+
+
+def _free_place(checkpoint: object) -> Path:
+    place = checked_path(checkpoint, "checkpoint")
+    check_place(place)
+    _refuse_existing(place)
+    return place
+
+
+def _refuse_existing(place: Path) -> None:
+    if place.exists() or previous(place).exists():
         raise ValueError(
             refusal(
                 "checkpoint",
-                checkpoint,
-                "None",
-                "Save the finished trajectory with traj.save(path).",
+                str(place),
+                "the name of a file that does not exist",
+                "Go on with twonn.resume, or remove it and what is kept beside it as .previous.",
             )
         )
-    if not callable(progress):
-        flag("progress", progress)
-    stepped = engine == "direct" or other is not None
-    reachable = min(asked, LARGEST_COUNT) if stepped else asked
-    schedule = sample_schedule(reachable, samples_per_decade, sample_steps)
+
+
+# --------------------------------------------------------------------------------------------------
+# From a question, or a file, to a kernel
+
+
+def _reachable(question: Question) -> int:
+    """Return the horizon, or, where every step is taken, the last step that can be counted."""
+    stepped = question.engine == "direct" or question.optimizer is not None
+    return min(question.horizon, LARGEST_COUNT) if stepped else question.horizon
+
+
+def _prepared(question: Question, values: Mapping[str, Any] | None = None) -> _core.Run:
+    """Return a kernel at step 0, or where a file has it."""
+    steps, logs = sample_schedule(_reachable(question), question.samples_per_decade, question.sample_steps)
     config.require_sound_arithmetic()
-    if other is None:
-        kernel = _kernel(problem, start, schedule, _ENGINES[engine], sliding == "average")
+    if question.optimizer is None:
+        kernel = _kernel(question, steps, logs)
     else:
-        kernel = kernel_of(problem, start, schedule[0], other)
-    if asked > reachable:
-        _try_to_end(kernel, asked)
-    with _first_ctrl_c() as interrupted, _reporting(progress) as report:
-        while kernel.status == _core.RUNNING and not interrupted():
-            kernel.advance(_CHUNK)
-            report(_steps_taken(kernel), reachable)
-    if kernel.status == _core.OBSTRUCTED:
-        raise ValueError(_refused(kernel, engine, sliding, asked))
-    if kernel.status == _core.RUNNING:
-        kernel.interrupt()
-    return _trajectory(problem, start, asked, kernel, other)
+        kernel = kernel_of(question.problem, question.params, steps, question.optimizer)
+    if values is not None:
+        kernel.restore(values)
+        counted = steps[: kernel.n_samples]
+        late = logs[: kernel.n_samples - len(counted)]
+        if not (
+            np.array_equal(kernel.sample_steps[: len(counted)], counted)
+            and np.array_equal(kernel.sample_logs[len(counted) :], late)
+        ):
+            raise ValueError("its samples are not those that it asks for")
+    return kernel
 
 
-def _kernel(
-    problem: Problem, params: Params, schedule: tuple[np.ndarray, np.ndarray], engine: int, average: bool
-) -> _core.Run:
+def _opened(place: Path, asked: int | None) -> tuple[_core.Run, Question, dict[str, Any], str | None]:
+    """Return a kernel where the file has it, what is asked, the file's values, and what is wrong with it."""
+    values, damage = read(place)
+    try:
+        question = question_of(values)
+        kernel = _prepared(question, values)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # the checksum is right: not twonn's
+        raise CheckpointError(f"{place}: not what a checkpoint has to be ({error}).") from error
+    if asked is not None and asked != question.horizon:
+        taken = _steps_taken(kernel)
+        if asked <= taken:
+            expected = f"more than the {written_steps(taken)} steps that {place} holds"
+            fix = "Start again with twonn.run for fewer."
+            raise ValueError(refusal("steps", Verbatim(written_steps(asked)), expected, fix))
+        question = replace(question, horizon=asked)
+        kernel = _prepared(question, values)
+    return kernel, question, values, damage
+
+
+def _kernel(question: Question, steps: np.ndarray, logs: np.ndarray) -> _core.Run:
+    problem, params = question.problem, question.params
     return _core.Run(
         problem.x,
         problem.y.astype(np.float64),
@@ -193,10 +389,159 @@ def _kernel(
         params.w,
         params.b,
         params.v,
-        *schedule,
-        engine,
-        average,
+        steps,
+        logs,
+        _ENGINES[question.engine],
+        question.sliding == "average",
     )
+
+
+def _carried_out(
+    question: Question,
+    kernel: _core.Run,
+    saver: _Saver | None,
+    progress: bool | Callable[[int, int], None],
+    on_block: Callable[[int, Params], object] | None,
+) -> Trajectory:
+    """Drive a kernel until the run ends, or is interrupted."""
+    reachable = _reachable(question)
+    if question.horizon > reachable:
+        _try_to_end(kernel, question.horizon)
+    if saver is not None:
+        saver.begin()
+    stopped = False
+    with first_signal() as came, _reporting(progress) as report:
+        while kernel.status == _core.RUNNING and not (stopped or came()):
+            kernel.advance(_CHUNK if saver is None else saver.steps_to_go(_steps_taken(kernel)))
+            if saver is not None and kernel.status == _core.RUNNING:
+                saver.look(kernel)
+            report(_steps_taken(kernel), reachable)
+            stopped = on_block is not None and bool(on_block(*_present(question, kernel)))
+    if saver is not None:
+        saver.end(kernel)
+    if kernel.status == _core.OBSTRUCTED:
+        raise ValueError(_refused(kernel, question))
+    if kernel.status == _core.RUNNING:
+        kernel.interrupt()
+    return _trajectory(question, kernel, _provenance({} if saver is None else saver.opened))
+
+
+def _present(question: Question, kernel: _core.Run) -> tuple[int, Params]:
+    """Return the steps taken, and the parameters."""
+    state = kernel.present[np.newaxis]
+    w, b, v = parameters_of(question.problem, question.params, question.optimizer, state)
+    return _steps_taken(kernel), Params.of_finite_state(w[0], b[0], v[0])
+
+
+class _Saver:
+    """Writes the checkpoints of a run under way: when they are due, and when it ends.
+
+    Parameters
+    ----------
+    place : Path
+    every : (float, int or None)
+        Seconds and steps between two of them.
+    question : Question
+    kernel : _core.Run
+        At the step where this session begins.
+    opened : mapping
+        What the file held then; empty for a new run.
+    intact : bool
+        Whether the file is worth keeping once there is a new one.
+    """
+
+    def __init__(
+        self,
+        place: Path,
+        every: tuple[float, int | None],
+        question: Question,
+        kernel: _core.Run,
+        opened: Mapping[str, Any],
+        intact: bool = True,
+    ) -> None:
+        self.opened = opened
+        self._place = place
+        self._seconds, self._steps = every
+        self._asked = fields_of(question)
+        self._intact = intact
+        self._begun = self._written = time.monotonic()
+        self._take(kernel)
+        self._written_step = self._step
+
+    def begin(self) -> None:
+        """Write a new run's first checkpoint, to see whether that is possible."""
+        if not self.opened:
+            self._save(_UNDER_WAY)
+
+    def steps_to_go(self, taken: int) -> int:
+        """Return for how many steps the run may go on until it is to be looked at."""
+        if self._steps is None:
+            return _CHUNK
+        return max(1, min(_CHUNK, self._written_step + self._steps - taken))
+
+    def look(self, kernel: _core.Run) -> None:
+        """Write a checkpoint if it is due."""
+        now = time.monotonic()
+        due = now - self._written >= self._seconds
+        if self._steps is not None:
+            due = _steps_taken(kernel) - self._written_step >= self._steps
+        if due or now - self._taken >= _LOOK:
+            self._take(kernel)
+        if due:
+            self._written, self._written_step = now, self._step
+            self._try_to_save(_UNDER_WAY)
+
+    def end(self, kernel: _core.Run) -> None:
+        """Write the last checkpoint; a new run that is refused leaves none."""
+        if kernel.status == _core.OBSTRUCTED:
+            if not self.opened:
+                for file in (self._place, previous(self._place)):
+                    file.unlink(missing_ok=True)
+            return
+        if kernel.status == _core.RUNNING:
+            self._take(kernel)
+            self._try_to_save(Status.INTERRUPTED.value)
+        else:
+            self._try_to_save(_STATUS[kernel.status].value)
+
+    def _take(self, kernel: _core.Run) -> None:
+        """Take down where the run is."""
+        self._state, self._step, self._taken = kernel.state(), _steps_taken(kernel), time.monotonic()
+
+    def _try_to_save(self, outcome: str) -> None:
+        try:
+            self._save(outcome)
+        except OSError as error:
+            warnings.warn(
+                f"checkpoint: {self._place} could not be written at step {written_steps(self._step)}: "
+                f"{error.strerror or error}. The one written before is there still.",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+
+    def _save(self, outcome: str) -> None:
+        values = {
+            **self._asked,
+            **self._state,
+            "outcome": outcome,
+            "seconds": self.opened.get("seconds", 0.0) + time.monotonic() - self._begun,
+            "provenance": json.dumps(_provenance(self.opened)),
+        }
+        write(self._place, values, keep=self._intact)
+        self._intact = True
+
+
+def _provenance(opened: Mapping[str, Any]) -> dict[str, str]:
+    """Return what computes, and what of that was different when the run was begun or went on."""
+    now = config.provenance()
+    if not opened:
+        return now
+    then = json.loads(opened["provenance"])
+    earlier = [then.pop("earlier")] if "earlier" in then else []
+    if then != now:
+        differing = ", ".join(f"{name} {value}" for name, value in then.items() if now.get(name) != value)
+        earlier.append(differing)
+    return {**now, **({"earlier": "; ".join(earlier)} if earlier else {})}
 
 
 def _try_to_end(kernel: _core.Run, asked: int) -> None:
@@ -214,14 +559,15 @@ def _try_to_end(kernel: _core.Run, asked: int) -> None:
         )
 
 
-def _refused(kernel: _core.Run, engine: str, sliding: str, asked: int) -> str:
+def _refused(kernel: _core.Run, question: Question) -> str:
     """Say why a run that has to leap could not."""
     taken = written_steps(_steps_taken(kernel))
-    if engine == "leap":
+    if question.engine == "leap":
         argument, got, fix = "engine", "'leap'", 'Use engine="auto".'
     else:
-        argument, got, fix = "steps", written_steps(asked), f"Ask for fewer steps, such as {taken}."
-    if sliding == "step" and kernel.obstacle == _core.NEAR_KINK:
+        argument, got = "steps", written_steps(question.horizon)
+        fix = f"Ask for fewer steps, such as {taken}."
+    if question.sliding == "step" and kernel.obstacle == _core.NEAR_KINK:
         argument, got, fix = "sliding", "'step'", 'Use sliding="average".'
     expected = f"a run that can be leapt over, but at step {taken} {_OBSTACLES[kernel.obstacle]}"
     return refusal(argument, Verbatim(got), expected, fix)
@@ -231,19 +577,17 @@ def _steps_taken(kernel: _core.Run) -> int:
     return kernel.step if kernel.step >= 0 else steps_of_log(kernel.log_step)
 
 
-def _trajectory(
-    problem: Problem, params: Params, asked: int, kernel: _core.Run, optimizer: Optimizer | None
-) -> Trajectory:
+def _trajectory(question: Question, kernel: _core.Run, provenance: dict[str, str]) -> Trajectory:
     # The kernel counts the steps taken; divergence shows in the step after the last finite one.
-    end = asked
+    end = question.horizon
     if kernel.status != _core.COMPLETED:
         end = _steps_taken(kernel) + (kernel.status == _core.DIVERGED)
     t, log_t = _times(kernel.sample_steps, kernel.sample_logs)
     return Trajectory(
-        problem=problem,
-        params=params,
-        optimizer=optimizer,
-        horizon=asked,
+        problem=question.problem,
+        params=question.params,
+        optimizer=question.optimizer,
+        horizon=question.horizon,
         status=_STATUS[kernel.status],
         end_step=end,
         t=t,
@@ -258,7 +602,7 @@ def _trajectory(
         unphased=kernel.sample_unphased,
         segments=_segments(kernel),
         error_bound=kernel.error + kernel.averaging_error,
-        provenance=config.provenance(),
+        provenance=provenance,
     )
 
 
@@ -297,30 +641,48 @@ def _segments(kernel: _core.Run) -> np.ndarray:
     return segments
 
 
+class _FirstSignal:
+    """A handler that notes the first Ctrl-C or SIGTERM; a second one acts as usual."""
+
+    USUAL: ClassVar[dict[int, Any]] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
+
+    def __init__(self) -> None:
+        self.number = 0
+        # Only where nobody else has claimed it.
+        self._claimed = [number for number, usual in self.USUAL.items() if signal.getsignal(number) is usual]
+        for number in self._claimed:
+            signal.signal(number, self)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.number = number
+        self.let_go()
+
+    def let_go(self) -> None:
+        for number in self._claimed:
+            signal.signal(number, self.USUAL[number])
+
+
 @contextmanager
-def _first_ctrl_c() -> Iterator[Callable[[], bool]]:
-    """Give a function that tells whether Ctrl-C was pressed; a second press raises as usual.
+def first_signal() -> Iterator[Callable[[], int]]:
+    """Give a function that returns the number of the first Ctrl-C or SIGTERM, 0 before.
 
-    Only the main thread may watch for signals, and only where nobody else has claimed this one.
+    One within another tells the same. Only the main thread may watch for signals.
     """
-    pressed = False
-
-    def note(signum: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if ours:
-        signal.signal(signal.SIGINT, note)
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: 0
+        return
+    for number in _FirstSignal.USUAL:
+        if isinstance(outer := signal.getsignal(number), _FirstSignal):
+            yield lambda: outer.number
+            return
+    watch = _FirstSignal()
     try:
-        yield lambda: pressed
+        yield lambda: watch.number
     finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        watch.let_go()
 
 
 @contextmanager

@@ -21,7 +21,16 @@ from twonn.trajectory import Trajectory
 __all__ = ["Spec", "SweepSpec"]
 
 #: Arguments of `run` and of `sweep` that no table sets.
-_NOT_OPTIONS = {"problem", "params", "checkpoint", "progress", "store", "executor"}
+_NOT_OPTIONS = {
+    "problem",
+    "params",
+    "checkpoint",
+    "checkpoint_every",
+    "progress",
+    "on_block",
+    "store",
+    "executor",
+}
 
 #: The keys of every table: those that must be there, and those that may.
 _Keys = Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
@@ -158,8 +167,15 @@ class Spec(_Tables):
             self.params = Params(**keys) if start == "params" else _drawn(self.problem, **keys)
             check_compatible(self.problem, self.params)
 
-    def run(self) -> Trajectory:
+    def run(
+        self, checkpoint: str | os.PathLike[str] | None = None, checkpoint_every: str | int = "60s"
+    ) -> Trajectory:
         """Run it, with a progress bar.
+
+        Parameters
+        ----------
+        checkpoint, checkpoint_every
+            As of `run`.
 
         Returns
         -------
@@ -171,7 +187,14 @@ class Spec(_Tables):
             Naming the file, and the line of the option that is refused.
         """
         with self._located("run"):
-            return run(self.problem, self.params, **self._tables["run"], progress=True)
+            return run(
+                self.problem,
+                self.params,
+                **self._tables["run"],
+                checkpoint=checkpoint,
+                checkpoint_every=checkpoint_every,
+                progress=True,
+            )
 
 
 class SweepSpec(_Tables):

@@ -38,7 +38,7 @@ from twonn.problem import (
     whole_number,
     written_steps,
 )
-from twonn.run import _ENGINES, LateProgress, _first_ctrl_c
+from twonn.run import _ENGINES, LateProgress, first_signal
 from twonn.store import FORMAT, Layout, Memory, Store, chunk_size_of, open_store, write_chunk
 from twonn.summary import SIZES, STATUSES, Ended, columns_of
 from twonn.trajectory import VARIABLES, _described
@@ -500,7 +500,7 @@ def _carry_out(
     failures: dict[range, str] = {}
     abandoned = ""
     done = layout.runs - sum(_length(layout, chunk) for chunk in wanted)
-    with _first_ctrl_c() as pressed, _reporting(progress, done, layout.runs) as report:
+    with first_signal() as pressed, _reporting(progress, done, layout.runs) as report:
         try:
             for outcome in outcomes_of(_Chunk.run, plan.tasks(wanted), interrupted=pressed):
                 chunk = outcome.task.index

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn import _core, geometry
+from twonn.checkpoint import CheckpointError, is_checkpoint, replacing
 from twonn.networks import Networks
 from twonn.optimizers import Optimizer, chosen
 from twonn.problem import (
@@ -96,10 +97,6 @@ _FORMAT = "twonn trajectory 4"
 
 #: Relative error of the parameters that leaps are made to stay below.
 ACCURACY = 1e-14
-
-
-class CheckpointError(Exception):
-    """A file that cannot be read as what it should be; the message says why."""
 
 
 class Status(enum.Enum):
@@ -210,11 +207,7 @@ class Trajectory(Networks):
 
     @cached_property
     def _weights(self) -> tuple[Floats, Floats]:
-        problem, start = self.problem, self.params
-        if self.optimizer is None:
-            return _core.state_weights(problem.x, problem.bias, start.w, start.b, self.states)
-        d = problem.dimension
-        return self.states[:, : 2 * d].reshape(-1, 2, d), self.states[:, 2 * d : 2 * d + 2]
+        return parameters_of(self.problem, self.params, self.optimizer, self.states)[:2]
 
     @cached_property
     def preactivations(self) -> Floats:
@@ -410,13 +403,24 @@ class Trajectory(Networks):
             **{name: np.asarray(getattr(self, name)) for name in _STORED},
             **{name: getattr(self, name) for name in self._variables() if name not in _STORED},
         }
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            with open(temporary, "wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **arrays)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path, f"{path.name}.{os.getpid()}.part") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def parameters_of(
+    problem: Problem, start: Params, optimizer: Optimizer | None, states: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Return w, b and v of recorded states, shapes (n, 2, d), (n, 2), (n, 2)."""
+    if optimizer is not None:
+        return _own_parameters(problem, states)
+    w, b = _core.state_weights(problem.x, problem.bias, start.w, start.b, states)
+    return w, b, states[:, 8:10]
+
+
+def _own_parameters(problem: Problem, states: Floats) -> tuple[Floats, Floats, Floats]:
+    d = problem.dimension
+    w, b, v, _ = np.split(states, [2 * d, 2 * d + 2, 2 * d + 4], axis=1)
+    return w.reshape(-1, 2, d), b, v
 
 
 #: Attributes stored as they are: name -> (dtype, number of dimensions).
@@ -457,6 +461,8 @@ def load(path: str | os.PathLike[str]) -> Trajectory:
 
 
 def _read(path: Path, raw: BinaryIO) -> Trajectory:
+    if is_checkpoint(path):
+        raise CheckpointError(f"{path}: a checkpoint; twonn.resume goes on from it and gives the trajectory.")
     if not zipfile.is_zipfile(raw):
         raise CheckpointError(f"{path}: not an .npz file that Trajectory.save has written.")
     raw.seek(0)

@@ -160,9 +160,47 @@ cdef class OptimizerRun:
 
     def interrupt(self):
         """End a run that is still RUNNING: its present step becomes the last sample."""
-        if self.status != RUNNING:
-            raise ValueError("the run has ended already")
+        check_running(self.status)
         self.end_here(INTERRUPTED)
+
+    @property
+    def present(self):
+        return np.asarray(self.moving)[:2].ravel()
+
+    def state(self):
+        """Return what a run that is RUNNING holds between steps, by name; later steps do not change it."""
+        check_running(self.status)
+        records = self.records()
+        rows = {name: self.n_samples for name in ("steps", "states", "patterns")}
+        kept = min(self.n_transitions, TRANSITIONS_KEPT)
+        rows.update(transition_times=kept, transition_patterns=kept)
+        settled = {name: records.pop(name)[:stop] for name, stop in rows.items()}
+        return held(self.fields(), settled, records)
+
+    def restore(self, state):
+        """Go on from the `state` of another run of the same question."""
+        put_back(self.fields(), self.records(), state)
+        self.look()
+
+    cdef dict fields(self):
+        return {
+            "step": shared(&self.step, 1),
+            "powers": shared(&self.powers[0], 2),
+            "last_pattern": shared(&self.last_pattern, 1),
+            "n_samples": shared(&self.n_samples, 1),
+            "n_transitions": shared(&self.n_transitions, 1),
+        }
+
+    cdef dict records(self):
+        return {
+            "moving": np.asarray(self.moving),
+            "steps": np.asarray(self._steps),
+            "states": np.asarray(self._states),
+            "patterns": np.asarray(self._patterns),
+            "transition_times": np.asarray(self._transition_times),
+            "transition_patterns": np.asarray(self._transition_patterns),
+            "counts": np.asarray(self._counts),
+        }
 
     cdef void proceed(self) noexcept nogil:
         """Record the present step if it is scheduled, and take the next one."""

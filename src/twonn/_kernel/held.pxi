@@ -1,0 +1,65 @@
+"""What a run holds between blocks, field by field, for files from which it can go on.
+
+Neither padding nor pointers: every field by its name, as an array over its own memory. `twonn.checkpoint` declares
+what they are; what the question alone determines (the model, what is asked, where to record) is not among them.
+"""
+
+ctypedef fused Number:
+    int
+    int64_t
+    double
+
+
+cdef shared(Number* first, Py_ssize_t n):
+    """An array over memory of the kernel, to be let go before that is."""
+    return np.asarray(<Number[:n]>first)
+
+
+cdef dict fields_of_course(Course* run):
+    return {
+        "step": shared(&run.now.step, 1),
+        "log_step": shared(&run.now.log, 1),
+        "state": shared(<double*>&run.state, STATE_SIZE),
+        "obstacle": shared(&run.obstacle, 1),
+        "error": shared(&run.error, 1),
+        "averaging_error": shared(&run.averaging_error, 1),
+        "averaged": shared(<int*>&run.averaged, 1),
+        "last_pattern": shared(&run.last_pattern, 1),
+        "length": shared(&run.length, 1),
+        "credit": shared(&run.credit, 1),
+        "walked": shared(&run.walked, 1),
+        "calm": shared(&run.calm, 1),
+        "width": shared(&run.width, 1),
+        "crossed": shared(<int*>&run.crossed, 1),
+        "crossing": shared(&run.crossing[0], 4),
+        "lag": shared(&run.lag[0], 2),
+        "held": shared(&run.held, 1),
+        "unphased": shared(&run.unphased, 1),
+        "unwatched": shared(&run.unwatched, 1),
+        "caught": shared(&run.caught, 1),
+        "episode": shared(&run.episode[0], 2),
+        "entered": shared(&run.entered[0], 2),
+        "first_flip": shared(&run.first_flip[0], 2),
+        "last_flip": shared(&run.last_flip[0], 2),
+        "n_samples": shared(&run.n_samples, 1),
+        "n_transitions": shared(&run.n_transitions, 1),
+        "n_segments": shared(&run.n_segments, 1),
+        "n_slides": shared(&run.n_slides, 1),
+    }
+
+
+cdef dict held(dict fields, dict settled, dict moving):
+    """Copies of what changes; of records that only grow, views of what there is."""
+    result = {name: place.copy() for name, place in fields.items()}
+    result.update(settled)
+    result.update({name: record.copy() for name, record in moving.items()})
+    return result
+
+
+cdef int put_back(dict fields, dict records, state) except -1:
+    """Fill fields and the beginnings of records; NumPy refuses what does not fit."""
+    for name, place in fields.items():
+        place[:] = np.ravel(state[name])
+    for name, record in records.items():
+        record[:len(state[name])] = state[name]
+    return 0

@@ -1,0 +1,561 @@
+"""Files from which a run goes on to the same bits: the format, durable writing, recovery, locks.
+
+The format is described in docs/format.md. One table, `FIELDS`, declares all that is in a file; writer,
+reader, digest, ``twonn inspect`` and that document derive from it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import math
+import os
+import re
+import socket
+import struct
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from twonn import _core
+from twonn.optimizers import Optimizer, chosen
+from twonn.problem import Params, Problem, check_compatible, refusal, whole_number
+
+__all__ = [
+    "FIELDS",
+    "MAGIC",
+    "VERSION",
+    "CheckpointError",
+    "Field",
+    "Question",
+    "check_place",
+    "digest",
+    "fields_of",
+    "interval",
+    "is_checkpoint",
+    "locked",
+    "previous",
+    "question_of",
+    "read",
+    "replacing",
+    "write",
+]
+
+MAGIC = b"TWONN\r\n\x1a"
+
+#: Of the format. A file of any earlier one is read too.
+VERSION = 1
+
+#: Magic, version, bytes of the directory, bytes of the file.
+_HEAD = struct.Struct("<8sIIQ")
+_CHECKSUM = hashlib.sha256().digest_size
+
+#: What a file holds, by name: numbers as arrays, and texts.
+Values = Mapping[str, Any]
+
+
+class CheckpointError(Exception):
+    """A file that cannot be read as what it should be, or is in use; the message says why."""
+
+
+# --------------------------------------------------------------------------------------------------
+# The table
+
+
+@dataclass(frozen=True)
+class Field:
+    """One piece of a file.
+
+    Attributes
+    ----------
+    name : str
+    dtype : str
+        As NumPy writes it, little-endian, or "text" for UTF-8.
+    shape : tuple of int or str
+        A letter is a length that other fields tell: see `_lengths`.
+    meaning : str
+    of : {"all", "gd", "other"}
+        Runs it belongs to: every one, gradient descent, other optimizers.
+    hashed : bool
+        Whether it is part of the digest: decided by what is run and how far, not by where or until when.
+    least, most : int, optional
+        Bounds of whole numbers.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+    meaning: str
+    of: str = "all"
+    hashed: bool = True
+    least: int | None = None
+    most: int | None = None
+
+
+def _gd(
+    name: str,
+    dtype: str,
+    shape: tuple[int | str, ...],
+    meaning: str,
+    least: int | None = None,
+    most: int | None = None,
+) -> Field:
+    return Field(name, dtype, shape, meaning, "gd", True, least, most)
+
+
+#: Everything that is in a file, in its order.
+FIELDS = (
+    # what is asked
+    Field("x", "<f8", (2, "d"), "the points"),
+    Field("y", "<i8", (2,), "their labels", least=-1, most=1),
+    Field("step_size", "<f8", (), "step size of the optimizer"),
+    Field("loss", "text", (), "exponential or logistic"),
+    Field("reduction", "text", (), "mean or sum"),
+    Field("bias", "|u1", (), "1 with biases", least=0, most=1),
+    Field("train_output", "|u1", (), "1 if output weights are trained", least=0, most=1),
+    Field("start_w", "<f8", (2, "d"), "input weights at step 0"),
+    Field("start_b", "<f8", (2,), "biases at step 0"),
+    Field("start_v", "<f8", (2,), "output weights at step 0"),
+    Field("optimizer", "text", (), "JSON object: name, and options"),
+    Field("engine", "text", (), "auto, direct or leap"),
+    Field("sliding", "text", (), "average or step"),
+    Field("samples_per_decade", "<f8", (), "density of the samples, where none are listed"),
+    Field("sample_steps", "text", (), "JSON: the steps to record as hexadecimal texts, or null"),
+    Field("horizon", "text", (), "steps asked for, hexadecimal", hashed=False),
+    # circumstances
+    Field("outcome", "text", (), "running, or how the run ended, a little later than here", hashed=False),
+    Field("seconds", "<f8", (), "spent on the run so far, in all sessions", hashed=False),
+    Field(
+        "provenance", "text", (), "JSON object: the build that wrote the file, and earlier ones", hashed=False
+    ),
+    # where the run is
+    Field("step", "<i8", (), "steps taken; -1 beyond 2^63 - 1", least=-1),
+    _gd("log_step", "<f8", (), "their natural logarithm, kept up only beyond"),
+    _gd("state", "<f8", (12,), "C_jk (2 x 2), what rounding left out of it (2 x 2), v (2), its rounding (2)"),
+    _gd("obstacle", "<i4", (), "why a leap was last not possible", 0, 3),
+    _gd("error", "<f8", (), "bound on what leaping without averaging added to the parameters"),
+    _gd("averaging_error", "<f8", (), "what averaging may have added"),
+    _gd("averaged", "<i4", (), "1 if a leap averaged over teeth", 0, 1),
+    _gd("length", "<i4", (), "entry of the table of leap lengths to try next", 0, 65),
+    _gd("credit", "<i8", (), "what tries of a leap may cost in vain, in steps"),
+    _gd("walked", "<i8", (), "steps taken since the last leap", 0),
+    _gd("calm", "<f8", (), "logarithm of the step since when the pushes have been near their limits"),
+    _gd("width", "<f8", (), "bracket of the present block's transitions, in steps"),
+    _gd("crossed", "<i4", (), "1 if the last leap ended behind a transition", 0, 1),
+    _gd("crossing", "<f8", (4,), "its step, the logarithm, and the bounds of the step"),
+    _gd("lag", "<f8", (2,), "steps by which the run may be too early, too late"),
+    _gd(
+        "held", "<i4", (), "pairs that slide and whose pre-activation is a mean, coded like a pattern", 0, 15
+    ),
+    _gd("unphased", "<i4", (), "those whose place in a tooth is unknown since", 0, 15),
+    _gd("unwatched", "<i4", (), "blocks since the last look for slides", 0),
+    _gd("caught", "<i4", (), "pairs that slid at the last look", 0, 15),
+    _gd("episode", "<i8", (2,), "row of each neuron's episode of sliding; -1 if none", -1, 1025),
+    _gd("entered", "<f8", (2,), "when that began"),
+    _gd("first_flip", "<f8", (2,), "first flip of its units since the last look; -1 if none"),
+    _gd("last_flip", "<f8", (2,), "the last"),
+    Field("moving", "<f8", (4, "p"), "parameters, their rounding, first and second moments", "other"),
+    Field("powers", "<f8", (2,), "beta1^t and beta2^t", "other"),
+    Field("last_pattern", "<i4", (), "activation pattern last noted; -1 before the first", least=-1, most=15),
+    # what is recorded
+    Field("n_samples", "<i8", (), "n: number of samples", least=0),
+    Field("n_transitions", "<i8", (), "number of transitions, of which k are recorded", least=0),
+    _gd("n_segments", "<i8", (), "m: number of stretches by engine", 0, _core.SEGMENTS_KEPT),
+    _gd("n_slides", "<i8", (), "number of episodes of sliding, of which e are recorded", 0),
+    Field("steps", "<i8", ("n",), "step of every sample; -1 beyond 2^63 - 1"),
+    _gd("logs", "<f8", ("n",), "their logarithms, meant only where the step is -1"),
+    _gd("states", "<f8", ("n", 12), "like state"),
+    Field("states", "<f8", ("n", "q"), "parameters and their rounding", "other"),
+    Field("patterns", "|u1", ("n",), "activation patterns", most=15),
+    _gd("unphased_then", "|u1", ("n",), "like unphased", most=15),
+    Field("transition_times", "<f8", ("k", 4), "step, its logarithm, and the bounds of the step"),
+    Field("transition_patterns", "|u1", ("k", 2), "before, after", most=15),
+    Field(
+        "counts", "<i8", (16, 16), "how often each pattern (row) was followed by each other (column)", least=0
+    ),
+    _gd(
+        "segments",
+        "<i8",
+        ("m", 5),
+        "kind (0 stepped, 1 leapt, 2 averaged), first and last step, blocks, iterations",
+    ),
+    _gd("segment_logs", "<f8", ("m", 2), "logarithms of first and last step"),
+    _gd("slides", "<f8", ("e", 5), "neuron, sample, step entered, step left, active fraction"),
+    _gd("late_slides", "<f8", (2, 5), "place for each neuron's episode once 1,024 are recorded"),
+)
+
+
+def _fields_for(gd: bool) -> list[Field]:
+    return [field for field in FIELDS if field.of in ("all", "gd" if gd else "other")]
+
+
+def _lengths(values: Values) -> dict[str, int]:
+    d = np.shape(values["x"])[-1]
+    return {
+        "d": d,
+        "p": 2 * d + 4,
+        "q": 4 * d + 8,
+        "n": int(values["n_samples"]),
+        "k": min(int(values["n_transitions"]), _core.TRANSITIONS_KEPT),
+        "m": int(values.get("n_segments", 0)),
+        "e": min(int(values.get("n_slides", 0)), _core.SLIDES_KEPT),
+    }
+
+
+# --------------------------------------------------------------------------------------------------
+# What is asked
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a run is asked: everything that its result depends on."""
+
+    problem: Problem
+    params: Params
+    horizon: int
+    engine: str
+    sliding: str
+    samples_per_decade: float
+    sample_steps: Sequence[int] | None
+    optimizer: Optimizer | None
+
+
+def fields_of(question: Question) -> dict[str, Any]:
+    """Return the fields that say what is asked."""
+    problem, params, listed = question.problem, question.params, question.sample_steps
+    return {
+        **{name: getattr(problem, name) for name in _PROBLEM},
+        "start_w": params.w,
+        "start_b": params.b,
+        "start_v": params.v,
+        "optimizer": json.dumps(
+            {"name": "gd"} if question.optimizer is None else question.optimizer.described()
+        ),
+        "engine": question.engine,
+        "sliding": question.sliding,
+        "samples_per_decade": question.samples_per_decade if listed is None else math.nan,
+        "sample_steps": json.dumps(None if listed is None else [hex(step) for step in listed]),
+        "horizon": hex(question.horizon),
+    }
+
+
+_PROBLEM = ("x", "y", "step_size", "loss", "reduction", "bias", "train_output")
+
+
+def question_of(values: Values) -> Question:
+    """Return what is asked in a file; any error means that it is none that was written."""
+    given = {name: values[name] for name in _PROBLEM}
+    for name, kind in (("step_size", float), ("bias", bool), ("train_output", bool)):
+        given[name] = kind(given[name])
+    problem = Problem(**given)
+    params = Params(values["start_w"], values["start_b"], values["start_v"])
+    check_compatible(problem, params)
+    listed = json.loads(values["sample_steps"])
+    return Question(
+        problem=problem,
+        params=params,
+        horizon=int(values["horizon"], 16),
+        engine=values["engine"],
+        sliding=values["sliding"],
+        samples_per_decade=float(values["samples_per_decade"]),
+        sample_steps=None if listed is None else [int(step, 16) for step in listed],
+        optimizer=chosen(json.loads(values["optimizer"])),
+    )
+
+
+# --------------------------------------------------------------------------------------------------
+# Bytes
+
+
+def _is_gd(values: Values) -> bool:
+    return bool(json.loads(values["optimizer"])["name"] == "gd")
+
+
+def _arrays(values: Values) -> Iterator[tuple[Field, np.ndarray[Any, Any]]]:
+    """Go through what is in a file, in its order, as it is there."""
+    for field in _fields_for(_is_gd(values)):
+        value = values[field.name]
+        if field.dtype == "text":
+            yield field, np.frombuffer(value.encode(), np.uint8)
+        else:
+            array = np.asarray(value, field.dtype)
+            yield field, np.ascontiguousarray(array).reshape(array.shape if field.shape else ())
+
+
+def _pieces(values: Values) -> Iterator[bytes]:
+    """Give the contents of a file piece by piece."""
+    entries = list(_arrays(values))
+    listed = [
+        {"name": field.name, "dtype": field.dtype, "shape": list(array.shape)} for field, array in entries
+    ]
+    directory = json.dumps(listed, separators=(",", ":")).encode()
+    size = _HEAD.size + len(directory) + sum(array.nbytes for _, array in entries) + _CHECKSUM
+    checksum = hashlib.sha256()
+    pieces: list[Any] = [_HEAD.pack(MAGIC, VERSION, len(directory), size), directory]
+    pieces += [array.reshape(-1).view(np.uint8).data for _, array in entries]
+    for piece in pieces:
+        checksum.update(piece)
+        yield piece
+    yield checksum.digest()
+
+
+def digest(values: Values) -> str:
+    """Return 64 hexadecimal digits, the same for two files if and only if their runs are at the same point.
+
+    Horizon, machine, number of sessions and the like do not count.
+    """
+    checksum = hashlib.sha256()
+    for field, array in _arrays(values):
+        if field.hashed:
+            checksum.update(f"{field.name} {field.dtype} {array.shape}\n".encode())
+            checksum.update(array.tobytes())
+    return checksum.hexdigest()
+
+
+def _decoded(contents: bytes) -> dict[str, Any]:
+    """Return the values in a file, or say what is wrong with it."""
+    if not contents.startswith(MAGIC) or len(contents) < _HEAD.size + _CHECKSUM:
+        raise CheckpointError("not a twonn checkpoint, or only the beginning of one.")
+    _, version, listed, size = _HEAD.unpack_from(contents)
+    if size != len(contents):
+        raise CheckpointError(f"damaged: it has {len(contents):,} bytes and should have {size:,}.")
+    if hashlib.sha256(memoryview(contents)[:-_CHECKSUM]).digest() != contents[-_CHECKSUM:]:
+        raise CheckpointError("damaged: its contents do not have its checksum.")
+    if version > VERSION:
+        raise CheckpointError(
+            f"of format version {version}, while this twonn reads versions up to {VERSION}. "
+            "Use the twonn that wrote it, or a newer one."
+        )
+    try:
+        return _checked(dict(_entries(contents, listed)))
+    except Exception as error:  # the checksum is right: whoever wrote this was not twonn
+        raise CheckpointError(f"not what a checkpoint has to be ({error}).") from error
+
+
+def _entries(contents: bytes, listed: int) -> Iterator[tuple[str, Any]]:
+    at, end = _HEAD.size + listed, len(contents) - _CHECKSUM
+    for entry in json.loads(contents[_HEAD.size : at]):
+        text = entry["dtype"] == "text"
+        dtype = np.dtype(np.uint8 if text else entry["dtype"])
+        count = math.prod(entry["shape"])
+        if dtype.hasobject or not 0 <= count * dtype.itemsize <= end - at:
+            raise ValueError(f"{entry['name']} does not fit")
+        array = np.frombuffer(contents, dtype, count, at).reshape(entry["shape"])
+        at += array.nbytes
+        yield entry["name"], array.tobytes().decode() if text else array
+    if at != end:
+        raise ValueError(f"{end - at} bytes too many")
+
+
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values if they are those that the table declares."""
+    fields = _fields_for(_is_gd(values))
+    if values.keys() != {field.name for field in fields}:
+        raise ValueError("its fields are not those of its version")
+    lengths = _lengths(values)
+    for field in fields:
+        value = values[field.name]
+        if field.dtype == "text":
+            if not isinstance(value, str):
+                raise ValueError(f"{field.name} is no text")
+            continue
+        shape = tuple(lengths[size] if isinstance(size, str) else size for size in field.shape)
+        if isinstance(value, str) or value.dtype != np.dtype(field.dtype) or value.shape != shape:
+            raise ValueError(f"{field.name} has another type or shape")
+        low = field.least is not None and value.size and value.min() < field.least
+        if low or (field.most is not None and value.size and value.max() > field.most):
+            raise ValueError(f"{field.name} is out of bounds")
+    return values
+
+
+# --------------------------------------------------------------------------------------------------
+# Files
+
+
+def check_place(path: Path) -> None:
+    """Refuse before a long run what could only fail after it."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "this is a folder, not a file", str(path))
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file begins like a checkpoint."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def previous(path: Path) -> Path:
+    """Return where the generation before the last is kept."""
+    return path.with_name(f"{path.name}.previous")
+
+
+def read(path: Path) -> tuple[dict[str, Any], str | None]:
+    """Return what is in a checkpoint, and, if that is the previous generation, why.
+
+    Raises
+    ------
+    CheckpointError
+        If neither is readable.
+    """
+    try:
+        return _read_one(path), None
+    except CheckpointError as error:
+        try:
+            return _read_one(previous(path)), str(error)
+        except CheckpointError:
+            raise error from None
+
+
+def _read_one(path: Path) -> dict[str, Any]:
+    try:
+        return _decoded(path.read_bytes())
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: there is no such file.") from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}).") from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def write(path: Path, values: Values, *, keep: bool = True) -> None:
+    """Write a checkpoint; the one before it is kept beside it, unless it is not worth that.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; what was there before is there still.
+    """
+    with replacing(path, f"{path.name}.part", keep) as file:
+        for piece in _pieces(values):
+            file.write(piece)
+
+
+@contextmanager
+def replacing(path: Path, temporary: str, keep: bool = False) -> Iterator[BinaryIO]:
+    """Give a file to write that takes the place of `path` once it is complete and durable.
+
+    Until then there is the old one, under its name; with `keep`, there is afterwards too, as `previous`.
+    """
+    part = path.with_name(temporary)
+    try:
+        with open(part, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if keep and path.exists():
+            _keep(path)
+        os.replace(part, path)
+        _make_folder_durable(path.parent)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _keep(path: Path) -> None:
+    previous(path).unlink(missing_ok=True)
+    try:
+        os.link(path, previous(path))
+    except OSError:  # a file system without links
+        os.replace(path, previous(path))
+
+
+def _make_folder_durable(folder: Path) -> None:
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let nobody else write the checkpoint meanwhile.
+
+    The lock belongs to the process and goes with it, however it ends: only the file that carries it may stay.
+
+    Raises
+    ------
+    CheckpointError
+        With the id of the process that holds the lock.
+    """
+    lock = path.with_name(f"{path.name}.lock")
+    number = _claimed(lock, path)
+    try:
+        os.ftruncate(number, 0)
+        os.pwrite(number, f"{os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        yield
+    finally:
+        with suppress(OSError):
+            lock.unlink()
+        os.close(number)
+
+
+def _claimed(lock: Path, path: Path) -> int:
+    """Return the descriptor of the lock's file, with the lock."""
+    while True:
+        number = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Its former holder may have removed the file after it was opened here.
+            if lock.exists() and os.path.samestat(os.fstat(number), lock.stat()):
+                return number
+        except BlockingIOError as error:
+            holder = _holder(number)
+            os.close(number)
+            raise CheckpointError(
+                f"{path}: process {holder} is writing this checkpoint. "
+                "Wait until it ends, or stop it; then go on with twonn.resume."
+            ) from error
+        except BaseException:
+            os.close(number)
+            raise
+        os.close(number)
+
+
+def _holder(number: int) -> str:
+    for _ in range(100):  # it writes its id just after it has the lock
+        if text := os.pread(number, 200, 0).decode(errors="replace").strip():
+            return text
+        time.sleep(0.01)
+    return "of unknown id"
+
+
+# --------------------------------------------------------------------------------------------------
+# How often
+
+
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_INTERVAL = re.compile(rf"(?P<number>\d+(\.\d+)?)\s*(?P<unit>{'|'.join(_UNITS)})")
+
+
+def interval(every: object) -> tuple[float, int | None]:
+    """Return how many seconds, or how many steps, lie between checkpoints: inf or None for the other one."""
+    expected = "a number of steps >= 1, or a time > 0 such as '60s', '10min' or '2h'"
+    if not isinstance(every, str):
+        try:
+            return math.inf, whole_number("checkpoint_every", every, least=1, fix="")
+        except (TypeError, ValueError) as error:
+            raise type(error)(refusal("checkpoint_every", every, expected, "Write e.g. '60s'.")) from None
+    match = _INTERVAL.fullmatch(every.strip())
+    if not match or float(match["number"]) == 0:
+        raise ValueError(refusal("checkpoint_every", every, expected, "Write e.g. '60s'."))
+    return float(match["number"]) * _UNITS[match["unit"]], None
+
+
+def described(field: Field) -> tuple[str, ...]:
+    """Return the row of a field in docs/format.md."""
+    shape = ", ".join(map(str, field.shape))
+    runs = {"all": "all", "gd": "gd", "other": "other optimizers"}[field.of]
+    return (field.name, field.dtype, f"({shape})", runs, "yes" if field.hashed else "no", field.meaning)
