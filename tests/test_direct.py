@@ -645,9 +645,10 @@ def test_a_run_ends_once():
 
 
 def test_states_have_to_have_their_size():
-    x, w = np.zeros((2, 1)), np.zeros((2, 1))
+    x, w, b = np.zeros((2, 1)), np.zeros((4, 2, 1)), np.zeros((4, 2))
     for function in (_core.state_weights, _core.state_preactivations):
-        with pytest.raises(ValueError, match=r"\(n, 12\)"):
-            function(x, True, w, np.zeros(2), np.zeros((3, 11)))
+        for states in (np.zeros((4, 3, 11)), np.zeros((3, 3, 12))):
+            with pytest.raises(ValueError, match=r"\(runs, n, 12\)"):
+                function(x, True, w, b, states)
     with pytest.raises(ValueError, match="expected"):
         _core.preactivations(np.zeros((1, 2, 2)), np.zeros((1, 2)), x)

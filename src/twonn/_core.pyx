@@ -554,50 +554,52 @@ def preactivations(const double[:, :, ::1] w, const double[:, ::1] b, const doub
     return result
 
 
-cdef int check_states(const double[:, ::1] x, const double[:, ::1] w, const double[::1] b,
-                      const double[:, ::1] states) except -1:
-    if not (x.shape[0] == w.shape[0] == b.shape[0] == 2 and x.shape[1] == w.shape[1]
-            and states.shape[1] == STATE_SIZE):
-        raise ValueError("x, w, b, states: expected shapes (2, d), (2, d), (2,), (n, 12)")
+cdef int check_states(const double[:, ::1] x, const double[:, :, ::1] w, const double[:, ::1] b,
+                      const double[:, :, ::1] states) except -1:
+    if not (x.shape[0] == w.shape[1] == b.shape[1] == 2 and x.shape[1] == w.shape[2]
+            and w.shape[0] == b.shape[0] == states.shape[0] and states.shape[2] == STATE_SIZE):
+        raise ValueError("x, w, b, states: expected shapes (2, d), (runs, 2, d), (runs, 2), (runs, n, 12)")
     return 0
 
 
-def state_preactivations(const double[:, ::1] x, bint bias, const double[:, ::1] w,
-                         const double[::1] b, const double[:, ::1] states):
-    """Return z[n, j, i] of recorded states, shape (n, 2, 2); w and b are those of step 0."""
-    cdef Py_ssize_t n
+def state_preactivations(const double[:, ::1] x, bint bias, const double[:, :, ::1] w,
+                         const double[:, ::1] b, const double[:, :, ::1] states):
+    """Return z[r, n, j, i] of recorded states, shape (runs, n, 2, 2); w and b are those of step 0."""
+    cdef Py_ssize_t r, n
     cdef int i, j
     cdef Model model
     check_states(x, w, b, states)
-    result = np.empty((states.shape[0], 2, 2))
-    cdef double[:, :, ::1] out = result
+    result = np.empty((states.shape[0], states.shape[1], 2, 2))
+    cdef double[:, :, :, ::1] out = result
     with nogil:
-        set_model(&model, x, bias, w, b)
-        for n in range(states.shape[0]):
-            for j in range(2):
-                for i in range(2):
-                    out[n, j, i] = preactivation(&model, <const State*>&states[n, 0], j, i)
+        for r in range(states.shape[0]):
+            set_model(&model, x, bias, w[r], b[r])
+            for n in range(states.shape[1]):
+                for j in range(2):
+                    for i in range(2):
+                        out[r, n, j, i] = preactivation(&model, <const State*>&states[r, n, 0], j, i)
     return result
 
 
-def state_weights(const double[:, ::1] x, bint bias, const double[:, ::1] w, const double[::1] b,
-                  const double[:, ::1] states):
-    """Return w_j + Σ_k C_jk x_k, shape (n, 2, d), and b_j + Σ_k C_jk, shape (n, 2), of recorded states."""
-    cdef Py_ssize_t n, a
+def state_weights(const double[:, ::1] x, bint bias, const double[:, :, ::1] w, const double[:, ::1] b,
+                  const double[:, :, ::1] states):
+    """Return w_j + Σ_k C_jk x_k, (runs, n, 2, d), and b_j + Σ_k C_jk, (runs, n, 2), of recorded states."""
+    cdef Py_ssize_t r, n, a
     cdef int j
     check_states(x, w, b, states)
-    weights = np.empty((states.shape[0], 2, w.shape[1]))
-    biases = np.empty((states.shape[0], 2))
-    cdef double[:, :, ::1] w_out = weights
-    cdef double[:, ::1] b_out = biases
+    weights = np.empty((states.shape[0], states.shape[1], 2, w.shape[2]))
+    biases = np.empty((states.shape[0], states.shape[1], 2))
+    cdef double[:, :, :, ::1] w_out = weights
+    cdef double[:, :, ::1] b_out = biases
     cdef const State* state
     with nogil:
-        for n in range(states.shape[0]):
-            state = <const State*>&states[n, 0]
-            for j in range(2):
-                for a in range(w.shape[1]):
-                    w_out[n, j, a] = parameter(w[j, a], state, j, x[0, a], x[1, a])
-                b_out[n, j] = parameter(b[j], state, j, 1.0, 1.0) if bias else b[j]
+        for r in range(states.shape[0]):
+            for n in range(states.shape[1]):
+                state = <const State*>&states[r, n, 0]
+                for j in range(2):
+                    for a in range(w.shape[2]):
+                        w_out[r, n, j, a] = parameter(w[r, j, a], state, j, x[0, a], x[1, a])
+                    b_out[r, n, j] = parameter(b[r, j], state, j, 1.0, 1.0) if bias else b[r, j]
     return weights, biases
 
 

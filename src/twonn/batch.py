@@ -232,27 +232,17 @@ def weights(
     problem: Problem, params: Params, states: Floats, optimizer: Optimizer | None = None
 ) -> tuple[Floats, Floats]:
     """Return w, shape (n, m, 2, d), and b, shape (n, m, 2), of states of shape (n, m, ...)."""
-    (runs, samples), d = states.shape[:2], problem.dimension
     if optimizer is not None:
-        return states[..., : 2 * d].reshape(runs, samples, 2, d), states[..., 2 * d : 2 * d + 2]
-    w, b = np.empty((runs, samples, 2, d)), np.empty((runs, samples, 2))
-    for index in range(runs):
-        w[index], b[index] = _core.state_weights(
-            problem.x, problem.bias, params.w[index], params.b[index], states[index]
-        )
-    return w, b
+        d = problem.dimension
+        return states[..., : 2 * d].reshape(*states.shape[:2], 2, d), states[..., 2 * d : 2 * d + 2]
+    return _core.state_weights(problem.x, problem.bias, params.w, params.b, states)
 
 
 def preactivations(
     problem: Problem, params: Params, states: Floats, optimizer: Optimizer | None = None
 ) -> Floats:
     """Return z_ji, shape (n, m, 2, 2), of states of shape (n, m, ...)."""
-    z = np.empty((*states.shape[:2], 2, 2))
-    for index in range(len(states)):
-        if optimizer is not None:
-            z[index] = _core.own_preactivations(problem.x, states[index])
-        else:
-            z[index] = _core.state_preactivations(
-                problem.x, problem.bias, params.w[index], params.b[index], states[index]
-            )
-    return z
+    if optimizer is not None:
+        z = [_core.own_preactivations(problem.x, run) for run in states]
+        return np.array(z).reshape(*states.shape[:2], 2, 2)
+    return _core.state_preactivations(problem.x, problem.bias, params.w, params.b, states)

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn import _core
+from twonn import _core, geometry
+from twonn.asymptotics import LAWS, Limits, limits_and_constants
 from twonn.batch import SLIDES_KEPT, TRANSITIONS_KEPT, Batch, preactivations, weights
 from twonn.networks import Networks
 from twonn.optimizers import Optimizer
-from twonn.problem import LARGEST_COUNT, Params, Problem
+from twonn.problem import LARGEST_COUNT, Params, Problem, steps_of_log
 from twonn.trajectory import VARIABLES
 
 Floats = NDArray[np.float64]
@@ -27,6 +28,10 @@ assert (_core.COMPLETED, _core.DIVERGED, _core.OBSTRUCTED) == (1, 3, 5)
 
 #: Fixed lengths of dimensions; d, the runs and the samples are those of the sweep.
 SIZES = {"neuron": 2, "point": 2, "transition": TRANSITIONS_KEPT, "slide": SLIDES_KEPT}
+
+#: The fitted exponent is that of samples at these parts of the last ln t, the first of them late enough.
+EXPONENT_AT = (0.512, 0.64, 0.8)
+_EARLIEST_EXPONENT = 1000
 
 #: What stands for an activation pattern or another code where there is none.
 NO_CODE = 255
@@ -95,15 +100,34 @@ class Ended:
 
     @cached_property
     def sampled(self) -> _Ensemble:
-        batch = self.batch
+        runs, samples = self.batch.patterns.shape
+        return self.sampled_at(np.arange(runs), np.arange(samples)[None])
+
+    def sampled_at(self, runs: NDArray[np.intp], samples: NDArray[np.intp]) -> _Ensemble:
+        """Return networks with axes (run, sample): these samples, shape (k, m) or (1, m), of these k runs."""
+        batch, at = self.batch, (runs[:, None], samples)
         return _Ensemble(
             self.problem,
-            self.params,
+            self.params[runs],
             self.optimizer,
-            batch.states,
-            batch.patterns,
-            batch.unphased,
-            self.bound,
+            batch.states[at],
+            batch.patterns[at],
+            batch.unphased[at],
+            self.bound[runs],
+        )
+
+    @cached_property
+    def limits(self) -> Limits:
+        """What follows from the final state in closed form; of other optimizers nothing does."""
+        final, slides = self.final, self.batch.open_slides
+        sliding = final.unphased[:, 0].copy()
+        runs, neurons = np.nonzero(np.isinf(slides[..., 3]))
+        pairs = 2 * neurons + slides[runs, neurons, 1].astype(np.intp)
+        np.bitwise_or.at(sliding, runs, (1 << pairs).astype(np.uint8))
+        lost = np.isin(self.batch.status, (_core.DIVERGED, _core.OBSTRUCTED)) | (self.optimizer is not None)
+        w = np.where(lost[:, None, None], np.nan, final.w[:, 0])
+        return limits_and_constants(
+            self.problem, w, final.v[:, 0], final.preactivations[:, 0], final.pattern[:, 0], sliding
         )
 
     @cached_property
@@ -211,6 +235,42 @@ def _error_estimate(ended: Ended) -> Floats:
         return np.where(bound == 0, 0.0, np.where(norms > 0, bound / norms, np.inf))
 
 
+def exponent_steps(horizon: int) -> list[int]:
+    """Return the steps to sample for the fitted exponent; none if they would be too early."""
+    last = math.log(horizon) if horizon > 0 else 0.0
+    steps = [steps_of_log(part * last) for part in EXPONENT_AT]
+    return steps if steps[0] >= _EARLIEST_EXPONENT else []
+
+
+def _exponent(ended: Ended) -> Floats:
+    """Return −d ln gap/d ln ln t, extrapolated to ln t → ∞ from the samples nearest to `EXPONENT_AT`.
+
+    For a gap C/(ln t + κ) that is 1 − κ q between ln t = a and b, q = (1/a − 1/b)/ln(b/a), up to (κ/ln t)²:
+    the parabola in q through three of them, at q = 0, leaves (κ/ln t)³.
+    """
+    exponent, last = np.full(len(ended.batch.status), np.nan), ended.final.gap[:, 0]
+    goes_on = (ended.batch.status == _core.COMPLETED) & (last > 0) & np.isfinite(last)
+    runs = np.flatnonzero(goes_on & (last < geometry.optimal_margin(ended.problem)))
+    log_t = _sample_times(ended)[1][runs]
+    end = ended.batch.n_samples[runs] - 1
+    wanted = np.take_along_axis(log_t, end[:, None], axis=1) * np.array([*EXPONENT_AT, 1.0])
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        away = np.abs(log_t[:, None, :] - wanted[:, :, None])
+        at = np.where(np.isnan(away), np.inf, away).argmin(axis=2)
+        time = np.take_along_axis(log_t, at, axis=1)
+        late = (time[:, 0] >= math.log(_EARLIEST_EXPONENT) - 1e-9) & (np.diff(time, axis=1) > 0).all(axis=1)
+        runs, at, time = runs[late], at[late], time[late]
+        ratio = np.log(time[:, 1:] / time[:, :-1])
+        slope = -np.diff(np.log(ended.sampled_at(runs, at).gap), axis=1) / ratio
+        q = (1 / time[:, :-1] - 1 / time[:, 1:]) / ratio
+        # Lagrange's formula at 0.
+        exponent[runs] = sum(
+            slope[:, m] * np.prod([q[:, n] / (q[:, n] - q[:, m]) for n in range(3) if n != m], axis=0)
+            for m in range(3)
+        )
+    return np.where(np.isfinite(exponent), exponent, np.nan)
+
+
 #: What is kept of every run, from its start, its end and its events.
 SUMMARY: dict[str, Column] = {
     "status": Column(
@@ -276,12 +336,29 @@ SUMMARY: dict[str, Column] = {
         "active fraction of the pairs of neuron and sample that slide at the end",
         _active_fraction,
     ),
+    "asymptote_law": Column(
+        (),
+        "1",
+        "law of the gap as t goes to infinity, in closed form from the final state",
+        lambda ended: ended.limits.law,
+        np.dtype(np.uint8),
+        0,
+        {
+            "flag_values": list(range(len(LAWS))),
+            "flag_meanings": " ".join(law.replace(" ", "_") for law in LAWS),
+        },
+    ),
+    "asymptote_limit": Column((), "[x]", "limit of the gap in that law", lambda ended: ended.limits.limit),
+    "asymptote_constant": Column((), "[x]", "its constant C", lambda ended: ended.limits.constant),
+    "asymptote_shift": Column((), "1", "its shift κ", lambda ended: ended.limits.shift),
+    "asymptote_boundary": Column((), "[x]", "limit of the boundary", lambda ended: ended.limits.boundary),
+    "fitted_exponent": Column(
+        (),
+        "1",
+        "−d ln gap/d ln ln t along the run, extrapolated to infinite ln t; nan if there is no decay yet",
+        _exponent,
+    ),
 }
-
-# --------------------------------------------------------------------------------------------------
-# Columns from the closed-form asymptotics and from fitted rates belong here: one `Column` each, added to
-# SUMMARY. One that needs samples along the run takes them from `ended.sampled`, which has more than the
-# start and the end only if the sweep keeps trajectories.
 
 
 #: Sampled along every run, with the dimension "sample" first; chosen by name.

@@ -40,7 +40,7 @@ from twonn.problem import (
 )
 from twonn.run import _ENGINES, LateProgress, first_signal
 from twonn.store import FORMAT, Layout, Memory, Store, chunk_size_of, open_store, write_chunk
-from twonn.summary import SIZES, STATUSES, Ended, columns_of
+from twonn.summary import SIZES, STATUSES, Ended, columns_of, exponent_steps
 from twonn.trajectory import VARIABLES, _described
 
 if TYPE_CHECKING:
@@ -364,12 +364,12 @@ def _plan(
         if sample_steps is not None:
             expected = "None without trajectories"
             raise ValueError(refusal("sample_steps", sample_steps, expected, "Add trajectories=True."))
-        schedule = sample_schedule(asked, samples_per_decade, [])  # the start and the end
+        schedule = sample_schedule(asked, samples_per_decade, exponent_steps(asked))
     sizes = {**SIZES, "axis": starts.dimension, "sample": len(schedule[0]) + len(schedule[1])}
     columns = columns_of(starts.dimension, sampled)
     runs = len(problems) * len(starts)
     bytes_per_run = 8 * (sizes["sample"] * (32 + 4 * starts.dimension) + len(columns))
-    seconds_per_run = asked * _STEP_SECONDS
+    seconds_per_run = min(asked, LARGEST_COUNT) * _STEP_SECONDS
     if not stepped:
         seconds_per_run = min(seconds_per_run, _LEAP_SECONDS)
     spec = {

@@ -214,7 +214,10 @@ class Trajectory(Networks):
         problem, start = self.problem, self.params
         if self.optimizer is not None:
             return _core.own_preactivations(problem.x, self.states)
-        return _core.state_preactivations(problem.x, problem.bias, start.w, start.b, self.states)
+        z = _core.state_preactivations(
+            problem.x, problem.bias, start.w[None], start.b[None], self.states[None]
+        )
+        return np.asarray(z[0])
 
     @property
     def error_estimate(self) -> float:
@@ -413,8 +416,8 @@ def parameters_of(
     """Return w, b and v of recorded states, shapes (n, 2, d), (n, 2), (n, 2)."""
     if optimizer is not None:
         return _own_parameters(problem, states)
-    w, b = _core.state_weights(problem.x, problem.bias, start.w, start.b, states)
-    return w, b, states[:, 8:10]
+    w, b = _core.state_weights(problem.x, problem.bias, start.w[None], start.b[None], states[None])
+    return w[0], b[0], states[:, 8:10]
 
 
 def _own_parameters(problem: Problem, states: Floats) -> tuple[Floats, Floats, Floats]:
