@@ -142,9 +142,9 @@ def test_every_run_is_the_run_that_run_does(options, steps):
 def test_fitted_exponents():
     """Against the parabola through three local exponents, solved for with its own matrix.
 
-    The numerator of the gap, c, is the difference of parameters of size 20 that are known to 2^-50 of it: to
-    6e-12 of c >= 0.003. A local exponent over a factor 0.8 of ln t has 5 times the errors of two gaps, and the
-    parabola, in q from 0.030 to 0.048, weights of up to 14: below 1e-9.
+    The numerator of the gap, c, is the difference of parameters of size 20 that are known to 2^-50 of it:
+    to 6e-12 of c >= 0.003. A local exponent over a factor 0.8 of ln t has 5 times the errors of two gaps,
+    and the parabola, in q from 0.030 to 0.048, weights of up to 14: below 1e-9.
     """
     starts = twonn.initializers.sample("he_normal", 30, 9)
     result = twonn.sweep(PAPER, starts, 10**16)
