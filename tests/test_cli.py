@@ -273,19 +273,62 @@ def test_inspect_shows_what_was_leapt_over(command, tmp_path):
     assert f"leapt in {blocks} blocks" in result.stdout
 
 
+@pytest.fixture
+def in_the_plane(tmp_path):
+    problem = twonn.Problem(x=[[2.0, 1.0], [-0.5, -1.0]], y=[1, -1], step_size=0.05)
+    traj = twonn.run(problem, twonn.Params(w=[[0.6, 0.4], [-0.3, 0.5]], b=[0.3, 0.9]), steps=1000)
+    traj.save(tmp_path / "plane.npz")
+
+
 @pytest.mark.parametrize("kind", PLOTS)
-def test_plot(command, saved, tmp_path, kind):
-    result = command("plot", "traj.npz", "--kind", kind)
+def test_plot(command, in_the_plane, tmp_path, kind):
+    result = command("plot", "plane.npz", "--kind", kind)
     assert result.exit_code == 0, result.output
-    assert f"Saved in traj-{kind}.png" in result.stdout
-    assert (tmp_path / f"traj-{kind}.png").read_bytes().startswith(b"\x89PNG")
+    assert f"Saved in plane-{kind}.png" in result.stdout
+    assert (tmp_path / f"plane-{kind}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_plot_refuses(command, refused, saved, tmp_path):
+@pytest.mark.parametrize(("suffix", "magic"), [("pdf", b"%PDF"), ("svg", b"<?xml"), ("png", b"\x89PNG")])
+def test_plot_formats(command, saved, tmp_path, suffix, magic):
+    result = command("plot", "traj.npz", "--output", f"figure.{suffix}")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / f"figure.{suffix}").read_bytes().startswith(magic)
+
+
+def test_plot_takes_steps(command, in_the_plane, monkeypatch):
+    asked = []
+    for kind in ("network", "decision_regions"):
+        monkeypatch.setattr(twonn.plot, kind, lambda traj, ax, **options: asked.append(options))
+    arguments = ("plot", "plane.npz", "--kind")
+    assert command(*arguments, "network", "--step", "0", "--step", "10^3").exit_code == 0
+    assert command(*arguments, "decision_regions", "--step", "1e2").exit_code == 0
+    assert command(*arguments, "decision_regions").exit_code == 0
+    assert asked == [{"steps": [0, 1000]}, {"step": 100}, {}]
+
+
+def test_plot_of_a_sweep(command, tmp_path):
+    problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
+    twonn.sweep(problem, initializers.sample("he_normal", 20, 42), 1000, store=tmp_path / "store")
+    result = command("plot", "store", "--kind", "constants")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "store-constants.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_plot_refuses(refused, saved, tmp_path):
     assert "Did you mean 'pattern'?" in refused("plot", "traj.npz", "--kind", "patern")
     assert "not supported" in refused("plot", "traj.npz", "--output", "figure.plop")
-    assert command("plot", "traj.npz", "--output", "figure.pdf").exit_code == 0
-    assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
+    assert "no such folder" in refused("plot", "traj.npz", "--output", "nowhere/figure.png")
+    assert "expected d = 2" in refused("plot", "traj.npz", "--kind", "decision_regions")
+    assert "a step from 0 to 1,000" in refused("plot", "traj.npz", "--kind", "network", "--step", "1e9")
+    assert "steps: got '-1'" in refused("plot", "traj.npz", "--kind", "network", "--step=-1")
+    assert "no step for the kind 'gap'" in refused("plot", "traj.npz", "--step", "5")
+    both = ("--step", "5", "--step", "6")
+    assert "step: got 5, 6; expected one step" in refused("plot", "f", "--kind", "decision_regions", *both)
+    assert "store of a sweep" in refused("plot", "traj.npz", "--kind", "constants")
+    (tmp_path / "folder").mkdir()
+    assert "not the readable store of a sweep" in refused("plot", "folder", "--kind", "constants")
+    assert "not a readable twonn trajectory" in refused("plot", "folder")
+    assert not list(tmp_path.glob("*.png"))
 
 
 def test_config(command, monkeypatch):

@@ -19,12 +19,24 @@ from typer.core import TyperGroup
 
 from twonn import _core, config
 from twonn.checkpoint import FIELDS, CheckpointError, check_place, digest, is_checkpoint
-from twonn.problem import one_of, refusal, steps_of_log, written_steps
+from twonn.problem import Verbatim, one_of, refusal, steps_of_log, written_steps
 from twonn.run import first_signal, so_far
 from twonn.run import resume as resume_run
 from twonn.trajectory import Status, Trajectory, load
 
-PLOTS = ("gap", "scaled_gap", "parameters", "pattern")
+#: What `plot` draws of a trajectory, and of a sweep.
+PLOTS = (
+    "gap",
+    "scaled_gap",
+    "local_exponent",
+    "parameters",
+    "pattern",
+    "slides",
+    "network",
+    "phase_plane",
+    "decision_regions",
+)
+SWEEP_PLOTS = ("constants",)
 
 #: As a shell reports a program that Ctrl-C ended.
 INTERRUPTED = 130
@@ -216,20 +228,26 @@ def inspect(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=Fa
 @app.command()
 def plot(
     file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)],
-    kind: Annotated[str, typer.Option(help=f"One of {', '.join(PLOTS)}.")] = "gap",
+    kind: Annotated[str, typer.Option(help=f"One of {', '.join((*PLOTS, *SWEEP_PLOTS))}.")] = "gap",
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FIGURE", help="Where to save it; FILE-KIND.png by default."),
+        typer.Option(metavar="FIGURE", help="Where to save it (.png, .pdf, .svg); FILE-KIND.png by default."),
+    ] = None,
+    step: Annotated[
+        list[str] | None,
+        typer.Option(help="Step to draw, such as 10^6: several of network, one of decision_regions."),
     ] = None,
 ) -> None:
-    """Draw a saved trajectory, or what there is of a run in its checkpoint."""
+    """Draw a saved trajectory, what there is of a run in its checkpoint, or the constants of a sweep."""
     from twonn import plot as plots
 
-    one_of("kind", kind, PLOTS)
-    traj = so_far(file)[0] if is_checkpoint(file) else load(file)
+    one_of("kind", kind, (*PLOTS, *SWEEP_PLOTS))
+    options = _chosen_steps(kind, step or [])
+    shown = _sweep_in(file) if kind in SWEEP_PLOTS else _trajectory_in(file)
     output = file.with_name(f"{file.stem}-{kind}.png") if output is None else output
+    check_place(output)
     with plots.written_to(output) as ax:
-        getattr(plots, kind)(traj, ax)
+        getattr(plots, kind)(shown, ax, **options)
     typer.echo(f"Saved in {output}")
 
 
@@ -324,6 +342,39 @@ def _checkpoint(values: Mapping[str, Any]) -> Table:
 def _brief(value: object) -> str:
     text = str(value)
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]} …"
+
+
+def _trajectory_in(file: Path) -> Trajectory:
+    return so_far(file)[0] if is_checkpoint(file) else load(file)
+
+
+def _chosen_steps(kind: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Return the steps to draw as the keyword argument that this kind of figure takes."""
+    steps = [whole_steps(text) for text in texts]
+    if not steps:
+        return {}
+    if kind == "network":
+        return {"steps": steps}
+    if kind == "decision_regions" and len(steps) == 1:
+        return {"step": steps[0]}
+    expected = "one step" if kind == "decision_regions" else f"no step for the kind {kind!r}"
+    fix = "Only network shows several steps, and decision_regions one."
+    raise ValueError(refusal("step", Verbatim(", ".join(texts)), expected, fix))
+
+
+def _sweep_in(store: Path) -> Any:
+    """Open the store of a sweep as a dataset."""
+    from twonn.store import required
+
+    if not store.is_dir():
+        fix = "Give the folder that twonn sweep --store has filled."
+        raise ValueError(refusal("file", str(store), "the store of a sweep for the kind 'constants'", fix))
+    try:
+        return required("xarray", "A plot of a sweep", "sweep").open_zarr(store, chunks=None)
+    except ImportError as error:
+        raise RuntimeError(str(error)) from error
+    except Exception as error:  # whatever the many layers make of damaged bytes, it is damage
+        raise CheckpointError(f"{store}: not the readable store of a sweep ({error}).") from error
 
 
 def _transitions(traj: Trajectory) -> Table:

@@ -1,0 +1,272 @@
+"""What the figures share: their style, their axis of steps, and how they check what they are given."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twonn.problem import Verbatim, brief, refusal, written_steps
+from twonn.trajectory import Trajectory
+
+if TYPE_CHECKING:  # Matplotlib is imported when something is drawn: it takes longer than most runs
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.ticker import Locator
+
+STYLE = Path(__file__).parent.with_name("twonn.mplstyle")
+
+#: One colour per neuron, as positions in the style's cycle.
+NEURON_COLOURS = ("C0", "C1")
+
+STEP = "step $t$"
+
+#: Farther than this many decades, an axis that is linear in ln t squeezes all that happens early.
+_FAR = 50.0
+
+#: Around this decade the axis of a far horizon turns from linear in ln t to logarithmic.
+_NEAR = 5.0
+
+#: What the label of a tick takes of the length of its axis.
+_TICK_ROOM = 0.09
+
+Floats = NDArray[np.float64]
+P = ParamSpec("P")
+
+
+# --------------------------------------------------------------------------------------------------
+# Style and files
+
+
+def styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
+    """Have a function draw in the style of twonn."""
+
+    @functools.wraps(draw)
+    def draw_in_style(*args: P.args, **kwargs: P.kwargs) -> Axes:
+        from matplotlib import style
+
+        with style.context(STYLE):
+            return draw(*args, **kwargs)
+
+    return draw_in_style
+
+
+@contextmanager
+def written_to(*paths: str | os.PathLike[str]) -> Iterator[Axes]:
+    """Give the axes of a new figure and write it to `paths` at the end.
+
+    Needs neither a display nor pyplot, so it also serves in batch jobs.
+
+    Parameters
+    ----------
+    *paths : str or path
+        Files to write; the suffix tells the format (.png, .pdf, .svg, …).
+
+    Yields
+    ------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If Matplotlib does not know the format.
+    OSError
+        If a file cannot be written.
+    """
+    from matplotlib import style
+    from matplotlib.figure import Figure
+
+    with style.context(STYLE):
+        figure = Figure()
+        yield figure.subplots()
+        for path in paths:
+            figure.savefig(path)
+
+
+# --------------------------------------------------------------------------------------------------
+# Arguments
+
+
+def checked_axes(ax: object) -> Axes:
+    """Return `ax`, or new axes where it is None; refuse anything else."""
+    from matplotlib.axes import Axes
+
+    if ax is None:
+        from matplotlib import pyplot
+
+        return pyplot.subplots()[1]
+    if not isinstance(ax, Axes):
+        raise TypeError(refusal("ax", ax, "Matplotlib Axes or None", "Pick one, as in ax=axes[0]."))
+    return ax
+
+
+def checked_trajectory(traj: object) -> Trajectory:
+    """Return `traj` if it is one, or refuse."""
+    if not isinstance(traj, Trajectory):
+        raise TypeError(refusal("traj", traj, "a twonn.Trajectory", "Get one from twonn.run or twonn.load."))
+    return traj
+
+
+def checked_trajectories(traj: Trajectory | Iterable[Trajectory]) -> list[Trajectory]:
+    """Return one trajectory or several as a list, or refuse."""
+    several = traj if isinstance(traj, Iterable) else [traj]
+    return [checked_trajectory(one) for one in several]
+
+
+def nearest_sample(argument: str, step: object, traj: Trajectory) -> int:
+    """Return the index of the sample nearest to a step, in ln t; refuse steps the run did not reach."""
+    if isinstance(step, (bool, np.bool_)) or not isinstance(step, (int, float, np.integer, np.floating)):
+        raise TypeError(refusal(argument, step, "a number of steps", "Write e.g. 10**6."))
+    if step == 0:
+        return 0
+    log_step = math.log(step) if step > 0 else math.nan  # also of integers beyond binary64
+    # The logarithm of the last step is known to a rounding or two.
+    if not log_step <= traj.log_t[-1] + 1e-12 * abs(traj.log_t[-1]):
+        last = written_steps(traj.end_step) if len(traj.t) > 1 else "0"
+        expected = f"a step from 0 to {last}, the last one of the run"
+        raise ValueError(refusal(argument, Verbatim(brief(step)), expected, "Choose a step within the run."))
+    return int(np.abs(np.maximum(traj.log_t, -1.0) - log_step).argmin())
+
+
+# --------------------------------------------------------------------------------------------------
+# The axis of steps
+
+
+def decades(log_t: NDArray[np.floating]) -> Floats:
+    """Return log10 t, where steps have their place; −inf for step 0."""
+    return np.asarray(log_t / math.log(10))
+
+
+def evenly_spaced(last: float, count: int) -> Floats:
+    """Return whole decades up to `last`, evenly spaced on an axis of steps with a far horizon."""
+    return np.rint(_NEAR * np.sinh(np.linspace(0, math.asinh(last / _NEAR), count)))
+
+
+def step_axis(ax: Axes, last: float, *, logarithmic: bool = False) -> None:
+    """Make the axis of x one of steps, placed at log10 t and labelled as powers of ten.
+
+    It is linear in ln t. If it goes beyond 50 decades it is so only early, up to some 10^5, and then turns
+    smoothly to logarithmic in ln t.
+
+    Parameters
+    ----------
+    ax : Axes
+    last : float
+        log10 of the last step on it.
+    logarithmic : bool
+        Whether it is logarithmic in ln t throughout, so that powers of ln t are straight lines.
+    """
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    shown = ax.dataLim.intervalx[1]
+    farthest = max(last, shown) if math.isfinite(shown) else last
+    far = farthest > _FAR
+    if logarithmic:
+        ax.set_xscale("log")
+        ax.set_xlabel(rf"{STEP} (spaced by $\ln \ln t$)")
+    elif far:
+        ax.set_xscale("asinh", linear_width=_NEAR)
+        ax.set_xlabel(rf"{STEP} (late ones spaced by $\ln \ln t$)")
+    else:
+        ax.set_xlabel(STEP)
+    spaced = partial(round_decades, logarithmic=logarithmic or far)
+    ax.xaxis.set_major_locator(roomy_locator(ax.xaxis, spaced))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda decade, _: f"${power_of_ten(decade)}$"))
+
+
+def roomy_locator(axis: Axis, candidates: Callable[[float, float], Floats]) -> Locator:
+    """Return a locator of those ticks among the candidates between two limits that have room on the axis."""
+    from matplotlib.ticker import Locator
+
+    class Roomy(Locator):
+        def __call__(self) -> Sequence[float]:
+            return self.tick_values(*axis.get_view_interval())
+
+        def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+            low, high = sorted((vmin, vmax))
+            scale = axis.get_transform()
+            room = _TICK_ROOM * float(np.ptp(scale.transform(np.array([low, high]))))
+            kept: list[float] = []
+            # 0 first, then from the farthest on, as late steps are what a far horizon is for.
+            for tick in sorted(candidates(low, high).tolist(), key=lambda tick: (tick != 0, -abs(tick))):
+                place = scale.transform(np.array([tick, *kept]))
+                if low - 1e-9 <= tick <= high + 1e-9 and np.all(np.abs(place[1:] - place[0]) >= room):
+                    kept.append(tick)
+            return sorted(kept)
+
+    return Roomy()
+
+
+def round_decades(low: float, high: float, logarithmic: bool) -> Floats:
+    """Return where to label an axis from the decade `low` to `high`, itself logarithmic or not.
+
+    Whole decades; within one or two of them, also 2 and 5 times a power of ten.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    if high <= 1.7:
+        ticks = np.log10([1, 2, 5, 10, 20, 50])
+    elif logarithmic:
+        finer = (1, 2, 5) if high < 100 else (1, 3)
+        powers = 10.0 ** np.arange(math.floor(math.log10(high)) + 1)
+        ticks = np.append(np.outer(powers, finer), 0.0)
+    else:
+        ticks = np.asarray(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True).tick_values(low, high))
+    return np.unique(ticks[(ticks >= max(low, 0.0) - 1e-9) & (ticks <= high + 1e-9)])
+
+
+def power_of_ten(decade: float) -> str:
+    """Return 10^decade in mathematical notation: 0.3 is 2, 6 is 10^{6}, 1000.5 is 3.2·10^{1000}."""
+    if abs(decade - round(decade)) < 1e-9:
+        return f"10^{{{round(decade)}}}"
+    if decade < 4:
+        return f"{10**decade:.4g}"
+    whole = math.floor(decade)
+    mantissa = f"{10 ** (decade - whole):.2g}"
+    if mantissa == "10":
+        return f"10^{{{whole + 1}}}"
+    return rf"{mantissa}\cdot 10^{{{whole}}}"
+
+
+def number_text(value: float) -> str:
+    """Return a number with three digits in mathematical notation."""
+    mantissa, _, exponent = f"{value:.3g}".partition("e")
+    return rf"{mantissa}\cdot 10^{{{int(exponent)}}}" if exponent else mantissa
+
+
+def step_text(traj: Trajectory, sample: int) -> str:
+    """Return the step of a sample in mathematical notation."""
+    t = traj.t[sample]
+    return f"{t:.0f}" if t < 1000 else power_of_ten(float(decades(traj.log_t[sample])))
+
+
+# --------------------------------------------------------------------------------------------------
+# Texts
+
+
+def note(ax: Axes, text: str) -> None:
+    """Say in the middle of empty axes why there is nothing to see."""
+    if np.isfinite(ax.dataLim.get_points()).all():
+        return  # the caller's axes show something else
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_ticks([], minor=False)
+    ax.grid(False)
+    wrapped = textwrap.fill(text, 42)
+    ax.text(0.5, 0.5, wrapped, transform=ax.transAxes, ha="center", va="center", color="0.35")
+
+
+def legend_above(ax: Axes, handles: list[Artist] | None = None, columns: int = 3) -> None:
+    """Put the legend above the axes, where it hides nothing."""
+    known = {} if handles is None else {"handles": handles}
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, **known)

@@ -1,0 +1,525 @@
+"""The network itself: its graph, its regions in the plane of the data, and its path through parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twonn.geometry import boundary_of, optimal_margin
+from twonn.plot.parts import (
+    NEURON_COLOURS,
+    Floats,
+    checked_axes,
+    checked_trajectory,
+    decades,
+    evenly_spaced,
+    legend_above,
+    nearest_sample,
+    power_of_ten,
+    roomy_locator,
+    step_text,
+    styled,
+)
+from twonn.problem import Problem, Verbatim, one_of, refusal
+from twonn.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+#: Tints of the classes +1 and −1 and of f = 0, and of the regions active on no sample, x_0, x_1, both.
+_CLASS_TINTS = {1: "#BFDCEC", -1: "#F5D7BF", 0: "#D0D0D0"}
+_REGION_TINTS = ("#FFFFFF", "#E3F1EC", "#F7E6F0", "#E2E2E2")
+_REGIONS = ("inactive", "active\non $x_0$", "active\non $x_1$", "active\non both")
+
+#: How many samples `network` shows unless told which.
+_GRAPHS = 5
+
+#: Paths that go this many times farther than they start are drawn on axes that are logarithmic far out.
+_LONG = 30.0
+
+
+# --------------------------------------------------------------------------------------------------
+# The graph of f
+
+
+@styled
+def network(
+    traj: Trajectory,
+    ax: Axes | None = None,
+    *,
+    steps: Sequence[float] | None = None,
+    normalized: bool = True,
+) -> Axes:
+    """Draw f along the line through the samples at chosen steps, with its kinks and boundary.
+
+    Parameters
+    ----------
+    traj : Trajectory
+    ax : Axes, optional
+        Where to draw; a new figure without it.
+    steps : sequence of int or float, optional
+        The samples nearest to these steps are drawn; by default five, from the first to the last.
+    normalized : bool
+        Whether to divide by max_i |f(x_i)|, which grows without bound, so that graphs can be compared.
+
+    Returns
+    -------
+    Axes
+        For d = 1 the line is the axis of x; else a position is the distance from the midpoint of the
+        samples, towards x_1. Open circles are kinks; a cross on f = 0 is the boundary, where f changes sign
+        between the samples. Dotted lines are the samples, the dashed one is the most robust boundary.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a step is not one of the run.
+    """
+    checked_trajectory(traj)
+    chosen = _chosen_samples(traj, steps)
+    ax = checked_axes(ax)
+    line = _Line(traj.problem)
+    for index, colour in zip(chosen, _sequence(len(chosen)), strict=True):
+        w, v, z = line.restricted(traj.w[index]), traj.v[index], traj.preactivations[index]
+        x, values, kinks = line.graph(w, v, z)
+        height = max(abs(float(line.value(position, w, v, z))) for position in line.samples)
+        scale = height if normalized and height > 0 else 1.0
+        ax.plot(x, values / scale, color=colour, label=f"$t={step_text(traj, index)}$")
+        at_kinks = np.array([line.value(kink, w, v, z) for kink in kinks])
+        ax.plot(kinks, at_kinks / scale, "o", color=colour, markerfacecolor="white", zorder=4)
+        boundary = line.boundary(w, v, z)
+        if math.isfinite(boundary):
+            ax.plot([boundary], [0.0], "x", color=colour, markersize=6, markeredgewidth=1.5, zorder=5)
+    _mark_samples(ax, traj.problem, line)
+    ax.set_xlim(line.low, line.high)
+    ax.set_xlabel("$x$" if traj.problem.dimension == 1 else "position on the line from $x_0$ to $x_1$")
+    ax.set_ylabel(r"$f(x)\;/\;\max\;|f(x_i)|$" if normalized else "$f(x)$")
+    legend_above(ax)
+    return ax
+
+
+@dataclass(frozen=True)
+class _Line:
+    """The line through the samples, and networks restricted to it."""
+
+    problem: Problem
+
+    @property
+    def length(self) -> float:
+        """Distance of the samples; 1 if they coincide."""
+        return math.dist(*self.problem.x.tolist()) or 1.0
+
+    @property
+    def middle(self) -> float:
+        return float(self.problem.x.mean()) if self.problem.dimension == 1 else 0.0
+
+    @property
+    def samples(self) -> Floats:
+        if self.problem.dimension == 1:
+            return self.problem.x[:, 0]
+        return np.array([-0.5, 0.5]) * math.dist(*self.problem.x.tolist())
+
+    @property
+    def low(self) -> float:
+        return self.middle - self.length
+
+    @property
+    def high(self) -> float:
+        return self.middle + self.length
+
+    def restricted(self, w: Floats) -> Floats:
+        """Return the slopes of both pre-activations along the line."""
+        if self.problem.dimension == 1:
+            return w[:, 0]
+        return np.asarray(w @ ((self.problem.x[1] - self.problem.x[0]) / self.length))
+
+    def value(self, position: float, w: Floats, v: Floats, z: Floats) -> Floats:
+        active = np.maximum(z.mean(axis=1) + w * (position - self.middle), 0)
+        return np.asarray(v @ active)
+
+    def graph(self, w: Floats, v: Floats, z: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the vertices of the piecewise linear graph, and the kinks among them."""
+        with np.errstate(all="ignore"):
+            zeros = self.middle - z.mean(axis=1) / w
+        kinks = np.sort(zeros[(zeros > self.low) & (zeros < self.high) & (w != 0) & (v != 0)])
+        x = np.concatenate([[self.low], kinks, [self.high]])
+        return x, np.array([self.value(position, w, v, z) for position in x]), kinks
+
+    def boundary(self, w: Floats, v: Floats, z: Floats) -> float:
+        problem = self.problem
+        if np.array_equal(*self.samples):
+            return math.nan
+        flat = Problem(x=self.samples, y=problem.y, step_size=problem.step_size)
+        return float(boundary_of(flat, w[:, np.newaxis], v, z))
+
+
+def _chosen_samples(traj: Trajectory, steps: Sequence[float] | None) -> list[int]:
+    """Return the samples to draw, in order, each once."""
+    if steps is None:
+        last = max(float(decades(traj.log_t[-1])), 0.0)
+        places = np.maximum(decades(traj.log_t), -1.0)
+        found = [int(np.abs(places - decade).argmin()) for decade in evenly_spaced(last, _GRAPHS)[1:-1]]
+        return sorted({0, *found, len(places) - 1})
+    if isinstance(steps, (str, bytes)) or not isinstance(steps, (Sequence, np.ndarray)) or not len(steps):
+        raise TypeError(refusal("steps", steps, "steps of the run", "Write e.g. steps=[0, 100, 10**6]."))
+    return sorted({nearest_sample(f"steps[{k}]", step, traj) for k, step in enumerate(steps)})
+
+
+def _sequence(count: int) -> list[tuple[float, float, float, float]]:
+    """Return colours from dark to bright."""
+    from matplotlib import colormaps
+
+    return [colormaps["viridis"](0.88 * k / max(count - 1, 1)) for k in range(count)]
+
+
+def _mark_samples(ax: Axes, problem: Problem, line: _Line) -> None:
+    ax.axhline(0, color="black", linewidth=0.6)
+    if math.isfinite(optimal_margin(problem)):
+        ax.axvline(line.middle, color="0.5", linestyle="--", linewidth=0.8)
+    names = [f"$x_{index}$: ${label:+d}$" for index, label in enumerate(problem.y)]
+    if np.array_equal(*line.samples):
+        names = [f"$x_0 = x_1$: ${problem.y[0]:+d}$"]
+    for position, name in zip(line.samples, names, strict=False):
+        ax.axvline(position, color="0.5", linestyle=":", linewidth=0.8)
+        ax.annotate(
+            name,
+            (position, 0.0),
+            (2, 3),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            color="0.3",
+            fontsize="small",
+        )
+
+
+# --------------------------------------------------------------------------------------------------
+# Decision regions
+
+
+@styled
+def decision_regions(traj: Trajectory, ax: Axes | None = None, *, step: float | None = None) -> Axes:
+    """Draw where f is positive, negative and zero in the plane of the data; for d = 2.
+
+    Parameters
+    ----------
+    traj : Trajectory
+    ax : Axes, optional
+        Where to draw; a new figure without it.
+    step : int or float, optional
+        The sample nearest to this step is drawn; by default the last one.
+
+    Returns
+    -------
+    Axes
+        The regions are exact polygons. Dashed lines are kinks, the dash-dotted one is the most robust
+        boundary; circles have the distance of each sample to the nearest point not classified as it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the data are not in the plane, or the step is not one of the run.
+    """
+    checked_trajectory(traj)
+    problem = traj.problem
+    if problem.dimension != 2:
+        raise ValueError(
+            refusal(
+                "traj",
+                Verbatim(f"a run with d = {problem.dimension}"),
+                "d = 2, where regions can be drawn",
+                "Use network, which draws f along the line through the samples.",
+            )
+        )
+    index = len(traj.t) - 1 if step is None else nearest_sample("step", step, traj)
+    ax = checked_axes(ax)
+    middle, reach = problem.x.mean(axis=0), 1.25 * (math.dist(*problem.x.tolist()) or 1.0)
+    corners = middle + reach * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+    w, v = traj.w[index], traj.v[index]
+    at_middle = traj.preactivations[index].mean(axis=1)
+    for sign, polygon in _sign_regions(w, v, at_middle, corners - middle):
+        ax.fill(*(polygon + middle).T, color=_CLASS_TINTS[sign], linewidth=0)
+    for neuron, colour in enumerate(NEURON_COLOURS):
+        _draw_line(ax, w[neuron], at_middle[neuron], middle, color=colour, linestyle="--", linewidth=1)
+    if math.isfinite(optimal_margin(problem)):
+        _draw_line(ax, problem.x[1] - problem.x[0], 0.0, middle, color="0.2", linestyle="-.", linewidth=0.8)
+    for i, (point, label, distance) in enumerate(
+        zip(problem.x, problem.y, traj.distances[index], strict=True)
+    ):
+        ax.plot(*point, "P" if label > 0 else "o", color="black", markersize=5, markeredgewidth=0)
+        name = f"$x_{i}$: ${label:+d}$"
+        ax.annotate(name, point, (3, 3 - 12 * i), textcoords="offset points", fontsize="small")
+        if 0 < distance < math.inf:
+            _draw_circle(ax, point, distance)
+    ax.set(xlim=middle[0] + reach * np.array([-1, 1]), ylim=middle[1] + reach * np.array([-1, 1]))
+    ax.set(xlabel="first axis of $x$", ylabel="second axis of $x$")
+    ax.set_aspect("equal")
+    ax.grid(False)
+    _explain_regions(ax, f"step ${step_text(traj, index)}$")
+    return ax
+
+
+def _sign_regions(w: Floats, v: Floats, at_middle: Floats, corners: Floats) -> list[tuple[int, Floats]]:
+    """Return the polygons within `corners` where f has one sign, with that sign; relative to the middle."""
+    found = []
+    for active in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        piece = corners
+        for neuron in (0, 1):
+            side = 1 if active[neuron] else -1
+            piece = _clipped(piece, side * w[neuron], side * at_middle[neuron])
+        weight = v * active
+        gradient, value = weight @ w, float(weight @ at_middle)
+        if np.all(weight == 0) or (np.all(gradient == 0) and value == 0):
+            found.append((0, piece))
+        else:
+            found += [(sign, _clipped(piece, sign * gradient, sign * value)) for sign in (1, -1)]
+    return [(sign, polygon) for sign, polygon in found if len(polygon) >= 3]
+
+
+def _clipped(polygon: Floats, gradient: Floats, value: float) -> Floats:
+    """Return the part of a convex polygon where value + gradient·p >= 0."""
+    if not len(polygon):
+        return polygon
+    heights = value + polygon @ gradient
+    kept = []
+    for k in range(len(polygon)):
+        here, before = heights[k], heights[k - 1]
+        if here * before < 0:
+            kept.append(polygon[k - 1] + (polygon[k] - polygon[k - 1]) * (before / (before - here)))
+        if here >= 0:
+            kept.append(polygon[k])
+    return np.array(kept) if len(kept) >= 3 and np.any(heights > 0) else np.empty((0, 2))
+
+
+def _draw_line(ax: Axes, gradient: Floats, value: float, middle: Floats, **look: Any) -> None:
+    """Draw where value + gradient·(p − middle) = 0, if anywhere."""
+    square = float(gradient @ gradient)
+    if square > 0:
+        foot = middle - value / square * gradient
+        ax.axline(
+            tuple(foot), tuple(foot + np.array([-gradient[1], gradient[0]]) / math.sqrt(square)), **look
+        )
+
+
+def _draw_circle(ax: Axes, point: Floats, radius: float) -> None:
+    from matplotlib.patches import Circle
+
+    ax.add_patch(Circle((point[0], point[1]), radius, fill=False, linestyle=":", edgecolor="black"))
+
+
+def _explain_regions(ax: Axes, step: str) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    keys: list[Artist] = [
+        Patch(color=_CLASS_TINTS[1], label="$f > 0$"),
+        Patch(color=_CLASS_TINTS[-1], label="$f < 0$"),
+        Patch(color=_CLASS_TINTS[0], label="$f = 0$"),
+        Line2D([], [], color="black", linestyle=":", linewidth=1, label="distances"),
+        *(
+            Line2D([], [], color=colour, linestyle="--", linewidth=1, label=f"kink of neuron {neuron}")
+            for neuron, colour in enumerate(NEURON_COLOURS)
+        ),
+        Line2D([], [], color="0.2", linestyle="-.", linewidth=0.8, label="most robust"),
+        Line2D([], [], linestyle="", label=step),
+    ]
+    legend_above(ax, keys, columns=4)
+
+
+# --------------------------------------------------------------------------------------------------
+# Phase plane
+
+
+@styled
+def phase_plane(traj: Trajectory, ax: Axes | None = None, *, coordinates: str | None = None) -> Axes:
+    """Draw the paths of both neurons in the plane of (w, b) or of their two pre-activations.
+
+    Parameters
+    ----------
+    traj : Trajectory
+    ax : Axes, optional
+        Where to draw; a new figure without it.
+    coordinates : {"weights", "preactivations"}, optional
+        (w_j, b_j), for d = 1 with biases and the default there, or (z_j0, z_j1), for every problem.
+
+    Returns
+    -------
+    Axes
+        Both neurons share the plane, as the regions in which they are active on no sample, on one, or on
+        both are the same. An open square is the start, a dot the end of a path; small open circles are
+        transitions, placed on the path by their ln t, apart from those of sliding, where the path is broad.
+        Axes of a path that goes far are linear about 0 and logarithmic farther out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If these coordinates are unknown, or not defined for this problem.
+    """
+    checked_trajectory(traj)
+    weights = _in_weights(traj, coordinates)
+    ax = checked_axes(ax)
+    paths = (
+        np.stack([traj.w[..., 0], traj.b], axis=-1).swapaxes(0, 1)
+        if weights
+        else traj.preactivations.swapaxes(0, 1)
+    )
+    _set_plane(ax, paths)
+    _shade_regions(ax, traj.problem.x[:, 0] if weights else None)
+    for neuron, (path, colour) in enumerate(zip(paths, NEURON_COLOURS, strict=True)):
+        _draw_path(ax, traj, neuron, path, colour)
+    _name_regions(ax, paths, traj.problem.x[:, 0] if weights else None)
+    names = ("$w_j$ (1/[$x$])", "$b_j$") if weights else ("$z_{j0} = w_j\\cdot x_0 + b_j$", "$z_{j1}$")
+    ax.set(xlabel=names[0], ylabel=names[1])
+    ax.grid(False)
+    _explain_paths(ax, bool(len(traj.slides)))
+    return ax
+
+
+def _in_weights(traj: Trajectory, coordinates: str | None) -> bool:
+    """Return whether to draw (w, b), or refuse."""
+    possible = traj.problem.dimension == 1 and traj.problem.bias
+    if coordinates is None:
+        return possible
+    weights = one_of("coordinates", coordinates, ("weights", "preactivations")) == "weights"
+    if weights and not possible:
+        without = "" if traj.problem.bias else ", no biases"
+        raise ValueError(
+            refusal(
+                "coordinates",
+                Verbatim(f"'weights' for d = {traj.problem.dimension}{without}"),
+                "'preactivations', as (w, b) are a plane for d = 1 with biases only",
+                'Use coordinates="preactivations".',
+            )
+        )
+    return weights
+
+
+def _set_plane(ax: Axes, paths: Floats) -> None:
+    """Set scales and limits so that the start and the end of the paths can be seen."""
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    start, reach = float(np.abs(paths[:, 0]).max()), float(np.abs(paths).max())
+    if start > 0 and reach > _LONG * start:
+        for axis, set_scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
+            set_scale("asinh", linear_width=start)
+            axis.set_major_locator(roomy_locator(axis, _signed_powers))
+            axis.set_minor_locator(NullLocator())
+            axis.set_major_formatter(FuncFormatter(lambda value, _: _signed_power(value)))
+    for axis, values, limit in (
+        (ax.xaxis, paths[..., 0], ax.set_xlim),
+        (ax.yaxis, paths[..., 1], ax.set_ylim),
+    ):
+        scale = axis.get_transform()
+        shown = scale.transform(np.append(values, np.array([-0.2, 0.2]) * start))
+        room = 0.08 * (float(np.ptp(shown)) or 1.0)
+        limit(*scale.inverted().transform(np.array([shown.min() - room, shown.max() + room])))
+
+
+def _signed_powers(low: float, high: float) -> Floats:
+    powers = 10.0 ** np.arange(-50, math.ceil(math.log10(max(abs(low), abs(high)))) + 1)
+    return np.concatenate([-powers, [0.0], powers])
+
+
+def _signed_power(value: float) -> str:
+    sign = "-" if value < 0 else ""
+    return "0" if value == 0 else f"${sign}{power_of_ten(math.log10(abs(value)))}$"
+
+
+def _thresholds(across: Floats, points: Floats | None, bottom: float, top: float) -> list[Floats]:
+    """Return for each sample the height above which a neuron is active on it, at positions across the plane.
+
+    In (w, b) it is −w x_i. In (z_j0, z_j1) it is 0 for sample 1; on sample 0 it is active to the right of 0.
+    """
+    if points is not None:
+        return [np.clip(-across * point, bottom, top) for point in points]
+    return [np.where(across > 0, bottom, top), np.zeros_like(across)]
+
+
+def _shade_regions(ax: Axes, points: Floats | None) -> None:
+    """Shade where a neuron is active on no sample, one, or both."""
+    bottom, top = ax.get_ylim()
+    across = _grid(ax)
+    thresholds = _thresholds(across, points, bottom, top)
+    for code, tint in enumerate(_REGION_TINTS):
+        above = [limit for i, limit in enumerate(thresholds) if code >> i & 1]
+        below = [limit for i, limit in enumerate(thresholds) if not code >> i & 1]
+        low = np.max([np.full_like(across, bottom), *above], axis=0)
+        high = np.min([np.full_like(across, top), *below], axis=0)
+        ax.fill_between(across, low, np.maximum(high, low), color=tint, linewidth=0, zorder=0)
+    for limit in thresholds:
+        ax.plot(across, limit, color="0.6", linewidth=0.6, zorder=1, scalex=False, scaley=False)
+
+
+def _grid(ax: Axes) -> Floats:
+    """Return positions across the axes, evenly spaced to the eye, with both sides of 0."""
+    scale = ax.xaxis.get_transform()
+    left, right = scale.transform(np.array(ax.get_xlim())).tolist()
+    even = scale.inverted().transform(np.linspace(left, right, 401))
+    return np.sort(np.concatenate([even[even != 0], [0.0, np.nextafter(0.0, 1.0)]]))
+
+
+def _draw_path(ax: Axes, traj: Trajectory, neuron: int, path: Floats, colour: str) -> None:
+    ax.plot(*path.T, color=colour, zorder=3)
+    decade = np.maximum(decades(traj.log_t), -1.0)  # step 0 has its place before step 1
+    changed = (traj.transitions["before"] ^ traj.transitions["after"]) >> (2 * neuron) & 3 != 0
+    marked = traj.transitions[changed]
+    for slide in traj.slides[traj.slides["neuron"] == neuron]:
+        marked = marked[(marked["t"] < slide["t_enter"]) | (marked["t"] > slide["t_exit"])]
+        during = (traj.t >= slide["t_enter"]) & (traj.t <= slide["t_exit"])
+        ax.plot(*path[during].T, color=colour, linewidth=5, alpha=0.35, zorder=2, solid_capstyle="butt")
+    placed = [np.interp(decades(marked["log_t"]), decade, values) for values in path.T]
+    ax.plot(*placed, "o", color=colour, markersize=3, markerfacecolor="white", markeredgewidth=0.7, zorder=4)
+    ax.plot(*path[0], "s", color=colour, markerfacecolor="white", zorder=5)
+    ax.plot(*path[-1], "o", color=colour, zorder=5)
+
+
+def _name_regions(ax: Axes, paths: Floats, points: Floats | None) -> None:
+    """Write into each region what it is, where it is widest and no path goes."""
+    scale = ax.transScale + ax.transLimits
+    cells = np.stack(np.meshgrid(np.linspace(0.08, 0.92, 43), np.linspace(0.08, 0.92, 43)), -1).reshape(-1, 2)
+    where = scale.inverted().transform(cells)
+    thresholds = _thresholds(where[:, 0], points, *ax.get_ylim())
+    codes = sum((where[:, 1] > limit).astype(int) << i for i, limit in enumerate(thresholds))
+    taken = np.unique(scale.transform(paths.reshape(-1, 2)).round(2), axis=0)
+    for code, name in enumerate(_REGIONS):
+        inside, avoided = cells[codes == code], np.concatenate([cells[codes != code], taken])
+        if not len(inside):
+            continue
+        # Half the size of the text, with a margin, is 0.09 by 0.08 of the axes.
+        room = np.array([np.abs((avoided - cell) / (0.09, 0.08)).max(axis=1).min() for cell in inside])
+        at_edge = np.minimum(inside, 1 - inside).min(axis=1) / 0.08
+        best = np.minimum(room, at_edge).argmax()
+        if room[best] >= 1:
+            look: dict[str, Any] = {"ha": "center", "va": "center", "color": "0.35", "fontsize": "small"}
+            ax.text(inside[best, 0], inside[best, 1], name, transform=ax.transAxes, **look)
+
+
+def _explain_paths(ax: Axes, sliding: bool) -> None:
+    from matplotlib.lines import Line2D
+
+    keys: list[Artist] = [
+        Line2D([], [], color=colour, label=f"neuron {neuron}") for neuron, colour in enumerate(NEURON_COLOURS)
+    ]
+    for marker, face, size, label in (
+        ("s", "white", 4, "start"),
+        ("o", "white", 3, "transition"),
+        ("o", "0.3", 4, "end"),
+    ):
+        keys.append(
+            Line2D(
+                [],
+                [],
+                color="0.3",
+                marker=marker,
+                markerfacecolor=face,
+                markersize=size,
+                linestyle="",
+                label=label,
+            )
+        )
+    if sliding:
+        keys.append(Line2D([], [], color="0.3", linewidth=5, alpha=0.35, label="slides"))
+    legend_above(ax, keys)
