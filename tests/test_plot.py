@@ -139,7 +139,7 @@ def test_axes_go_to_ten_to_the_thousand(kind, far, tmp_path):
 
 
 def test_gap_is_drawn_where_it_is_positive(traj, ax):
-    plot.gap(traj, ax)
+    plot.gap(traj, ax, law=None)
     (line,) = ax.lines
     x, gap = line.get_data()
     assert traj.gap[0] == 0  # so there is something to leave out
@@ -172,13 +172,32 @@ def test_law_is_drawn_over_the_steps(far, ax):
     law = ax.lines[1]
     x, values = law.get_data()
     assert law.get_label() == "law"
-    assert 5 / math.log(10) < x[0] < 3  # before, it is negative or infinite
+    assert 5.52 / math.log(10) < x[0] < 3  # before, it is negative or more than the optimal margin
     # x·ln 10 is ln t up to two roundings, which subtracting 5 magnifies by up to x/(x − 5/ln 10) < 100.
     np.testing.assert_allclose(values, 0.52 / (x * math.log(10) - 5.0), rtol=1e-13)
 
 
+def test_the_law_is_the_closed_form_unless_another_is_given(far, ax):
+    plot.gap(far, ax)
+    law = ax.lines[1]
+    x, values = law.get_data()
+    assert law.get_label() == "closed form,\nC/(ln t + κ)"
+    w_0, w_1 = START.w[:, 0]
+    c, shift = abs(w_0 + w_1) / 2, math.log(2 * 0.005) + (w_0 - w_1) / 2
+    late = x > 12
+    # Its constants are taken from the last sample, at which the parameters are known to 1e-14 of 1000, while
+    # w_0 + w_1 is 1: an error of 1e-11.
+    np.testing.assert_allclose(values[late], c / (x[late] * math.log(10) + shift), rtol=1e-10)
+
+
+def test_no_law_is_drawn_where_none_is_known(ax):
+    adam = twonn.run(PAPER, START, steps=1000, optimizer="adam")
+    plot.gap(adam, ax)
+    assert [line.get_label() for line in ax.lines] == ["gap"]
+
+
 def test_laws_that_are_none(traj, ax):
-    with pytest.raises(TypeError, match=r"law: got 0\.5; expected a function of ln t"):
+    with pytest.raises(TypeError, match=r"law: got 0\.5; expected a function of ln t, 'closed form' or None"):
         plot.gap(traj, ax, law=0.5)
     with pytest.raises(ValueError, match=r"law: got values of shape \(\)"):
         plot.gap(traj, ax, law=lambda log_t: 0.5)
@@ -195,7 +214,7 @@ def test_the_error_of_the_gap_is_drawn_where_it_comes_near(ax):
     start = twonn.initializers.sample("he_normal_bias", 60, 3)[0]
     symmetric = twonn.run(twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.05), start, steps=10**16)
     assert symmetric.gap_error[-1] > symmetric.gap[-1] > 0
-    plot.gap(symmetric, ax)
+    plot.gap(symmetric, ax, law=None)
     assert [line.get_label() for line in ax.lines] == ["gap", "its error"]
     assert ax.lines[1].get_ydata()[-1] == symmetric.gap_error[-1]
 

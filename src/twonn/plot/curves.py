@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from twonn.asymptotics import asymptote
+from twonn.geometry import optimal_margin
 from twonn.plot.parts import (
     NEURON_COLOURS,
     Floats,
@@ -39,7 +41,7 @@ def gap(
     traj: Trajectory,
     ax: Axes | None = None,
     *,
-    law: Callable[[Floats], ArrayLike] | None = None,
+    law: Callable[[Floats], ArrayLike] | str | None = "closed form",
     envelope_from: float | None = None,
 ) -> Axes:
     """Draw the robustness gap against ln t, both logarithmic, so that c/ln t is a straight line.
@@ -49,9 +51,9 @@ def gap(
     traj : Trajectory
     ax : Axes, optional
         Where to draw; a new figure without it.
-    law : callable, optional
-        Gives the gap as a function of an array of ln t, as of a closed form or a fit. Drawn dashed from step
-        2 on, where it is finite and > 0.
+    law : callable or "closed form", optional
+        Gives the gap as a function of an array of ln t; by default that of `twonn.asymptote`, where it is
+        known. Drawn dashed from step 2 on, where it is > 0 and no more than the optimal margin.
     envelope_from : int or float, optional
         From the sample nearest to this step on, the smallest and the largest value of gap·ln t are the
         constants of the shaded band. By default from the square root of the last step. If the band is narrow
@@ -69,8 +71,7 @@ def gap(
         If `envelope_from` is not a step of the run, or `law` no function.
     """
     checked_trajectory(traj)
-    if law is not None and not callable(law):
-        raise TypeError(refusal("law", law, "a function of ln t, or None", "Write lambda log_t: c / log_t."))
+    predicted, name = _law(traj, law)
     ax = checked_axes(ax)
     shown = (traj.log_t > 0) & (traj.gap > 0)
     x, values = decades(traj.log_t[shown]), traj.gap[shown]
@@ -78,8 +79,8 @@ def gap(
         note(ax, _why_no_gap(traj))
     _draw_envelope(ax, traj, shown, envelope_from)
     ax.plot(x, values, label="gap", zorder=3)
-    if law is not None and len(x):
-        _draw_law(ax, law, traj.log_t[shown])
+    if predicted is not None and len(x):
+        _draw_law(ax, predicted, name, traj.log_t[shown], optimal_margin(traj.problem))
     error = traj.gap_error[shown]
     if len(x) and np.any(error > values / 10):
         known = error > 0
@@ -268,7 +269,18 @@ def _draw_envelope(ax: Axes, traj: Trajectory, shown: NDArray[np.bool_], envelop
     )
 
 
-def _draw_law(ax: Axes, law: Callable[[Floats], ArrayLike], log_t: Floats) -> None:
+def _law(traj: Trajectory, law: object) -> tuple[Callable[[Floats], ArrayLike] | None, str]:
+    """Return a function of ln t and what to call it."""
+    if law is None or callable(law):
+        return law, "law"
+    if law != "closed form":
+        expected = "a function of ln t, 'closed form' or None"
+        raise TypeError(refusal("law", law, expected, "Write e.g. lambda log_t: c / log_t."))
+    limit = asymptote(traj.problem, traj)
+    return limit.gap, f"closed form,\n{limit.law}"
+
+
+def _draw_law(ax: Axes, law: Callable[[Floats], ArrayLike], name: str, log_t: Floats, largest: float) -> None:
     steps = np.geomspace(log_t[0], log_t[-1], 400)
     with np.errstate(all="ignore"):
         values = np.asarray(law(steps), dtype=np.float64)
@@ -281,8 +293,9 @@ def _draw_law(ax: Axes, law: Callable[[Floats], ArrayLike], log_t: Floats) -> No
                 "Write it with NumPy functions, as in lambda log_t: c / (log_t + K).",
             )
         )
-    drawn = np.isfinite(values) & (values > 0)
-    ax.plot(decades(steps[drawn]), values[drawn], "--", color="C1", label="law", zorder=4)
+    drawn = (values > 0) & (values <= largest)
+    if drawn.any():
+        ax.plot(decades(steps[drawn]), values[drawn], "--", color="C1", label=name, zorder=4)
 
 
 def _why_no_gap(traj: Trajectory) -> str:
