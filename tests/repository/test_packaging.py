@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 
 #: What the tools add of their own.
 MADE = {"PKG-INFO", "setup.cfg"}
@@ -45,6 +46,12 @@ def test_the_source_distribution_holds_all_that_is_kept_and_nothing_else(tmp_pat
     packed = {name for name in packed if name not in MADE and ".egg-info/" not in name}
     assert packed == kept()
     assert {"src/twonn/_core.pyx", "src/twonn/_kernel/build.h", "LICENSE"} <= packed
+
+
+def test_every_package_is_in_the_wheel():
+    source = ROOT / "src"
+    packages = {".".join(path.parent.relative_to(source).parts) for path in source.rglob("__init__.py")}
+    assert {*packages, "twonn.tests"} == set(PYPROJECT["tool"]["setuptools"]["packages"])
 
 
 def test_the_changelog_and_the_citation_know_the_version():
