@@ -24,7 +24,7 @@ html_theme = "furo"
 html_title = f"twonn {version}"
 
 # Notebooks are Markdown whose cells run at every build; a cell that fails, fails the build.
-myst_enable_extensions = ["deflist", "dollarmath"]
+myst_enable_extensions = ["amsmath", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
