@@ -168,6 +168,11 @@ BAD_SPECS = {
         "progress = true\nsteps =",
         r"line 15: unknown key in \[run\]: 'progress'",
     ),
+    "the command's own place": (
+        "steps =",
+        'checkpoint = "a"\nsteps =',
+        r"line 15: unknown key in \[run\]: 'checkpoint'",
+    ),
     "dotted": ("[initializer]", "run.plop = 1\n[initializer]", r"line 10: unknown key in \[problem\]: 'run'"),
     "missing key": ("step_size = 0.01", "", r"line 2: \[problem\] lacks 'step_size'"),
     "missing table": (
@@ -444,13 +449,15 @@ def test_start_up_does_not_wait_for_figures():
     assert not {"matplotlib", "scipy", "pandas", "xarray"} & set(loaded)
 
 
-#: The command, with Ctrl-C pressed for certain while the kernel is at work: after so many advances.
+#: The command, with Ctrl-C pressed, or another signal sent, for certain while the kernel is at work: after so
+#: many advances, as often as it is named.
 PRESSING = """
 import signal, sys
 from twonn import _core
 from twonn.cli import main
 
-presses = int(sys.argv.pop(1))
+presses, _, names = sys.argv.pop(1).partition(":")
+presses = int(presses)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # the parent may ignore it
 
@@ -460,7 +467,8 @@ class Pressing:
         left = super().advance(steps)
         presses -= 1
         if presses == 0:
-            signal.raise_signal(signal.SIGINT)
+            for name in (names or "SIGINT").split(","):
+                signal.raise_signal(getattr(signal, name))
         return left
 
 _core.Run = type("Run", (Pressing, _core.Run), {})
@@ -478,6 +486,78 @@ def test_ctrl_c_saves_the_run_and_exits_130(tmp_path):
     traj = twonn.load(tmp_path / "spec.npz")
     assert traj.status is twonn.Status.INTERRUPTED
     assert 0 < traj.end_step < 10**12
+
+
+LONG = SPEC.replace("steps = 10_000", 'steps = 1_000_000_000_000\nengine = "direct"')
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_leaves_a_checkpoint_from_which_resume_goes_on(name, code, command, tmp_path):
+    arguments = ("run", write(tmp_path, LONG), "--checkpoint", "a.twonn", "--checkpoint-every", "10^6")
+    result = process("-c", PRESSING, f"3:{name}", *arguments, cwd=tmp_path)
+    assert result.returncode == code, result.stderr
+    assert result.stderr == ""
+    assert result.stdout.endswith("Saved in spec.npz\nGo on with: twonn resume a.twonn\n")
+    result = process("-c", PRESSING, f"2:{name}", "resume", "a.twonn", cwd=tmp_path)
+    assert result.returncode == code, result.stderr
+    assert result.stdout.endswith("Saved in a.npz\nGo on with: twonn resume a.twonn\n")
+    end = twonn.load(tmp_path / "a.npz").end_step
+    assert end > twonn.load(tmp_path / "spec.npz").end_step > 10**6
+    result = command("resume", "a.twonn", "--steps", "10^7", "--output", "b.npz")
+    assert result.exit_code == 0, result.output
+    assert "Go on" not in result.stdout
+    problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
+    start = initializers.sample("he_normal", 1, 42)[0]
+    whole = twonn.run(problem, start, steps=10**7, samples_per_decade=5, engine="direct")
+    assert same(twonn.load(tmp_path / "b.npz"), whole)
+
+
+@pytest.mark.parametrize(("names", "code"), [("SIGINT,SIGINT", 130), ("SIGTERM,SIGTERM", -15)])
+def test_a_second_signal_stops_at_once(names, code, tmp_path):
+    arguments = ("run", write(tmp_path, LONG), "--checkpoint", "a.twonn")
+    result = process("-c", PRESSING, f"3:{names}", *arguments, cwd=tmp_path)
+    assert result.returncode == code
+    assert result.stderr == ("Interrupted.\n" if code == 130 else "")
+    assert not (tmp_path / "spec.npz").exists()
+    assert (tmp_path / "a.twonn").exists()
+
+
+def test_sigterm_ends_a_reproduction_in_order(tmp_path):
+    arguments = ("reproduce", "--runs", "50", "--steps", "10^7")
+    result = process("-c", PRESSING, "7:SIGTERM", *arguments, cwd=tmp_path)
+    assert result.returncode == 143, result.stderr
+    assert "INTERRUPTED" in result.stdout
+
+
+def test_a_checkpoint_is_inspected_and_drawn(command, tmp_path):
+    problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
+    start = initializers.sample("he_normal", 1, 42)[0]
+    traj = twonn.run(problem, start, 10**6, checkpoint=tmp_path / "a.twonn")
+    result = command("inspect", "a.twonn")
+    assert result.exit_code == 0, result.output
+    assert repr(traj) in result.stdout
+    assert re.search("checkpoint, digest [0-9a-f]{16}", result.stdout)
+    for name, value in (("engine", "auto"), ("horizon", "0xf4240"), ("outcome", "completed")):
+        assert re.search(rf"{name} +│ {value} ", result.stdout)
+    assert command("plot", "a.twonn").exit_code == 0
+    assert (tmp_path / "a-gap.png").exists()
+
+
+def test_checkpoints_that_cannot_be_used(refused, command, tmp_path):
+    name = write(tmp_path, SPEC)
+    assert "checkpoint_every: got 'often'" in refused("run", name, "--checkpoint-every", "often")
+    assert "there is no such folder" in refused("run", name, "--checkpoint", "nowhere/a.twonn")
+    assert command("run", name, "--checkpoint", "a.twonn").exit_code == 0
+    assert "a file that does not exist" in refused("run", name, "--checkpoint", "a.twonn")
+    assert "missing: there is no such file" in refused("resume", "missing")
+    assert "not a twonn checkpoint" in refused("resume", name)
+    assert "steps: got 'x'" in refused("resume", "a.twonn", "--steps", "x")
+    # A damaged file: the one before, and one line on it.
+    (tmp_path / "a.twonn").write_bytes((tmp_path / "a.twonn").read_bytes()[:-1])
+    result = process("-m", "twonn", "resume", "a.twonn", cwd=tmp_path)
+    assert result.returncode == 0
+    assert re.fullmatch(r"twonn: a\.twonn: damaged: .* Going on from a\.twonn\.previous.*\n", result.stderr)
+    assert same(twonn.load(tmp_path / "a.npz"), twonn.load(tmp_path / "spec.npz"))
 
 
 def test_ctrl_c_reports_the_finished_runs_and_exits_130(tmp_path):

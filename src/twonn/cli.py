@@ -18,7 +18,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from twonn import _core, config
-from twonn.checkpoint import FIELDS, CheckpointError, check_place, digest, is_checkpoint
+from twonn.checkpoint import FIELDS, CheckpointError, check_place, digest, is_checkpoint, previous
 from twonn.problem import Verbatim, one_of, refusal, steps_of_log, written_steps
 from twonn.run import first_signal, so_far
 from twonn.run import resume as resume_run
@@ -215,7 +215,7 @@ def sweep(
 @app.command()
 def inspect(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]) -> None:
     """Print what a saved trajectory or a checkpoint holds."""
-    traj, values = so_far(file) if is_checkpoint(file) else (load(file), None)
+    traj, values = _opened(file)
     typer.echo(repr(traj))
     if values is not None:
         _print(_checkpoint(values))
@@ -243,7 +243,7 @@ def plot(
 
     one_of("kind", kind, (*PLOTS, *SWEEP_PLOTS))
     options = _chosen_steps(kind, step or [])
-    shown = _sweep_in(file) if kind in SWEEP_PLOTS else _trajectory_in(file)
+    shown = _sweep_in(file) if kind in SWEEP_PLOTS else _opened(file)[0]
     output = file.with_name(f"{file.stem}-{kind}.png") if output is None else output
     check_place(output)
     with plots.written_to(output) as ax:
@@ -320,6 +320,13 @@ def _checkpoint_every(text: str) -> str | int:
     return whole_steps(text) if _STEPS.fullmatch(text) else text
 
 
+def _opened(file: Path) -> tuple[Trajectory, Mapping[str, Any] | None]:
+    """Return the trajectory in a file, and, if that is a checkpoint, all that it holds."""
+    if is_checkpoint(file) or is_checkpoint(previous(file)):
+        return so_far(file)
+    return load(file), None
+
+
 def _save(traj: Trajectory, output: Path) -> None:
     traj.save(output)
     typer.echo(repr(traj))
@@ -342,10 +349,6 @@ def _checkpoint(values: Mapping[str, Any]) -> Table:
 def _brief(value: object) -> str:
     text = str(value)
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]} …"
-
-
-def _trajectory_in(file: Path) -> Trajectory:
-    return so_far(file)[0] if is_checkpoint(file) else load(file)
 
 
 def _chosen_steps(kind: str, texts: Sequence[str]) -> dict[str, Any]:
