@@ -506,7 +506,7 @@ def test_a_job_killed_at_200_moments_loses_no_bit(path, monkeypatch):
                 )
 
         pid = forked(job)
-        time.sleep(float(rng.uniform(0.0, 0.1)))
+        time.sleep(float(rng.uniform(0.0, 0.06)))
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, "it ended by itself"
@@ -782,6 +782,25 @@ def test_files_of_another_kind_are_told_apart(path, tmp_path):
 
 # --------------------------------------------------------------------------------------------------
 # The disk
+
+
+def test_a_pipe_is_refused_rather_than_waited_for(path):
+    os.mkfifo(path)
+    for opening in (twonn.resume, so_far):
+        with pytest.raises(twonn.CheckpointError, match=r"run\.twonn: not a regular file"):
+            opening(path)
+    assert not checkpoint.is_checkpoint(path)
+
+
+def test_a_link_stays_a_link(path, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    target = tmp_path / "elsewhere" / "run.twonn"
+    path.symlink_to(target)
+    whole = twonn.run(PAPER, START, 10**6, checkpoint=path)
+    assert path.is_symlink() and target.is_file()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["elsewhere", "run.twonn"]
+    assert identical(twonn.resume(path), whole)
+    assert path.is_symlink()
 
 
 def test_places_where_no_file_can_be_are_refused_before_the_run(path, tmp_path):

@@ -545,10 +545,14 @@ def test_a_checkpoint_is_inspected_and_drawn(command, tmp_path):
 
 def test_checkpoints_that_cannot_be_used(refused, command, tmp_path):
     name = write(tmp_path, SPEC)
-    assert "checkpoint_every: got 'often'" in refused("run", name, "--checkpoint-every", "often")
+    refusal = refused("run", name, "--checkpoint", "a.twonn", "--checkpoint-every", "often")
+    assert refusal.startswith("twonn: checkpoint_every: got 'often'")
+    assert "output: got 'spec.npz'" in refused("run", name, "--checkpoint", "spec.npz")
+    assert "output: got 'a.npz'" in refused("resume", "a.npz")
     assert "there is no such folder" in refused("run", name, "--checkpoint", "nowhere/a.twonn")
     assert command("run", name, "--checkpoint", "a.twonn").exit_code == 0
-    assert "a file that does not exist" in refused("run", name, "--checkpoint", "a.twonn")
+    refusal = refused("run", name, "--checkpoint", "a.twonn")
+    assert re.match(r"twonn: checkpoint: got 'a\.twonn'; expected .* a file that does not exist", refusal)
     assert "missing: there is no such file" in refused("resume", "missing")
     assert "not a twonn checkpoint" in refused("resume", name)
     assert "steps: got 'x'" in refused("resume", "a.twonn", "--steps", "x")

@@ -390,9 +390,9 @@ def check_place(path: Path) -> None:
 def is_checkpoint(path: Path) -> bool:
     """Whether a file begins like a checkpoint."""
     try:
-        with open(path, "rb") as file:
+        with _regular(path) as file:
             return file.read(len(MAGIC)) == MAGIC
-    except OSError:
+    except (OSError, CheckpointError):
         return False
 
 
@@ -418,13 +418,25 @@ def read(path: Path) -> tuple[dict[str, Any], str | None]:
             raise error from None
 
 
+def _regular(path: Path) -> BinaryIO:
+    """Open a file to read, unless it is a pipe or the like, which might never end."""
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path}: not a regular file.")
+    return open(path, "rb")
+
+
 def _read_one(path: Path) -> dict[str, Any]:
     try:
-        return _decoded(path.read_bytes())
+        with _regular(path) as file:
+            contents = file.read(len(MAGIC))
+            if contents == MAGIC:  # and else not all of it, however large
+                contents += file.read()
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: there is no such file.") from error
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}).") from error
+    try:
+        return _decoded(contents)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
 

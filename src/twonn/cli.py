@@ -147,6 +147,7 @@ def run(
     asked = Spec(spec)
     output = spec.with_suffix(".npz") if output is None else output
     check_place(output)
+    _check_apart(output, checkpoint)
     with first_signal() as came:
         traj = asked.run(checkpoint, _checkpoint_every(every))
         _save(traj, output)
@@ -171,6 +172,7 @@ def resume(
     """Go on with a run from its checkpoint, and save the trajectory."""
     output = file.with_suffix(".npz") if output is None else output
     check_place(output)
+    _check_apart(output, file)
     with first_signal() as came:
         traj = resume_run(
             file,
@@ -318,6 +320,13 @@ def whole_steps(text: str) -> int:
 def _checkpoint_every(text: str) -> str | int:
     """Return a time as it is, a number of steps as that."""
     return whole_steps(text) if _STEPS.fullmatch(text) else text
+
+
+def _check_apart(output: Path, checkpoint: Path | None) -> None:
+    """Refuse to write the trajectory over the checkpoint."""
+    if checkpoint is not None and output.resolve() == checkpoint.resolve():
+        expected = "another file than the checkpoint"
+        raise ValueError(refusal("output", str(output), expected, "Give the trajectory a name of its own."))
 
 
 def _opened(file: Path) -> tuple[Trajectory, Mapping[str, Any] | None]:

@@ -257,7 +257,7 @@ def resume(
     what lies between is run again. ``sample_steps``, if the run was given that, stays as it is, but for the
     last step.
     """
-    place = checked_path(path)
+    place = _behind_links(checked_path(path))
     every = interval(checkpoint_every)
     _check_watchers(progress, on_block)
     asked = None if steps is None and log10_steps is None else horizon(steps, log10_steps)
@@ -310,10 +310,15 @@ def _check_watchers(progress: object, on_block: object) -> None:
 
 
 def _free_place(checkpoint: object) -> Path:
-    place = checked_path(checkpoint, "checkpoint")
+    place = _behind_links(checked_path(checkpoint, "checkpoint"))
     check_place(place)
     _refuse_existing(place)
     return place
+
+
+def _behind_links(place: Path) -> Path:
+    """Return where a file is: a new one is to take its place, not that of a link to it."""
+    return place.resolve() if place.is_symlink() else place
 
 
 def _refuse_existing(place: Path) -> None:

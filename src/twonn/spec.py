@@ -32,6 +32,9 @@ _NOT_OPTIONS = {
     "executor",
 }
 
+#: Arguments that are the caller's, not the file's: what is wrong with them has no line.
+_CALLERS = {"checkpoint", "checkpoint_every"}
+
 #: The keys of every table: those that must be there, and those that may.
 _Keys = Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
 
@@ -114,6 +117,8 @@ class _Tables:
             yield
         except (TypeError, ValueError) as error:
             argument = re.split(r"\W", str(error), maxsplit=1)[0]  # that every refusal begins with
+            if argument in _CALLERS:
+                raise
             if also is not None and argument in self._tables[also]:
                 table = also
             held = self._tables[table]
