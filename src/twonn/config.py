@@ -28,7 +28,7 @@ def provenance() -> dict[str, str]:
 
 def configuration() -> dict[str, str]:
     """Return versions, compiler, flags, instruction set and the floating-point self-check."""
-    optional = ("scipy", "matplotlib", "pandas", "xarray")
+    optional = ("scipy", "matplotlib", "pandas", "xarray", "zarr", "dask", "distributed")
     faults = _core.arithmetic_faults()
     return {
         **provenance(),
