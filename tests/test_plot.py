@@ -306,6 +306,12 @@ def test_parameters_are_all_drawn_once(ax):
     assert sorted(labels) == ["$b_0$", "$b_1$", "$v_0$", "$v_1$", "$w_0$", "$w_1$"]
 
 
+def test_a_single_point_has_a_marker(traj):
+    one, two = (twonn.run(PAPER, START, steps=steps) for steps in (1, 2))
+    for run, draw, marker in ((one, plot.parameters, "o"), (two, plot.gap, "o"), (traj, plot.gap, "")):
+        assert draw(run).lines[0].get_marker() == marker
+
+
 def test_fixed_parameters_are_not_drawn(ax):
     problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01, bias=False)
     plot.parameters(twonn.run(problem, START, steps=100), ax)
@@ -791,6 +797,8 @@ def _texts(figure, renderer):
             ax.yaxis.label,
             *_tick_labels(ax.xaxis),
             *_tick_labels(ax.yaxis),
+            ax.xaxis.get_offset_text(),
+            ax.yaxis.get_offset_text(),
             *(legend.get_texts() if legend else []),
         ]
         for text in shown:

@@ -19,12 +19,14 @@ from twonn.plot.parts import (
     checked_trajectory,
     decades,
     legend_above,
+    marker_of,
     nearest_sample,
     note,
     number_text,
     power_of_ten,
     step_axis,
     styled,
+    value_axis,
 )
 from twonn.problem import Verbatim, real_array, refusal
 from twonn.trajectory import Trajectory
@@ -78,7 +80,7 @@ def gap(
     if not len(x):
         note(ax, _why_no_gap(traj))
     _draw_envelope(ax, traj, shown, envelope_from)
-    ax.plot(x, values, label="gap", zorder=3)
+    ax.plot(x, values, marker=marker_of(x), label="gap", zorder=3)
     if predicted is not None and len(x):
         _draw_law(ax, predicted, name, traj.log_t[shown], optimal_margin(traj.problem))
     error = traj.gap_error[shown]
@@ -133,13 +135,14 @@ def scaled_gap(
         shown = (one.log_t > 0) & np.isfinite(one.gap)
         if shown.any():
             last = max(last, float(decades(one.log_t[shown][-1])))
-        scaled = one.gap[shown] * one.log_t[shown]
-        ax.plot(decades(one.log_t[shown]), scaled, color=colour, linewidth=width, alpha=opacity)
+        x, scaled = decades(one.log_t[shown]), one.gap[shown] * one.log_t[shown]
+        ax.plot(x, scaled, color=colour, linewidth=width, alpha=opacity, marker=marker_of(x))
     ax.set_ylabel(r"gap $\cdot\,\ln t$ (units of $x$)")
     if last == -math.inf:
         note(ax, _why_no_gap(trajectories[0]) if trajectories else "no run")
         return ax
     step_axis(ax, last)
+    value_axis(ax.yaxis)
     if limits is not None:
         for limit, colour in zip(limits, colours, strict=True):
             ax.axhline(limit, 0.94 if several else 0.0, 1.0, color=colour, linestyle="--")
@@ -173,8 +176,9 @@ def local_exponent(traj: Trajectory, ax: Axes | None = None) -> Axes:
         few = "fewer than two samples past step 1 whose gap is above its error"
         note(ax, _why_no_gap(traj) if not np.any(traj.gap > 0) else few)
         return ax
-    ax.plot(decades(log_t), exponents)
+    ax.plot(decades(log_t), exponents, marker=marker_of(log_t))
     step_axis(ax, float(decades(log_t[-1])))
+    value_axis(ax.yaxis)
     falling = log_t >= traj.log_t[np.nanargmax(traj.gap)]
     usual = np.quantile(exponents[falling] if falling.any() else exponents, (0.1, 0.9))
     low, high = min(0.0, usual[0]), max(1.2, usual[1])
@@ -219,13 +223,15 @@ def parameters(traj: Trajectory, ax: Axes | None = None) -> Axes:
     if problem.train_output:
         kinds.append(("v", traj.v[..., np.newaxis], ":"))
     shown = traj.log_t >= 0
+    x = decades(traj.log_t[shown])
     for neuron, colour in enumerate(NEURON_COLOURS):
         for name, values, line in kinds:
-            curves = ax.plot(decades(traj.log_t[shown]), values[shown, neuron], line, color=colour)
+            curves = ax.plot(x, values[shown, neuron], line, color=colour, marker=marker_of(x))
             curves[0].set_label(f"${name}_{neuron}$")
     ax.set_ylabel(r"parameters ($w$ in 1/[$x$])")
     if shown.any():
-        step_axis(ax, float(decades(traj.log_t[-1])))
+        step_axis(ax, x[-1])
+        value_axis(ax.yaxis)
         legend_above(ax, columns=2 * len(kinds))
     else:
         note(ax, "no step was taken")

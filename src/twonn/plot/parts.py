@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # Matplotlib is imported when something is drawn: it takes lo
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.patheffects import AbstractPathEffect
     from matplotlib.ticker import Locator
 
 STYLE = Path(__file__).parent.with_name("twonn.mplstyle")
@@ -185,6 +186,13 @@ def step_axis(ax: Axes, last: float, *, logarithmic: bool = False) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda decade, _: f"${power_of_ten(decade)}$"))
 
 
+def value_axis(axis: Axis) -> None:
+    """Have an axis write its numbers in full, not with a factor above the axes, where legends are."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"${number_text(value, 5)}$"))
+
+
 def roomy_locator(axis: Axis, candidates: Callable[[float, float], Floats]) -> Locator:
     """Return a locator of those ticks among the candidates between two limits that have room on the axis."""
     from matplotlib.ticker import Locator
@@ -239,9 +247,9 @@ def power_of_ten(decade: float) -> str:
     return rf"{mantissa}\cdot 10^{{{whole}}}"
 
 
-def number_text(value: float) -> str:
-    """Return a number with three digits in mathematical notation."""
-    mantissa, _, exponent = f"{value:.3g}".partition("e")
+def number_text(value: float, digits: int = 3) -> str:
+    """Return a number with so many digits in mathematical notation."""
+    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
     return rf"{mantissa}\cdot 10^{{{int(exponent)}}}" if exponent else mantissa
 
 
@@ -264,6 +272,18 @@ def note(ax: Axes, text: str) -> None:
     ax.grid(False)
     wrapped = textwrap.fill(text, 42)
     ax.text(0.5, 0.5, wrapped, transform=ax.transAxes, ha="center", va="center", color="0.35")
+
+
+def marker_of(points: Floats) -> str:
+    """Return the marker of a curve: none, unless it is a single point, which no line would show."""
+    return "o" if len(points) == 1 else ""
+
+
+def outlined() -> list[AbstractPathEffect]:
+    """Return what keeps a text legible on top of lines."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=1.5, foreground="white")]
 
 
 def legend_above(ax: Axes, handles: list[Artist] | None = None, columns: int = 3) -> None:

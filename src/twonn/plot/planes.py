@@ -19,10 +19,12 @@ from twonn.plot.parts import (
     evenly_spaced,
     legend_above,
     nearest_sample,
+    outlined,
     power_of_ten,
     roomy_locator,
     step_text,
     styled,
+    value_axis,
 )
 from twonn.problem import Problem, Verbatim, one_of, refusal
 from twonn.trajectory import Trajectory
@@ -96,6 +98,8 @@ def network(
             ax.plot([boundary], [0.0], "x", color=colour, markersize=6, markeredgewidth=1.5, zorder=5)
     _mark_samples(ax, traj.problem, line)
     ax.set_xlim(line.low, line.high)
+    value_axis(ax.xaxis)
+    value_axis(ax.yaxis)
     ax.set_xlabel("$x$" if traj.problem.dimension == 1 else "position on the line from $x_0$ to $x_1$")
     ax.set_ylabel(r"$f(x)\;/\;\max\;|f(x_i)|$" if normalized else "$f(x)$")
     legend_above(ax)
@@ -193,6 +197,7 @@ def _mark_samples(ax: Axes, problem: Problem, line: _Line) -> None:
             textcoords="offset points",
             color="0.3",
             fontsize="small",
+            path_effects=outlined(),
         )
 
 
@@ -251,12 +256,15 @@ def decision_regions(traj: Trajectory, ax: Axes | None = None, *, step: float | 
     ):
         ax.plot(*point, "P" if label > 0 else "o", color="black", markersize=5, markeredgewidth=0)
         name = f"$x_{i}$: ${label:+d}$"
-        ax.annotate(name, point, (3, 3 - 12 * i), textcoords="offset points", fontsize="small")
+        look: dict[str, Any] = {"fontsize": "small", "path_effects": outlined()}
+        ax.annotate(name, point, (3, 3 - 12 * i), textcoords="offset points", **look)
         if 0 < distance < math.inf:
             _draw_circle(ax, point, distance)
     ax.set(xlim=middle[0] + reach * np.array([-1, 1]), ylim=middle[1] + reach * np.array([-1, 1]))
     ax.set(xlabel="first axis of $x$", ylabel="second axis of $x$")
     ax.set_aspect("equal")
+    value_axis(ax.xaxis)
+    value_axis(ax.yaxis)
     ax.grid(False)
     _explain_regions(ax, f"step ${step_text(traj, index)}$")
     return ax
@@ -401,6 +409,8 @@ def _set_plane(ax: Axes, paths: Floats) -> None:
     """Set scales and limits so that the start and the end of the paths can be seen."""
     from matplotlib.ticker import FuncFormatter, NullLocator
 
+    value_axis(ax.xaxis)
+    value_axis(ax.yaxis)
     start, reach = float(np.abs(paths[:, 0]).max()), float(np.abs(paths).max())
     if start > 0 and reach > _LONG * start:
         for axis, set_scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
