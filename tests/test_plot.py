@@ -157,7 +157,7 @@ def test_envelope_is_the_least_and_the_largest_of_the_scaled_gap(chosen, first, 
     (band,) = ax.collections
     corners = band.get_paths()[0].vertices
     assert corners[:, 0].min() == pytest.approx(math.log10(first), rel=1e-15)
-    for t, _ in later:
+    for t in (first, traj.t[-1]):  # straight lines between, on these axes
         at = np.abs(corners[:, 0] - math.log10(t)) < 1e-9
         # A product and a quotient, with logarithms that differ in the last place.
         assert corners[at, 1].min() == pytest.approx(low / math.log(t), rel=2e-15)
@@ -355,10 +355,14 @@ def test_pattern_past_the_recorded_transitions_comes_from_the_samples(ax):
     assert len(traj.transitions) < traj.n_transitions
     plot.pattern(traj, ax)
     rows = ribbon(ax)
+    sliding = sum(1 << (2 * slide["neuron"] + slide["sample"]) for slide in traj.slides)
+    assert sliding == 0b0010
     later = (traj.t > last) & (traj.t < traj.t[-1])
     assert later.sum() > 5
     for step, code in zip(traj.t[later], traj.pattern[later], strict=True):
-        assert sum(1 << bit for bit in range(4) if active_at(rows[bit], step)) == code
+        # What slides, to the end, is hatched instead.
+        assert sum(1 << bit for bit in range(4) if active_at(rows[bit], step)) == code & ~sliding
+    assert len(rows[1]) < 200 < len(traj.transitions)
     (mark,) = ax.lines
     assert mark.get_xdata()[0] == pytest.approx(math.log10(last), rel=1e-15)
 

@@ -9,12 +9,11 @@ binary64 at 10^308. Whoever adds to such axes does the same: ``ax.axvline(np.log
 
 from twonn.plot.curves import gap, local_exponent, parameters, scaled_gap
 from twonn.plot.histograms import constants
-from twonn.plot.parts import STYLE, written_to
+from twonn.plot.parts import written_to
 from twonn.plot.planes import decision_regions, network, phase_plane
 from twonn.plot.ribbons import pattern, slides
 
 __all__ = [
-    "STYLE",
     "constants",
     "decision_regions",
     "gap",

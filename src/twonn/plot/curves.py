@@ -263,10 +263,11 @@ def _draw_envelope(ax: Axes, traj: Trajectory, shown: NDArray[np.bool_], envelop
     if len(log_t) < 2:
         return
     low, high = scaled.min(), scaled.max()
+    ends = log_t[[0, -1]]  # the edges are straight lines on these axes
     ax.fill_between(
-        decades(log_t),
-        low / log_t,
-        high / log_t,
+        decades(ends),
+        low / ends,
+        high / ends,
         color="C5",
         alpha=0.35,
         linewidth=1.0,

@@ -57,11 +57,14 @@ def pattern(traj: Trajectory, ax: Axes | None = None) -> Axes:
     if not len(codes):
         note(ax, "fewer than two steps were taken")
         return ax
+    episodes = list(_episodes(traj))
     for row, (neuron, _) in enumerate(PAIRS):
         active = (codes >> row) & 1
+        for _, start, stop in (one for one in episodes if one[0] == row):
+            active[(edges[:-1] >= start) & (edges[1:] <= stop)] = 0  # thousands of bars, covered below
         bars = [(edges[i], edges[j] - edges[i]) for i, j in _stretches(active)]
         ax.broken_barh(bars, (row - 0.35, 0.7), facecolors=NEURON_COLOURS[neuron], linewidth=0)
-    for row, start, stop in _episodes(traj):
+    for row, start, stop in episodes:
         ax.broken_barh(
             [(start, stop - start)],
             (row - 0.35, 0.7),
