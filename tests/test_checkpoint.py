@@ -29,6 +29,8 @@ from twonn.run import so_far
 run_module = sys.modules["twonn.run"]
 
 ROOT = Path(__file__).parent.parent
+needs_sources = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="needs the sources")
+
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 START = twonn.Params(w=[0.4309350268754409, -1.470759627697770])
 CHATTER = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.05)
@@ -997,6 +999,7 @@ def test_a_reader_written_from_the_document_agrees(name, path, block_by_block):
         assert np.allclose(w, traj.w[-1] if traj.end_step == theirs["step"] else w, rtol=0, atol=1e-13)
 
 
+@needs_sources
 def test_the_document_has_the_table_of_the_code():
     text = (ROOT / "docs" / "format.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(.*)` \|(.*)$", text, flags=re.MULTILINE)
@@ -1039,6 +1042,7 @@ SOURCES = {
 }
 
 
+@needs_sources
 @pytest.mark.parametrize("kind", SOURCES)
 def test_the_table_has_every_field_of_the_kernel(kind):
     file, begin, end, more = SOURCES[kind]
