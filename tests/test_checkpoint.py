@@ -23,7 +23,7 @@ from cases import random_problem
 
 import twonn
 from twonn import _core, checkpoint
-from twonn.checkpoint import FIELDS, digest, previous, read
+from twonn.checkpoint import FIELDS, _read_one, digest, previous, read
 from twonn.run import so_far
 
 run_module = sys.modules["twonn.run"]
@@ -110,7 +110,7 @@ def asked(*case):
         return problem, params, 20_000 if how == "direct" else 10**14, {"engine": how}
     if how == "step":
         return problem, params, 50_000, {"sliding": "step"}
-    return problem, params, 1000, {"optimizer": how}
+    return problem, params, 300, {"optimizer": how}
 
 
 @pytest.mark.parametrize("case", MATRIX, ids=lambda case: "-".join(map(str, case)))
@@ -119,7 +119,7 @@ def test_resumed_is_uninterrupted(case, path, block_by_block):
     whole = twonn.run(problem, params, steps, **options)
     seed = MATRIX.index(case)
     print("seed", seed)
-    calls = 1000 if "optimizer" in options else blocks_of(whole)
+    calls = steps if "optimizer" in options else blocks_of(whole)
     assert calls > 4
     pauses = set(np.random.default_rng(seed).choice(calls - 1, 3, replace=False).tolist())
     resumed, seen = in_pieces(path, problem, params, steps, pauses, **options)
@@ -310,7 +310,7 @@ def test_a_state_is_that_of_a_run_that_goes_on():
 EXTENDED = {
     "direct": (PAPER, START, {"engine": "direct"}, [1000, 5000, 5001, 100_003]),
     "chatter": (CHATTER, CHATTERING, {"engine": "direct"}, [777, 40_000, 100_000]),
-    "leap": (PAPER, START, {}, [1234, 10**9, 10**12 + 7, 2**63 - 1, 2**63, 10**30, 10**400]),
+    "leap": (PAPER, START, {}, [1234, 10**9, 10**12 + 7, 2**63 - 1, 2**63, 10**30, 10**400, 10**100_000]),
     "slide": (CHATTER, CHATTERING, {}, [5000, 10**6, 10**12, 10**100]),
     "walk": (SLIDING, SLIDER, {"sliding": "step"}, [5000, 60_000]),
     "late": (LATE, late_switch(16.0), {}, [10**6, 10**14, 10**15, 10**17, 10**20]),
@@ -365,6 +365,10 @@ def test_a_file_of_a_run_that_has_ended_gives_its_result(path):
     assert read(path)[0]["outcome"] == "completed"
     assert identical(twonn.resume(path), whole)
     assert identical(so_far(path)[0], whole)
+    still = twonn.Params(w=[0.0, 0.0], b=[-1.0, -1.0])
+    rest = twonn.run(PAPER, still, 10**400, engine="direct", checkpoint=(other := path.with_name("still")))
+    assert rest.status is twonn.Status.STATIONARY
+    assert identical(so_far(other)[0], rest) and identical(twonn.resume(other), rest)
     wild = ODD["diverges"]
     traj = twonn.run(*wild[:2], 10**6, checkpoint=(other := path.with_name("wild")))
     assert read(other)[0]["outcome"] == traj.status.value
@@ -543,8 +547,8 @@ def test_a_second_process_is_refused_with_the_id_of_the_first(path):
     try:
         os.read(reader, 1)
         for attempt in (
-            lambda: twonn.resume(path),
-            lambda: twonn.resume(path, 10**20),
+            lambda: twonn.resume(path, on_block=lambda *_: True),
+            lambda: twonn.resume(path, 10**18, on_block=lambda *_: True),
         ):
             with pytest.raises(twonn.CheckpointError, match=rf"run\.twonn: process {pid} on .* is writing"):
                 attempt()
@@ -559,13 +563,29 @@ def test_a_second_process_is_refused_with_the_id_of_the_first(path):
     assert not path.with_name("run.twonn.lock").exists()
 
 
+def test_a_lock_whose_file_is_removed_meanwhile_is_claimed_again(path, monkeypatch):
+    lock = path.with_name("run.twonn.lock")
+    genuine, calls = checkpoint.fcntl.flock, []
+
+    def removing(*arguments):
+        genuine(*arguments)
+        if not calls:  # as its former holder does
+            lock.unlink()
+        calls.append(1)
+
+    monkeypatch.setattr(checkpoint.fcntl, "flock", removing)
+    with checkpoint.locked(path):
+        assert lock.exists()
+    assert len(calls) == 2
+
+
 def test_a_second_run_in_the_same_process_is_refused_too(path):
     errors = []
 
     def again(*_):
         for attempt in (
-            lambda: twonn.resume(path),
-            lambda: twonn.run(PAPER, START, 10, checkpoint=path.with_name("run.twonn")),
+            lambda: twonn.resume(path, on_block=lambda *_: True),
+            lambda: twonn.run(PAPER, START, 10, checkpoint=path),
         ):
             with pytest.raises((twonn.CheckpointError, ValueError)) as caught:
                 attempt()
@@ -679,6 +699,14 @@ def test_a_damaged_file_gives_way_to_the_one_before_with_one_warning(path, small
         assert identical(traj, small)
         # The damaged one did not take the place of the one that was good.
         assert previous(path).read_bytes() == before
+
+
+def test_generations_go_on_after_damage(path, small, block_by_block):
+    before = read(previous(path))[0]["step"]
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.warns(RuntimeWarning, match="Going on from"):
+        twonn.resume(path, 10**6, checkpoint_every=1, on_block=stopping_at({3}))
+    assert _read_one(path)["step"] >= _read_one(previous(path))["step"] > before
 
 
 def test_two_damaged_files_are_refused(path, small):

@@ -840,4 +840,8 @@ def steps_of_log(log_steps: float) -> int:
     with localcontext() as context:
         context.prec = 30
         context.Emax = 10**8
-        return int(Decimal(log_steps).exp())
+        steps = Decimal(log_steps).exp()
+        beyond = max(
+            steps.adjusted() - 29, 0
+        )  # decimal places; a Decimal of a million takes a minute to convert
+        return int(steps.scaleb(-beyond)) * int(10**beyond)
