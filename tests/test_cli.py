@@ -243,7 +243,7 @@ def test_files_that_cannot_be_used(refused, tmp_path):
 
 
 # --------------------------------------------------------------------------------------------------
-# inspect, plot, config
+# inspect, fit, plot, config
 
 
 @pytest.fixture
@@ -283,6 +283,21 @@ def in_the_plane(tmp_path):
     problem = twonn.Problem(x=[[2.0, 1.0], [-0.5, -1.0]], y=[1, -1], step_size=0.05)
     traj = twonn.run(problem, twonn.Params(w=[[0.6, 0.4], [-0.3, 0.5]], b=[0.3, 0.9]), steps=1000)
     traj.save(tmp_path / "plane.npz")
+
+
+def test_fit(command, tmp_path):
+    write(tmp_path, SPEC.replace("steps = 10_000", "log10_steps = 16.0"))
+    assert command("run", "spec.toml").exit_code == 0
+    result = command("fit", "spec.npz")
+    assert result.exit_code == 0, result.output
+    traj = twonn.load(tmp_path / "spec.npz")
+    assert twonn.fit_rate(traj).report() in result.stdout
+    assert twonn.asymptote(traj.problem, traj).report() in result.stdout
+    assert "C/(ln t + κ)" in result.stdout
+
+
+def test_fit_refuses_what_is_too_early(refused, saved):
+    assert "usable samples up to ln t" in refused("fit", "traj.npz")
 
 
 @pytest.mark.parametrize("kind", PLOTS)

@@ -11,6 +11,7 @@ from twonn.config import show_config
 from twonn.geometry import boundary, distances, gap, optimal_margin, robust_margin
 from twonn.optimizers import Adam, Momentum, NormalizedGD
 from twonn.problem import Params, Problem
+from twonn.rates import RateFit, fit_rate
 from twonn.run import resume, run
 from twonn.sweep import SweepResult, sweep
 from twonn.trajectory import Status, Trajectory, load
@@ -23,12 +24,14 @@ __all__ = [
     "NormalizedGD",
     "Params",
     "Problem",
+    "RateFit",
     "Status",
     "SweepResult",
     "Trajectory",
     "asymptote",
     "boundary",
     "distances",
+    "fit_rate",
     "gap",
     "initializers",
     "load",

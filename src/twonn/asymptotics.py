@@ -153,19 +153,23 @@ class Asymptote:
             return np.full(log_t.shape, np.nan)
         return self._motion.gap(self._problem, np.where(np.isfinite(log_t), log_t, np.nan))
 
-    def __repr__(self) -> str:
+    def report(self) -> str:
+        """Return what is known, one fact per line, for people."""
         facts = {
-            "law": f"gap ~ {self.law}" if self.known else "unknown",
-            "limit": f"{self.limit:.10g}",
-            "constant": f"{self.constant:.15g}",
-            "shift": f"{self.shift:.15g}",
-            "boundary": f"{self.boundary:.10g}",
-            "final": f"{self.final}, pattern {self.pattern:04b}"
-            + "".join(f", neuron {j} slides at sample {i}" for j, i in self.sliding),
+            "law": self.law,
+            "constant": f"{self.constant:.12g}",
+            "shift": f"{self.shift:.12g}",
+            "limit": f"{self.limit:.12g}",
+            "boundary": f"{self.boundary:.12g}",
+            "region": f"{self.pattern:04b}"
+            + "".join(f", neuron {j} slides at sample {i}" for j, i in self.sliding)
+            + {True: "; final", False: "; not final", None: "; not known to be final"}[self.final],
             "reason": self.reason,
         }
-        shown = {name: text for name, text in facts.items() if text not in ("nan", "")}
-        return "Asymptote\n" + "\n".join(f"  {name:<12}{text}" for name, text in shown.items())
+        return "\n".join(f"    {name:<12} {text}" for name, text in facts.items() if text not in ("nan", ""))
+
+    def __repr__(self) -> str:
+        return f"Asymptote\n{self.report()}"
 
 
 def asymptote(problem: Problem, params_or_trajectory: Params | Trajectory) -> Asymptote:

@@ -1,4 +1,4 @@
-"""The command ``twonn``: run, resume or sweep, look at a trajectory, reproduce the paper's experiment."""
+"""The command ``twonn``: run, resume or sweep, look at a trajectory, fit it, reproduce the paper."""
 
 from __future__ import annotations
 
@@ -225,6 +225,17 @@ def inspect(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=Fa
         _print(_transitions(traj))
     _print(_segments(traj))
     _print(_table("computed by", ("", ""), traj.provenance.items()))
+
+
+@app.command()
+def fit(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]) -> None:
+    """Fit the laws of the gap to a saved trajectory; print the report and, if known, the closed form."""
+    from twonn.asymptotics import asymptote
+    from twonn.rates import fit_rate
+
+    traj = load(file)
+    typer.echo(fit_rate(traj).report())
+    typer.echo(f"[[Closed form]]\n{asymptote(traj.problem, traj).report()}")
 
 
 @app.command()

@@ -330,7 +330,7 @@ class Trajectory(Networks):
         ImportError
             Without pandas.
         """
-        package = _required("pandas", "to_dataframe")
+        package = required("pandas", "Trajectory.to_dataframe")
         columns: dict[str, NDArray[Any]] = {"t": self.t, "log_t": self.log_t}
         for name in self._variables():
             values = getattr(self, name)
@@ -349,7 +349,7 @@ class Trajectory(Networks):
         ImportError
             Without xarray.
         """
-        package = _required("xarray", "to_xarray")
+        package = required("xarray", "Trajectory.to_xarray")
         variables = {
             name: (
                 ("sample", *VARIABLES[name][0]),
@@ -526,10 +526,9 @@ def _described(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _required(package: str, method: str) -> Any:
+def required(package: str, caller: str) -> Any:
+    """Import an optional package, or refuse on behalf of its caller."""
     try:
         return __import__(package)
     except ImportError as error:
-        raise ImportError(
-            f"Trajectory.{method} needs {package}; install it with: pip install twonn[frames]"
-        ) from error
+        raise ImportError(f"{caller} needs {package}; install it with: pip install twonn[frames]") from error
