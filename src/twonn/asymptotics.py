@@ -133,8 +133,8 @@ class Asymptote:
         """Return the predicted gap at given natural logarithms of the step.
 
         It is that of the network with the predicted parameters, hence better than the law alone: for fixed
-        output weights wrong by O(t^−min(1, λ) ln t) only (eq. 8), for trained ones by O(1/ln³ t) of the
-        margins (eq. 18).
+        output weights wrong by O(t^−min(1, λ) ln t) only (eq. 8); for trained ones its margins are wrong by
+        24/m⁴ (eq. 18).
 
         Parameters
         ----------
@@ -515,7 +515,7 @@ def _fixed(problem: Problem, w: Floats, v: Floats, z: Floats, active: Flags, sli
 def _pushes(
     gram: Floats, y: NDArray[np.int64], v: Floats, z: Floats, active: Flags, slides: Flags
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return how C_jk and z_ji depend on the accumulated A_l, and where they start (eqs. 3 and 10).
+    """Return how C_jk and z_ji depend on the accumulated A_l, and where they start (eqs. 1, 2 and 10).
 
     Returns
     -------
@@ -698,7 +698,7 @@ class _Trained:
 
 
 def _log_pace(margin: Floats, invariant: Floats, effective: Floats) -> Floats:
-    """Return m − ln(h t) as a function of m, the asymptotic series of eq. 16 to its third term."""
+    """Return m − ln(h t) as a function of m, the asymptotic series of eq. 16 to its fourth term."""
     square = invariant**2 + 4 * effective * margin**2
     first = 4 * effective * margin / square  # −φ'/φ, φ = square^(−1/2)
     second = 3 * first**2 - 4 * effective / square  # φ''/φ
