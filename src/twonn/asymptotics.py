@@ -355,13 +355,13 @@ def _limits(
     unseen = ~_any(motion.active, 1)
     hopeless = unserved & ~_any(serving & _any(motion.active, 2)[:, :, None], 1)
     stuck = _any(hopeless | (unserved & unseen & holds[:, None]), 1) & (not equal)
-    resting = ~motion.active.any(axis=(1, 2))
+    resting = ~_any(motion.active, 1, 2)
 
     reason = motion.reason.copy()
     reason[~holds & (reason == 0)] = _EARLY
     reason[(reason == 0) & equal] = _EQUAL
-    reason[(reason == 0) & unseen.any(axis=1) & stuck] = _UNSEEN
-    reason[seen_wrong.any(axis=1) & (not equal) & ((reason == 0) | stuck)] = _WRONG
+    reason[(reason == 0) & _any(unseen, 1) & stuck] = _UNSEEN
+    reason[_any(seen_wrong, 1) & (not equal) & ((reason == 0) | stuck)] = _WRONG
     reason[resting] = _RESTING
     finite = np.isfinite(w).all(axis=(1, 2)) & np.isfinite(v).all(axis=1) & np.isfinite(z).all(axis=(1, 2))
     reason[~finite] = _DIVERGED
@@ -404,7 +404,7 @@ def _without_root(
     assert isinstance(motion, _Trained)
     second = series[:, 2]
     cubic = optimal * np.abs(np.diff(motion.invariant**2, axis=1)[:, 0]) / (16 * motion.effective[:, 0])
-    both = motion.slides.sum(axis=(1, 2)) == 2
+    both = np.sum(motion.slides, axis=(1, 2)) == 2
     constant = np.where(vanishing, np.where(second != 0, second, np.where(both, cubic, 0)), series[:, 1])
     named = np.where(second != 0, _LAW["C/ln t"], np.where(both & (cubic > 0), _LAW["C/(ln t)^3"], law))
     return constant, np.where(vanishing, named, law)
@@ -532,8 +532,8 @@ def _pushes(
     k = (1, 0)
     push[:, :, (0, 1), k] = np.where(slides, -back * own[:, :, k], push[:, :, (0, 1), k])
     held = np.where(slides, -z / diagonal, 0)
-    z_push = np.einsum("ik,njkl->njil", gram, push)
-    z_star = z + np.einsum("ik,njk->nji", gram, held)
+    z_push = _through(gram, push)
+    z_star = z + _through(gram, held)
     return push, held, np.where(slides[..., None], 0, z_push), np.where(slides, 0, z_star)
 
 
@@ -546,9 +546,9 @@ def _shares(h: Floats, m_star: Floats, log_rate: float) -> tuple[Floats, Floats,
     diagonal = np.stack([h[:, 0, 0], h[:, 1, 1]], axis=1)
     seen = diagonal > 0
     determinant = h[:, 0, 0] * h[:, 1, 1] - h[:, 0, 1] * h[:, 1, 0]
-    singular = seen.all(axis=1) & (np.abs(determinant) <= _ROUNDING * diagonal.prod(axis=1))
+    singular = ~_any(~seen, 1) & (np.abs(determinant) <= _ROUNDING * diagonal[:, 0] * diagonal[:, 1])
     u = np.stack([h[:, 1, 1] - h[:, 0, 1], h[:, 0, 0] - h[:, 1, 0]], axis=1) / determinant[:, None]
-    both = seen.all(axis=1) & ~singular
+    both = ~_any(~seen, 1) & ~singular
     supporting = np.where(both[:, None], u * diagonal > _ROUNDING, seen)
     alone = _any(~supporting, 1)
     u = np.where(alone[:, None], np.where(supporting, 1 / diagonal, 0), u)
@@ -566,14 +566,15 @@ def _shares(h: Floats, m_star: Floats, log_rate: float) -> tuple[Floats, Floats,
         inverse / determinant[:, None],
     )
     reason = np.zeros(len(h), np.uint8)
-    reason[(seen & ~supporting).any(axis=1)] = _UNSUPPORTED
+    reason[_any(seen & ~supporting, 1)] = _UNSUPPORTED
     reason[singular] = _SINGULAR
     return u, offset, reason
 
 
 def _pushed(push: Floats, accumulated: Floats) -> Floats:
     """Return Σ_l push_l e_l, not nan where an unknown e_l pushes nothing."""
-    return np.asarray(np.where(push == 0, 0, push * accumulated[:, None, None, :]).sum(axis=-1))
+    terms = np.where(push == 0, 0, push * accumulated[:, None, None, :])
+    return np.asarray(terms[..., 0] + terms[..., 1])
 
 
 def _theta(gram: Floats, u: Floats) -> Floats:
@@ -586,8 +587,8 @@ def _final(active: Flags, slides: Flags, conditions: Floats, offsets: Floats) ->
     """Return whether the conditions hold: 1, 0, or −1 where θ = 1 up to rounding."""
     frozen = (conditions == 0) & np.where(active, offsets > 0, offsets >= 0)
     marginal = slides & (np.abs(conditions) <= _ROUNDING)
-    holds = ((conditions > 0) | frozen | marginal).all(axis=(1, 2))
-    return np.where(holds, np.where(marginal.any(axis=(1, 2)), -1, 1), 0).astype(np.int8)
+    holds = ~_any(~((conditions > 0) | frozen | marginal), 1, 2)
+    return np.where(holds, np.where(_any(marginal, 1, 2), -1, 1), 0).astype(np.int8)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -713,7 +714,7 @@ def _trained(problem: Problem, w: Floats, v: Floats, z: Floats, active: Flags, s
     slides = slides & serving[:, :, ::-1] & active[:, :, ::-1] & (y[0] != y[1]) & (gram[0, 1] > 0)
     lit = active & ~slides
     owner = lit & serving & ~lit[:, :, ::-1]
-    coupled = (lit & ~owner).any(axis=(1, 2)) | (owner.sum(axis=1) > 1).any(axis=1)
+    coupled = _any(lit & ~owner, 1, 2) | _any(owner[:, 0] & owner[:, 1], 1)
     diagonal = np.where(np.diag(gram) > 0, np.diag(gram), 1.0)
     # By neuron and its own sample k: whether it slides at the other sample i, and G_ik/G_ii there.
     caught = slides[:, :, ::-1] & owner
@@ -727,8 +728,8 @@ def _trained(problem: Problem, w: Floats, v: Floats, z: Floats, active: Flags, s
     # On the kink, C_ji follows from z_ji = 0 (eq. 10).
     gain = gain + np.where(slides, -(gram[0, 1] / diagonal) * gain[:, :, ::-1], 0)
     base = base + np.where(slides, -(gram[0, 1] / diagonal) * base[:, :, ::-1] - z / diagonal, 0)
-    z_gain = np.where(slides, 0, np.einsum("ik,njk->nji", gram, gain))
-    z_base = np.where(slides, 0, z + np.einsum("ik,njk->nji", gram, base))
+    z_gain = np.where(slides, 0, _through(gram, gain))
+    z_base = np.where(slides, 0, z + _through(gram, base))
     z_base = np.where(owner, 0, z_base)
     theta = gram[0, 1] / diagonal * np.sqrt(effective / effective[:, ::-1])  # eq. 19
     sign = np.where(active, 1.0, -1.0)
@@ -890,8 +891,16 @@ def _serving(problem: Problem, v: Floats) -> Flags:
     return np.asarray(np.multiply(problem.y, v[:, :, None]) > 0)
 
 
-def _any(flags: Flags, axis: int) -> Flags:
-    return np.asarray(flags.any(axis=axis))
+def _any(flags: Flags, *axes: int) -> Flags:
+    """Return whether any flag is set along axes of length 2, for which `ndarray.any` is slow."""
+    for axis in sorted(axes, reverse=True):
+        flags = np.take(flags, 0, axis) | np.take(flags, 1, axis)
+    return flags
+
+
+def _through(gram: Floats, c: Floats) -> Floats:
+    """Return Σ_k G_ik c_jk…, indexed [run, j, i, …]."""
+    return np.stack([row[0] * c[:, :, 0] + row[1] * c[:, :, 1] for row in gram], axis=2)
 
 
 def _over_neurons(terms: Floats) -> Floats:
@@ -899,6 +908,7 @@ def _over_neurons(terms: Floats) -> Floats:
 
 
 def _rounded_sum(terms: Floats) -> Floats:
-    """Return the sum along the last axis, with 0 for what is rounding of its terms."""
-    total = terms.sum(axis=-1)
-    return np.where(np.abs(total) <= _ROUNDING * np.abs(terms).sum(axis=-1), 0, total)
+    """Return the sum along the last axis, of length 2, with 0 for what is rounding of its terms."""
+    total = terms[..., 0] + terms[..., 1]
+    size = np.abs(terms[..., 0]) + np.abs(terms[..., 1])
+    return np.where(np.abs(total) <= _ROUNDING * size, 0, total)

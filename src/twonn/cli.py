@@ -233,7 +233,7 @@ def fit(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)
     from twonn.asymptotics import asymptote
     from twonn.rates import fit_rate
 
-    traj = load(file)
+    traj = _opened(file)[0]
     typer.echo(fit_rate(traj).report())
     typer.echo(f"[[Closed form]]\n{asymptote(traj.problem, traj).report()}")
 
