@@ -374,6 +374,37 @@ def test_random_runs_end_where_they_should(seeds, sliding):
     assert {"constant", "limit + C/(ln t + κ)", "limit + C/(√(ln t) + κ)"} <= laws
 
 
+def test_degenerate_problems_have_a_defined_answer():
+    """Zero and parallel points, dead and huge neurons: no warning, no nan that is claimed."""
+    print("seed 5")
+    rng = np.random.default_rng(5)
+    pool = [0.0, 1.0, -1.0, 0.5, 2.0, -0.5, 1e-40, 1e40, -3.0]
+    claimed = 0
+    for n in range(500):
+        x, d = rng.choice(pool, size=(2, n % 2 + 1)), n % 2 + 1
+        if np.array_equal(x[0], x[1]):
+            continue
+        bias, train_output = rng.integers(2, size=2).astype(bool)
+        problem = twonn.Problem(
+            x=x,
+            y=rng.choice([-1, 1], size=2),
+            step_size=float(rng.choice([0.01, 1.0, 1e-40])),
+            bias=bool(bias),
+            train_output=bool(train_output),
+        )
+        v = rng.choice([0.0, 1.0, -1.0, 0.5, -2.0, 1e40], size=2)
+        params = twonn.Params(w=rng.choice(pool, size=(2, d)), b=rng.choice(pool, size=2) * bias, v=v)
+        state = twonn.run(problem, params, int(rng.choice([0, 1, 50, 1000]))) if n % 3 else params
+        got = twonn.asymptote(problem, state)
+        assert got.known == (got.law != "unknown")
+        if got.known and got.law != "none":
+            claimed += 1
+            assert 0 <= got.limit <= twonn.optimal_margin(problem) * (1 + 1e-12)
+            assert "C/" not in got.law or "faster" in got.law or math.isfinite(got.constant)
+        got.gap([-math.inf, 0.0, 30.0, 1e3])
+    assert claimed > 50
+
+
 def test_many_runs_at_once_are_the_single_ones():
     for problem in (
         PAPER,

@@ -224,6 +224,7 @@ def _of_trajectory(problem: Problem, traj: Trajectory) -> Asymptote:
     return _single(problem, traj.final, traj.preactivations[-1:], active[None], slides[None], fault)
 
 
+@np.errstate(all="ignore")
 def _single(
     problem: Problem, params: Params, z: Floats, active: Flags, slides: Flags, fault: int
 ) -> Asymptote:
@@ -459,6 +460,7 @@ class _Fixed:
         """Return w over ln t, shape (n, 2, d, 3)."""
         return _series(self.pushed @ problem.x, self.w + self.held @ problem.x)
 
+    @np.errstate(all="ignore")
     def gap(self, problem: Problem, log_t: Floats) -> Floats:
         """Return the gap of a single run at these times."""
         times = log_t[..., None, None]
@@ -627,10 +629,14 @@ class _Trained:
     def decay(self) -> Floats:
         return np.full(len(self.v), np.nan)
 
+    def _by_neuron(self, by_sample: Floats) -> Floats:
+        """Return what belongs to the neuron of each sample, shape (n, 2); 0 for neurons at rest."""
+        return np.asarray(np.where(self.owner, by_sample[:, None, :], 0).sum(axis=2))
+
     @property
     def _own_slope(self) -> Floats:
         """z_own over √m of each neuron, shape (n, 2); 0 for neurons at rest."""
-        return np.asarray((self.owner * (self.effective**0.25)[:, None, :]).sum(axis=2))
+        return self._by_neuron(self.effective**0.25)
 
     @property
     def pushed(self) -> Floats:
@@ -642,7 +648,7 @@ class _Trained:
 
     @property
     def v_slope(self) -> Floats:
-        slope = np.sign(self.v) * (self.owner * (self.effective**-0.25)[:, None, :]).sum(axis=2)
+        slope = np.sign(self.v) * self._by_neuron(self.effective**-0.25)
         return np.where(_any(self.owner, 2), slope, 0)
 
     @property
@@ -653,7 +659,7 @@ class _Trained:
         """Return v_0 z_0 + v_1 z_1 and Σ_j v_j w_j as for fixed output weights, over m in 1/√m (eq. 17)."""
         off = ~self.active & ~self.slides & _any(self.owner, 2)[:, :, None]
         excess = 0.5 * np.log(self.effective)  # m_i = m + excess + o(1)
-        by_neuron = (self.owner * excess[:, None, :]).sum(axis=2)[:, :, None]
+        by_neuron = self._by_neuron(excess)[:, :, None]
         nu = self.v_slope[:, :, None]
         z_slope = np.where(off, self.z_gain * (nu * self._own_slope[:, :, None]), 0)
         z_offset = np.where(off, nu * self.z_base, 0)
@@ -673,6 +679,7 @@ class _Trained:
         """Return w over √m, shape (n, 2, d, 3)."""
         return _series(self.pushed @ problem.x, self.w + self.base @ problem.x)
 
+    @np.errstate(all="ignore")
     def gap(self, problem: Problem, log_t: Floats) -> Floats:
         """Return the gap of a single run at these times."""
         invariant, effective = self.invariant[0], self.effective[0]
@@ -689,8 +696,8 @@ class _Trained:
                     (spread - invariant) / 2,
                 )
             )
-        by_neuron = (own[..., None, :] * self.owner[0]).sum(axis=-1)
-        size = ((margin / own)[..., None, :] * self.owner[0]).sum(axis=-1)
+        by_neuron = np.where(self.owner[0], own[..., None, :], 0).sum(axis=-1)
+        size = np.where(self.owner[0], (margin / own)[..., None, :], 0).sum(axis=-1)
         v = np.where(self.owner[0].any(axis=1), np.sign(self.v[0]) * size, self.v[0])
         c = self.gain[0] * by_neuron[..., None] + self.base[0]
         z = self.z_gain[0] * by_neuron[..., None] + self.z_base[0]
@@ -735,7 +742,9 @@ def _trained(problem: Problem, w: Floats, v: Floats, z: Floats, active: Flags, s
     sign = np.where(active, 1.0, -1.0)
     conditions = np.where(slides, 1 - theta[:, None, :], sign * z_gain)
     offsets = np.where(slides, 0.0, sign * z_base)
-    reason = np.where(coupled, _COUPLED, 0).astype(np.uint8)
+    # Points on one line through the origin leave a neuron that slides nothing to grow by.
+    idle = _any(owner & (effective <= _ROUNDING * np.diag(gram))[:, None, :], 1, 2)
+    reason = np.select([idle, coupled], [_SINGULAR, _COUPLED], 0).astype(np.uint8)
     return _Trained(
         active=active,
         slides=slides,
