@@ -1,6 +1,7 @@
 # make reproduce   the paper's main experiment, in a fresh environment
 # make test        the tests, in the same environment
-# make bench       the kernel beside a plain C loop, leaps beside steps
+# make bench       everything beside what one would otherwise write; tables and figures in bench/results
+# make bench-quick the same with sizes that show no more than that it runs
 # make lint        style and types
 # make docs        the documentation, in docs/_build/html
 # make dist        source distribution, a wheel from it, and the wheel's tests in an environment of its own
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 SOURCES := pyproject.toml setup.py $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd' \
 	-o -name '*.pxi' -o -name '*.pyi' -o -name '*.h' -o -path '*/_kernel/*.c' -o -name '*.mplstyle')
 
-.PHONY: reproduce test bench lint docs dist clean
+.PHONY: reproduce test bench bench-quick lint docs dist clean
 
 reproduce: $(VENV)/installed
 	$(BIN)/twonn reproduce --output reproduction
@@ -25,7 +26,10 @@ lint: $(VENV)/installed-test
 	$(BIN)/mypy
 
 bench: $(VENV)/installed-bench
-	$(BIN)/python -m pytest bench
+	$(BIN)/python -m pytest bench --results bench/results
+
+bench-quick: $(VENV)/installed-test
+	$(BIN)/python -m pytest bench --quick
 
 docs: $(VENV)/installed-docs
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html

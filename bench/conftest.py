@@ -1,95 +1,87 @@
-"""The C loops as fixtures, and the table at the end of a benchmark run."""
+"""Options of a session, what it records, and the tables at its end."""
 
-import ctypes
-import os
-import shlex
-import shutil
-import subprocess
-from pathlib import Path
-
+import measuring
 import numpy as np
+import peers
 import pytest
+import results
 
 ROWS = pytest.StashKey[list]()
 TIMES = pytest.StashKey[list]()
 NOTES = pytest.StashKey[list]()
+RECORDS = pytest.StashKey[list]()
+MISSING = pytest.StashKey[set]()
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("twonn")
+    group.addoption("--quick", action="store_true", help="small sizes: shows that all runs, no more")
+    group.addoption("--cap", type=float, default=3.0, help="seconds that one call may take (3)")
+    group.addoption("--results", metavar="FOLDER", help="where to write results and figures")
 
 
 def pytest_configure(config):
-    config.stash[ROWS] = []
-    config.stash[TIMES] = []
-    config.stash[NOTES] = []
-
-
-def compiled(tmp_path_factory, name, flags=(), libraries=()):
-    """Compile a C file beside this one with gcc, or with what the environment variable CC names."""
-    compiler = shlex.split(os.environ.get("CC", "")) or ["gcc"]
-    if shutil.which(compiler[0]) is None:
-        pytest.skip(f"no C compiler: {compiler[0]} was not found; name one in CC")
-    source = Path(__file__).with_name(f"{name}.c")
-    built, library = (tmp_path_factory.mktemp(name) / f"{name}{suffix}" for suffix in (".o", ".so"))
-    compilation = ["-O3", "-march=native", "-fPIC", *flags, "-c", "-o", built, source]
-    subprocess.run([*compiler, *compilation], check=True)
-    subprocess.run([*compiler, "-shared", "-o", library, built, *libraries, "-lm"], check=True)
-    return ctypes.CDLL(str(library))
-
-
-@pytest.fixture(scope="session")
-def plain_loop(tmp_path_factory):
-    """Return run(problem, params, steps) -> (transitions, w, b, v) in plain C, each array (2,)."""
-    functions = compiled(tmp_path_factory, "plain_loop")
-    doubles = np.ctypeslib.ndpointer(np.float64, ndim=1, flags="C_CONTIGUOUS")
-
-    def run(problem, params, steps):
-        output = "trained" if problem.train_output else "fixed"
-        function = getattr(functions, f"plain_{problem.loss}_{output}")
-        function.restype = ctypes.c_longlong
-        function.argtypes = [doubles, doubles, ctypes.c_double, doubles, doubles, doubles]
-        function.argtypes += [ctypes.c_longlong]
-        arrays = (problem.x, problem.y, params.w, params.b, params.v)
-        x, y, w, b, v = (np.array(array, dtype=np.float64).ravel() for array in arrays)
-        return function(x, y, problem.rate, w, b, v, steps), w, b, v
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def simd_loop(tmp_path_factory):
-    """Return run(problem, params, steps) -> (w, b, v), each (runs, 2), as simd_loop.c has them."""
-    # The library is linked without -ffast-math, which would flush subnormal numbers in the whole process.
-    functions = compiled(tmp_path_factory, "simd_loop", ["-ffast-math", "-fopenmp-simd"], ["-lmvec"])
-    doubles = np.ctypeslib.ndpointer(np.float64, flags="C_CONTIGUOUS")
-
-    def run(problem, params, steps):
-        output = "trained" if problem.train_output else "fixed"
-        function = getattr(functions, f"simd_{problem.loss}_{output}")
-        function.restype = None
-        function.argtypes = [doubles, doubles, ctypes.c_double, doubles, doubles, doubles]
-        function.argtypes += [ctypes.c_longlong, ctypes.c_longlong]
-        x, y = (np.array(array, dtype=np.float64).ravel() for array in (problem.x, problem.y))
-        w, b, v = (np.array(array.T, order="C") for array in (params.w[:, :, 0], params.b, params.v))
-        function(x, y, problem.rate, w, b, v, steps, w.shape[1])
-        return w.T, b.T, v.T
-
-    return run
+    for key in (ROWS, TIMES, NOTES, RECORDS):
+        config.stash[key] = []
+    config.stash[MISSING] = set()
+    quick = config.getoption("--quick")
+    measuring.OPTIONS.update(quick=quick, cap=0.02 if quick else config.getoption("--cap"))
 
 
 @pytest.fixture
-def add_row(request):
-    """Add a line to the table: case, seconds per step of each pair of runs, target of the ratio."""
+def add_record(request):
+    """Add a line to the results; see results.record."""
 
-    def add(case, ours, other, target=None):
-        request.config.stash[ROWS].append((case, ours, other, target))
+    def add(*args, **kwargs):
+        request.config.stash[RECORDS].append(results.record(*args, **kwargs))
 
     return add
 
 
 @pytest.fixture
-def add_time(request):
+def present(request):
+    """Skip, by name, what is measured beside a peer that is not installed."""
+
+    def check(peer):
+        if peer.missing:
+            request.config.stash[MISSING].add(peer.name)
+            pytest.skip(f"{peer.name}: {peer.needs} is not installed")
+
+    return check
+
+
+@pytest.fixture
+def plain_loop(present):
+    """Return run(problem, params, steps) -> (transitions, w, b, v) in plain C."""
+    present(peers.PLAIN_C)
+    return peers.counting_loop
+
+
+@pytest.fixture
+def simd_loop(present):
+    """Return run(problem, params, steps) -> (w, b, v) of many runs, as simd_loop.c has them."""
+    present(peers.VECTOR_C)
+    return peers.vector_c
+
+
+@pytest.fixture
+def add_row(request, add_record):
+    """Add a line to the table: case, seconds per step of each pair of runs, target of the ratio."""
+
+    def add(case, ours, other, target=None, peer="plain C"):
+        request.config.stash[ROWS].append((case, ours, other, target))
+        add_record("a step", case, peer, ours, other, target=target)
+
+    return add
+
+
+@pytest.fixture
+def add_time(request, add_record):
     """Add a line to the table: case, seconds of each run, seconds of a direct step beside it, target."""
 
     def add(case, seconds, step, target):
         request.config.stash[TIMES].append((case, seconds, step, target))
+        add_record("leaping", case, "a direct step", seconds, step, unit="call")
 
     return add
 
@@ -125,3 +117,10 @@ def pytest_terminal_summary(terminalreporter, config):
         )
     for note in notes:
         write(note)
+
+
+def pytest_sessionfinish(session):
+    config = session.config
+    folder, records = config.getoption("--results"), config.stash[RECORDS]
+    if folder and records:
+        results.write(folder, results.session(records, config.stash[MISSING], measuring.OPTIONS))

@@ -1,6 +1,6 @@
 /* The loop of plain_loop.c over many runs at once, as a user would have the compiler vectorise it: OpenMP's simd
-   loop over a few runs inside the loop over steps, gcc's vector exp, -ffast-math. Sums are not compensated, and
-   the bits depend on the machine. */
+   loop over a few runs inside the loop over steps, OpenMP's threads around that, gcc's vector exp, -ffast-math.
+   Sums are not compensated, and the bits depend on the machine. */
 #include <math.h>
 
 enum { TOGETHER = 32 }; /* runs of the inner loop, the best of 8, 16 and 32 */
@@ -8,10 +8,12 @@ enum { TOGETHER = 32 }; /* runs of the inner loop, the best of 8, 16 and 32 */
 /* Takes `steps` steps of `runs` runs in place; w, b and v are (2, runs). */
 #define SIMD_LOOP(NAME, LOGISTIC, TRAINED)                                                                     \
     void NAME(const double *x, const double *y, double rate, double *w, double *b, double *v, long long steps, \
-              long long runs)                                                                                  \
+              long long runs, int threads)                                                                     \
     {                                                                                                          \
         const double x0 = x[0], x1 = x[1], y0 = y[0], y1 = y[1];                                               \
-        for (long long first = 0; first < runs; first += TOGETHER) {                                           \
+        _Pragma("omp parallel for num_threads(threads)") for (long long first = 0; first < runs;               \
+                                                              first += TOGETHER)                               \
+        {                                                                                                      \
             double p[6][TOGETHER];                                                                             \
             const int n = runs - first < TOGETHER ? (int)(runs - first) : TOGETHER;                            \
             for (int i = 0; i < TOGETHER; i++) {                                                               \

@@ -4,17 +4,18 @@ import time
 
 import numpy as np
 import pytest
+from measuring import size
 
 import twonn
 from twonn import checkpoint
 from twonn.run import Question, _prepared, so_far
 
 MINUTE = 60.0
-ROUNDS = 30
+ROUNDS = size(30, 3)
 
 
 @pytest.mark.parametrize(("case", "steps"), [("small", 1000), ("with 10,000 transitions", 10**6)])
-def test_a_checkpoint_a_minute(case, steps, tmp_path, add_note):
+def test_a_checkpoint_a_minute(case, steps, tmp_path, add_note, add_record):
     problem = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.05)
     params = twonn.Params(w=[0.6, -0.4], b=[0.3, 0.3])
     path = tmp_path / "run.twonn"
@@ -25,7 +26,7 @@ def test_a_checkpoint_a_minute(case, steps, tmp_path, add_note):
     assert so_far(path)[0].status is twonn.Status.INTERRUPTED
     kernel = _prepared(Question(problem, params, 10**9, "direct", "average", 20.0, None, None))
     kernel.advance(steps)
-    states, files = np.empty(ROUNDS), np.empty(ROUNDS)
+    states, files, others = np.empty(ROUNDS), np.empty(ROUNDS), np.empty(ROUNDS)
     for n in range(ROUNDS):
         begun = time.perf_counter()
         state = kernel.state()
@@ -33,8 +34,12 @@ def test_a_checkpoint_a_minute(case, steps, tmp_path, add_note):
         begun = time.perf_counter()
         checkpoint.write(path, {**values, **state})
         files[n] = time.perf_counter() - begun
+        begun = time.perf_counter()
+        np.savez(tmp_path / "run.npz", **{**values, **state})
+        others[n] = time.perf_counter() - begun
     back, damage = checkpoint.read(path)
     assert damage is None and back["step"] == kernel.step
+    add_record("checkpoint", f"{case}, durable", "numpy.savez, not durable", files, others, unit="file")
     # Where the run is, is taken down every second, for the file at the end.
     share = (np.median(files) + MINUTE * np.median(states)) / MINUTE
     add_note(

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from test_speed import alternate
+from measuring import alternate, flat, size
 
 import twonn
 from twonn import _core, batch
 
-RUNS, STEPS, PAIRS = 512, 1_000_000, 5
+RUNS, STEPS, PAIRS = 128, size(1_000_000, 2_000), size(7, 1)
 TARGET = 0.5  # cost of a step of a run relative to the C program, with trained output
 
 
@@ -34,9 +34,7 @@ def assert_same_runs(problem, params, together, others):
     """
     last = together.states[np.arange(RUNS), together.n_samples - 1][:, None]
     w, b = (array[:, 0] for array in batch.weights(problem, params, last))
-    theirs = np.concatenate(others, axis=1)
-    v = last[:, 0, 8:10]
-    ours = np.concatenate([w[:, :, 0], b, v], axis=1)
+    theirs, ours = flat(others), flat((w, b, last[:, 0, 8:10]))
     size = np.maximum(np.linalg.norm(ours, axis=1), 1.0)
     assert np.all(np.abs(ours - theirs).max(axis=1) <= 10 * STEPS * 2.0**-53 * size)
 
@@ -51,7 +49,7 @@ def test_lanes(train_output, loss, benchmark, simd_loop, add_row):
     )
     target = TARGET if train_output and loss == "exponential" else None
     name = f"{RUNS} runs, {'trained' if train_output else 'fixed'}, {loss}"
-    add_row(name, ours / STEPS / RUNS, other / STEPS / RUNS, target)
+    add_row(name, ours / STEPS / RUNS, other / STEPS / RUNS, target, peer="vectorised C")
 
 
 def test_two_threads(benchmark, add_row):
@@ -71,4 +69,4 @@ def test_two_threads(benchmark, add_row):
             lambda: step(problem, params),
             PAIRS,
         )
-    add_row("two threads against one", ours / STEPS / RUNS, other / STEPS / RUNS, 1 / 1.8)
+    add_row("two threads", ours / STEPS / RUNS, other / STEPS / RUNS, 1 / 1.8, peer="one thread")

@@ -4,23 +4,18 @@ No time is asserted. What is asserted, before any time is taken, is that the res
 exact solution where there is one, and against the direct engine elsewhere.
 """
 
-import sys
 import time
-from pathlib import Path
 
-import mpmath
 import numpy as np
 import pytest
-from test_speed import PAPER_START, paper
+from cases import difference, parameters, random_problem
+from measuring import PAPER_START, Exact, paper, size
+from peers import parameters_of
 
 import twonn
 from twonn import _core
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from cases import difference, parameters, random_problem
-from oracle import Decoupled
-
-ROUNDS = 301
+ROUNDS = size(301, 2)
 YARDSTICK = 100_000  # direct steps, timed in turns with every leap
 
 MICRO, MILLI = 1e-6, 1e-3
@@ -28,19 +23,14 @@ MICRO, MILLI = 1e-6, 1e-3
 
 def assert_exact(trajectory):
     """Fixed output: every parameter to a few roundings of the largest."""
-    with mpmath.workdps(60):
-        start, rate = trajectory.params, trajectory.problem.rate
-        moved = [
-            Decoupled(m, 2, rate).accumulated(trajectory.horizon) for m in (-start.w[1, 0], start.w[0, 0])
-        ]
-        exact = [start.w[0, 0] + moved[1], start.w[1, 0] - moved[0], moved[1], moved[0]]
-        got = [*trajectory.w[-1, :, 0], *trajectory.b[-1]]
-        assert all(abs(one - true) <= 1e-15 * max(exact) for one, true in zip(got, exact, strict=True))
+    exact = Exact(trajectory.problem, trajectory.params)
+    assert exact.error(parameters_of(trajectory), exact.descent(trajectory.horizon)) <= 1e-15
 
 
 def assert_like_stepping(problem, params):
-    """Trained output: no exact solution, but 10^7 steps of the direct engine."""
-    truth, leapt = (twonn.run(problem, params, steps=10**7, engine=engine) for engine in ("direct", "auto"))
+    """Trained output: no exact solution, but many steps of the direct engine."""
+    steps = size(10**7, 10**5)
+    truth, leapt = (twonn.run(problem, params, steps=steps, engine=engine) for engine in ("direct", "auto"))
     assert difference(leapt, truth).norm <= 1e-15
 
 
@@ -173,11 +163,12 @@ def add_leap(add_time):
     return add
 
 
-@pytest.mark.parametrize("steps", [100, 3_000, 30_000, 300_000, 3_000_000])
+@pytest.mark.parametrize("steps", size([100, 3_000, 30_000, 300_000], [1_000]))
 def test_auto_is_never_much_slower(steps, benchmark, add_note):
     """The whole call by "auto" against that by "direct", on random problems of every kind."""
-    problems = [random_problem(seed, sliding=sliding) for seed in range(40) for sliding in (False, True)]
-    rounds = 6 if steps > 100_000 else 30
+    seeds = range(size(40, 2))
+    problems = [random_problem(seed, sliding=sliding) for seed in seeds for sliding in (False, True)]
+    rounds = size(6 if steps > 10_000 else 20, 2)
     ratios = []
 
     def once(problem, params, engine):
