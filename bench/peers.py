@@ -1,7 +1,7 @@
 """What a user would otherwise write: the same recurrence, and the gradient flow, by other means.
 
 Every peer is a function (problem, params, steps) -> (w, b, v), arrays like those of `params`; those that take
-many runs at once are given parameters with a run axis. Peers of the flow go to the time of so many steps. They
+many runs at once are given parameters with a run axis. Peers of the flow go to the time of so many steps. All
 compile what they have to at their first call, and import nothing before.
 """
 
