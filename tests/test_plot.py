@@ -17,7 +17,7 @@ from scipy.integrate import quad
 
 import twonn
 from twonn import plot
-from twonn.plot.parts import number_text, power_of_ten, round_decades
+from twonn.plot.parts import number_text, power_of_ten, round_decades, styled
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 START = twonn.Params(w=[0.4309350268754409, -1.470759627697770])
@@ -901,3 +901,19 @@ def test_what_is_no_trajectory_is_refused(draw, traj):
 def test_what_are_no_axes_is_refused(ax):
     with pytest.raises(TypeError, match=r"ax: got .* expected Matplotlib Axes"):
         plot.constants([0.1, 0.2], ax)
+
+
+@pytest.mark.parametrize("switched", [True, False])
+def test_a_backend_may_switch_interactive_mode_on(switched):
+    @styled
+    def draw():
+        mpl.interactive(switched)
+        return pyplot.figure().add_subplot()
+
+    before = mpl.is_interactive()
+    try:
+        mpl.interactive(not switched)
+        draw()
+        assert mpl.is_interactive() == switched
+    finally:
+        mpl.interactive(before)

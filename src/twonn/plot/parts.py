@@ -54,10 +54,15 @@ def styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
 
     @functools.wraps(draw)
     def draw_in_style(*args: P.args, **kwargs: P.kwargs) -> Axes:
+        import matplotlib
         from matplotlib import style
 
         with style.context(STYLE):
-            return draw(*args, **kwargs)
+            ax = draw(*args, **kwargs)
+            interactive = matplotlib.is_interactive()
+        # A backend of a notebook that was loaded for this figure has switched interactive mode on for good.
+        matplotlib.interactive(interactive)
+        return ax
 
     return draw_in_style
 
