@@ -492,6 +492,15 @@ def test_a_cluster_that_loses_a_worker(tmp_path):
 # Ctrl-C and progress
 
 
+@pytest.fixture
+def ctrl_c():
+    """Have Ctrl-C do what it does in a terminal; a program in the background is started with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_in_order_and_the_store_goes_on(serial, tmp_path):
     store = tmp_path / "store"
     before = signal.getsignal(signal.SIGINT)
@@ -509,6 +518,7 @@ def test_ctrl_c_ends_in_order_and_the_store_goes_on(serial, tmp_path):
     assert_same(columns(twonn.sweep([PAPER, SLIDING], STARTS, 10**7, store=store)), serial)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_ends_at_once():
     def press(done, runs):
         signal.raise_signal(signal.SIGINT)
