@@ -6,10 +6,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from results import curves
+from results import YARDSTICK, YARDSTICK_STEPS, curves
 
 #: Errors of 0 are drawn here, below the rounding unit.
 FLOOR = 2e-17
+
+STYLE = {"marker": "o", "ms": 4, "lw": 1.2, "capsize": 2}
 
 TICKS = (2, 4, 8, 16, 100, 1000)
 
@@ -25,8 +27,9 @@ def draw(folder, whole):
     for line in records:
         if line["group"] == "scaling":
             scaling.setdefault(line["case"], []).append(line)
-    if scaling and lines:
-        save(scale(scaling, lines), folder / "scaling.png")
+    if scaling:
+        leaps = [line for line in records if line["peer"] == YARDSTICK]
+        save(scale(scaling, leaps), folder / "scaling.png")
 
 
 def save(figure, path):
@@ -58,7 +61,7 @@ def cost(lines, cap):
     axes.minorticks_off()
     axes.set_xlabel("gradient-descent steps t (as $\\log_{10} t$, on a logarithmic axis)")
     axes.set_ylabel("seconds")
-    axes.set_title(f"One run. A line ends where the next point would take more than {cap:g} s", fontsize=10)
+    axes.set_title(f"One run. A line ends before what would take more than {cap:g} s, or fail", fontsize=10)
     figure.legend(loc="outside right upper", fontsize=8)
     return figure
 
@@ -68,17 +71,19 @@ def accuracy(lines):
     figure = Figure((8.5, 5.2), layout="constrained")
     axes = figure.subplots()
     drawn(axes, lines, lambda point: (point[1], max(point[2], FLOOR)))
+    # Leaps take the same time for whatever number of steps: a line would only be a tangle.
+    axes.lines[0].set(linestyle="none", marker="o", markersize=5)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.axhline(2.0**-53, color="0.5", lw=0.8, ls=":")
-    axes.set_xlabel("seconds, of runs from $10^2$ steps on")
+    axes.set_xlabel("seconds of a run; lines start at $10^2$ steps and end where those of the cost do")
     axes.set_ylabel("relative error of the parameters")
     axes.set_title("Against the exact solution. The flow is another curve than the descent", fontsize=10)
     figure.legend(loc="outside right upper", fontsize=8)
     return figure
 
 
-def scale(scaling, lines):
+def scale(scaling, leaps):
     """Return the figure of how cost changes with threads, runs, dimension and ln t."""
     figure = Figure((10, 3), layout="constrained")
     panels = figure.subplots(1, len(scaling) + 1)
@@ -87,14 +92,16 @@ def scale(scaling, lines):
         x = [line["at"][name] for line in records]
         middle = [line["ratio"][1] for line in records]
         spread = [[abs(line["ratio"][end] - line["ratio"][1]) for line in records] for end in (0, 2)]
-        axes.errorbar(x, middle, spread, marker="o", ms=4, lw=1.2, capsize=2)
+        axes.errorbar(x, middle, spread, **STYLE)
         axes.set(xscale="log", ylim=(0, None), xlabel=name, title=case)
         axes.set_xticks(x, x)
         axes.minorticks_off()
         axes.set_ylabel(f"speed relative to {records[0]['peer']}", fontsize=8)
-    logs, seconds = zip(*[point[:2] for point in lines["twonn, leaping"]], strict=True)
-    panels[-1].plot(np.log(10) * np.array(logs), 1e6 * np.array(seconds), marker="o", ms=4, lw=1.2)
-    panels[-1].set(xscale="log", yscale="log", xlabel="ln t", ylabel="µs", title="a run by leaps")
+    log_t = [np.log(10) * line["at"]["log10_steps"] for line in leaps]
+    steps = YARDSTICK_STEPS / np.array([line["ratio"] for line in leaps])
+    panels[-1].errorbar(log_t, steps[:, 1], abs(steps[:, [0, 2]].T - steps[:, 1]), **STYLE)
+    panels[-1].set(xscale="log", ylim=(0, None), xlabel="ln t", title="a run by leaps")
+    panels[-1].set_ylabel("cost, in direct steps", fontsize=8)
     for axes in panels:
         axes.title.set_fontsize(9)
         axes.grid(alpha=0.3)

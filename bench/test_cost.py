@@ -20,7 +20,7 @@ from measuring import (
     seconds_of,
     size,
 )
-from results import YARDSTICK
+from results import YARDSTICK, YARDSTICK_STEPS
 
 HORIZONS = size((2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 30, 100, 150, 300, 1000), (2, 3, 4, 16, 1000))
 
@@ -98,7 +98,7 @@ def test_leaps(log10_steps, benchmark, add_record):
         paired,
         args=(
             lambda: LEAPS.run(PROBLEM, PAPER_START, steps),
-            lambda: peers.twonn_direct(PROBLEM, PAPER_START, 100_000),
+            lambda: peers.twonn_direct(PROBLEM, PAPER_START, YARDSTICK_STEPS),
             size(31, 2),
         ),
     )

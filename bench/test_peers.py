@@ -5,6 +5,7 @@ direct engine does, which is itself tested against binary128 arithmetic.
 """
 
 import functools
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import peers
@@ -61,16 +62,33 @@ def test_direct(peer, case, benchmark, present, add_record):
 
 
 def many_direct(problem, params, steps, threads=1):
-    """Step many runs: a batch on one thread, a sweep on more."""
-    if threads > 1:
-        return twonn.sweep(problem, params, steps, engine="direct", executor=f"threads:{threads}")
-    return batch.run_batch(problem, params, (np.array([0, steps]), np.empty(0)), _core.DIRECT, average=False)
+    """Step many runs, every thread its share."""
+    schedule = np.array([0, steps]), np.empty(0)
+
+    def share(n):
+        return batch.run_batch(problem, params[n::threads], schedule, _core.DIRECT, average=False)
+
+    if threads == 1:
+        return [share(0)]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(share, range(threads)))
+
+
+def ends(problem, params, parts):
+    """Return w, b and v at the ends of runs in the order of `params`, of what `many_direct` returns."""
+    whole = tuple(np.empty(np.shape(array)) for array in (params.w, params.b, params.v))
+    for n, part in enumerate(parts):
+        last = part.states[np.arange(len(part.states)), part.n_samples - 1][:, None]
+        w, b = batch.weights(problem, params[n :: len(parts)], last)
+        for array, values in zip(whole, (w, b, last[:, :, 8:10]), strict=True):
+            array[n :: len(parts)] = values[:, 0]
+    return whole
 
 
 def one_by_one(problem, params, steps):
     """Return the ends of all runs, each by itself."""
-    ends = [peers.twonn_direct(problem, start, steps) for start in params]
-    return tuple(np.stack(parts) for parts in zip(*ends, strict=True))
+    found = [peers.twonn_direct(problem, start, steps) for start in params]
+    return tuple(np.stack(parts) for parts in zip(*found, strict=True))
 
 
 @pytest.mark.parametrize("case", QUESTIONS)
@@ -79,7 +97,7 @@ def test_batch(peer, case, benchmark, present, add_record):
     """A step of one of many runs, on as many threads as the peer uses."""
     present(peer)
     problem, params = paper(**QUESTIONS[case]), twonn.initializers.sample("he_normal", RUNS, seed=3)
-    many = STEPS // 20
+    many = STEPS // 5
     steps = affordable(functools.partial(peer.run, problem, params), SECONDS, many)
     truth = one_by_one(problem, params, steps)
     error = assert_close(peer.run(problem, params, steps), truth, rounding(steps, truth, 5))
@@ -235,55 +253,38 @@ def test_sweep(benchmark, add_record):
 def test_threads(benchmark, add_record):
     """Twice as many threads up to as many as there are cores, beside one."""
     problem, params = paper(train_output=True), twonn.initializers.sample("he_normal", RUNS, seed=3)
-    steps = STEPS // 20
-
-    def swept(threads):
-        return twonn.sweep(problem, params, steps, engine="direct", executor=f"threads:{threads}")
-
-    counts = sorted({min(2**k, peers.CORES) for k in range(1, peers.CORES.bit_length() + 1)})
-    truth = swept(1)["final_gap"]
+    stepped = functools.partial(many_direct, problem, params, STEPS // 5)
+    truth = flat(ends(problem, params, stepped(1))).tobytes()
 
     def measure():
-        for threads in (1, *counts):
-            assert swept(threads)["final_gap"].tobytes() == truth.tobytes()
-            times = paired(functools.partial(swept, threads), functools.partial(swept, 1), PAIRS)
-            add_record("scaling", "a sweep", "1 thread", *times, unit="sweep", threads=threads)
+        for threads in sorted({min(2**k, peers.CORES) for k in range(peers.CORES.bit_length() + 1)}):
+            assert flat(ends(problem, params, stepped(threads))).tobytes() == truth
+            times = paired(functools.partial(stepped, threads), functools.partial(stepped, 1), PAIRS)
+            add_record("scaling", "a batch", "1 thread", *times, unit="batch", threads=threads)
 
     benchmark.pedantic(measure)
 
 
 def test_runs(benchmark, add_record):
     """A step of one of many runs on one thread, beside a run by itself."""
-    problem = paper(train_output=True)
+    problem, steps = paper(train_output=True), STEPS // 5
     every = twonn.initializers.sample("he_normal", size(2048, 64), seed=3)
     # Alike, so that a batch of few is not a luckier draw: successful starts only.
     every = every[(every.w[:, 0, 0] > 0) & (every.w[:, 1, 0] < 0)]
-    steps = STEPS // 10
-    counts = [count for count in (1, 4, 16, 64, 256) if count <= len(every)]
+    alone = flat(one_by_one(problem, every, steps))
 
     def measure():
-        for count in counts:
-            params = every[:count]
-            schedule = np.array([0, steps]), np.empty(0)
-            together = batch.run_batch(problem, params, schedule, _core.DIRECT, average=False)
-            last = together.states[np.arange(count), together.n_samples - 1][:, None]
-            w, b = (array[:, 0] for array in batch.weights(problem, params, last))
-            alone = flat(one_by_one(problem, params, steps))
-            assert flat((w, b, last[:, 0, 8:10])).tobytes() == alone.tobytes()
+        for runs in (count for count in (1, 4, 16, 64, 256) if count <= len(every)):
+            params = every[:runs]
+            together = flat(ends(problem, params, many_direct(problem, params, steps)))
+            assert together.tobytes() == alone[:runs].tobytes()
             ours, other = paired(
-                lambda params=params: many_direct(problem, params, steps),
-                lambda: peers.twonn_direct(problem, every[0], steps),
+                functools.partial(many_direct, problem, params, steps),
+                functools.partial(peers.twonn_direct, problem, every[0], steps),
                 PAIRS,
             )
-            add_record(
-                "scaling",
-                "a step of a batch",
-                "1 run",
-                ours / steps / count,
-                other / steps,
-                unit="step of a run",
-                runs=count,
-            )
+            times = ours / steps / runs, other / steps
+            add_record("scaling", "a step of a batch", "1 run", *times, unit="step of a run", runs=runs)
 
     benchmark.pedantic(measure)
 
@@ -306,8 +307,8 @@ def test_dimensions(benchmark, add_record):
             w, b, _ = peers.twonn_direct(problem, start, STEPS)
             assert np.array_equal(w, expected[0] * unit) and np.array_equal(b, expected[1])
             ours, other = paired(
-                lambda problem=problem, start=start: peers.twonn_direct(problem, start, STEPS),
-                lambda: peers.twonn_direct(line, PAPER_START, STEPS),
+                functools.partial(peers.twonn_direct, problem, start, STEPS),
+                functools.partial(peers.twonn_direct, line, PAPER_START, STEPS),
                 PAIRS,
             )
             add_record("scaling", "a step in R^d", "d = 1", ours / STEPS, other / STEPS, d=d)
