@@ -1,9 +1,11 @@
 """List what has become slower between two sessions, beyond their noise: compare.py OLD.json NEW.json.
 
 Sessions are compared by the ratios to peers, which were timed in turns, never by seconds: another load or
-another machine changes both sides of a ratio. A line counts as slower if the quartiles lie apart, all of the
-new ones below all of the old ones, and the median has fallen by more than the tolerance. Exit code: 1 if
-there are any, else 0.
+another machine changes both sides of a ratio. A line counts as slower if its quartiles lie apart, all of the
+new ones below all of the old ones, and its median has fallen by more than both ranges between quartiles
+together, and than the tolerance. Left out are lines of fewer than five pairs, whose noise is not known, and
+the figure of cost against steps, whose two sides differ by orders of magnitude. Exit code: 1 if anything is
+slower, else 0.
 """
 
 import argparse
@@ -12,6 +14,9 @@ import sys
 from pathlib import Path
 
 SCHEMA = 1
+
+#: How many pairs tell something of the noise.
+PAIRS = 5
 
 
 def load(path):
@@ -26,10 +31,11 @@ def load(path):
 
 
 def keyed(whole):
-    """Return {name of a line: its record}."""
+    """Return {name of a line: its record} of all that can be compared."""
     return {
         " | ".join([r["group"], r["case"], r["peer"], *(f"{k}={v}" for k, v in r["at"].items())]): r
         for r in whole["records"]
+        if r["pairs"] >= PAIRS and r["group"] != "cost"
     }
 
 
@@ -37,11 +43,9 @@ def change(old, new, tolerance):
     """Return the relative change of cost if it is beyond the noise, else None; positive is slower."""
     (old_low, old_median, old_high), (new_low, new_median, new_high) = old["ratio"], new["ratio"]
     cost = old_median / new_median - 1
-    if new_high < old_low and cost > tolerance:
-        return cost
-    if new_low > old_high and cost < -tolerance:
-        return cost
-    return None
+    noise = (old_high - old_low) / old_median + (new_high - new_low) / new_median
+    apart = new_high < old_low or new_low > old_high
+    return cost if apart and abs(cost) > max(noise, tolerance) else None
 
 
 def compared(old, new, tolerance=0.05):

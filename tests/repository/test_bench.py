@@ -90,26 +90,28 @@ def test_the_exact_descent_is_that_of_the_reference_table(bench):
 # Comparing two sessions
 
 
-def session(**ratios):
+def session(pairs=9, **ratios):
     """Return a session with one line for each of these names, with these quartiles of its ratio."""
     records = [
-        {"group": "direct", "case": name, "peer": "plain C", "at": {"d": 1}, "ratio": quartiles}
+        {"group": "direct", "case": name, "peer": "C", "at": {"d": 1}, "pairs": pairs, "ratio": quartiles}
         for name, quartiles in ratios.items()
     ]
     return {"schema": 1, "machine": {"cores": 2, "load": 1.0}, "versions": {"twonn": "1"}, "records": records}
 
 
 OLD = session(
-    slower=[1.9, 2.0, 2.1],
+    slower=[1.95, 2.0, 2.05],
     faster=[1.9, 2.0, 2.1],
+    touching=[1.5, 2.0, 2.5],
     noisy=[1.5, 2.0, 2.5],
     little=[1.99, 2.0, 2.01],
     gone=[1, 2, 3],
 )
 NEW = session(
-    slower=[0.9, 1.0, 1.1],  # the ratio to the peer has halved: twice the cost
+    slower=[0.95, 1.0, 1.05],  # the ratio to the peer has halved: twice the cost
     faster=[3.9, 4.0, 4.1],
-    noisy=[1.0, 1.4, 1.6],  # its upper quartile is above the old lower one
+    touching=[0.8, 1.0, 1.6],  # its upper quartile is above the old lower one
+    noisy=[1.0, 1.2, 1.4],  # apart, but 2/1.2 − 1 is less than 1/2 + 0.4/1.2
     little=[1.95, 1.96, 1.97],  # beyond the noise, but by 2 % only
     come=[1, 2, 3],
 )
@@ -117,14 +119,22 @@ NEW = session(
 
 def test_compare_lists_what_is_slower_beyond_the_noise(bench):
     slower, faster, only_old, only_new = bench("compare").compared(OLD, NEW)
-    assert slower == [("direct | slower | plain C | d=1", 1.0)]
-    assert faster == [("direct | faster | plain C | d=1", -0.5)]
-    assert only_old == ["direct | gone | plain C | d=1"]
-    assert only_new == ["direct | come | plain C | d=1"]
+    assert slower == [("direct | slower | C | d=1", 1.0)]
+    assert faster == [("direct | faster | C | d=1", -0.5)]
+    assert only_old == ["direct | gone | C | d=1"]
+    assert only_new == ["direct | come | C | d=1"]
     assert [name for name, _ in bench("compare").compared(OLD, NEW, tolerance=0.01)[0]] == [
-        "direct | slower | plain C | d=1",
-        "direct | little | plain C | d=1",
+        "direct | slower | C | d=1",
+        "direct | little | C | d=1",
     ]
+
+
+def test_compare_leaves_out_what_tells_nothing_of_its_noise(bench):
+    few = session(pairs=4, slower=[0.9, 1.0, 1.1])
+    assert bench("compare").compared(OLD, few)[0] == []
+    cost = session(slower=[0.9, 1.0, 1.1])
+    cost["records"][0]["group"] = "cost"
+    assert bench("compare").compared(cost, cost) == ([], [], [], [])
 
 
 def compare(*arguments):
@@ -140,11 +150,11 @@ def test_compare_as_a_command(tmp_path):
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
         "twonn: 1 before, 2 now",
-        "slower: direct | slower | plain C | d=1: +100 %",
-        "faster: direct | faster | plain C | d=1: -50 %",
-        "no longer measured: direct | gone | plain C | d=1",
-        "new: direct | come | plain C | d=1",
-        "1 slower, 1 faster, of 4 compared",
+        "slower: direct | slower | C | d=1: +100 %",
+        "faster: direct | faster | C | d=1: -50 %",
+        "no longer measured: direct | gone | C | d=1",
+        "new: direct | come | C | d=1",
+        "1 slower, 1 faster, of 5 compared",
     ]
     assert compare(old, old).returncode == 0
 
