@@ -11,7 +11,6 @@ import importlib.util
 import math
 import os
 import shlex
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -23,6 +22,15 @@ import numpy as np
 import twonn
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+#: A compiler, and what it has to make: the arguments of `compiled`.
+LIBRARIES = {
+    "a C compiler (which CC may name)": ("plain_loop",),
+    # Linked without -ffast-math, which would flush subnormal numbers in the whole process.
+    "gcc with OpenMP and libmvec": ("simd_loop", ("-ffast-math", "-fopenmp"), ("-lmvec", "-fopenmp")),
+}
+PLAIN, VECTOR = LIBRARIES
+
 COMPILER = shlex.split(os.environ.get("CC", "")) or ["gcc"]
 
 #: Tolerances of the adaptive integrators, relative and absolute, of each step.
@@ -39,7 +47,7 @@ class Peer:
     run : callable
         (problem, params, steps) -> (w, b, v).
     needs : str
-        The module it is made of, or the compiler.
+        The module it is made of, or the compiler, as in LIBRARIES.
     threads : int
         How many threads it is told to use.
     largest : int
@@ -55,8 +63,8 @@ class Peer:
     @property
     def missing(self) -> bool:
         """Whether what it needs is not installed."""
-        if self.needs == "a C compiler":
-            return shutil.which(COMPILER[0]) is None
+        if self.needs in LIBRARIES:
+            return not compiles(*LIBRARIES[self.needs])
         return importlib.util.find_spec(self.needs) is None
 
 
@@ -243,6 +251,15 @@ def compiled(name, flags=(), libraries=()):
         return ctypes.CDLL(str(library))
 
 
+def compiles(*library):
+    """Return whether `compiled` can make a library."""
+    try:
+        compiled(*library)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
 def compiled_loop(library, prefix, problem):
     """Return the function of a C file for this loss and output."""
     function = getattr(library, f"{prefix}_{problem.loss}_{'trained' if problem.train_output else 'fixed'}")
@@ -253,7 +270,7 @@ def compiled_loop(library, prefix, problem):
 
 def counting_loop(problem, params, steps):
     """Step one run in plain C; returns (transitions, w, b, v), −1 transitions if it diverged."""
-    function = compiled_loop(compiled("plain_loop"), "plain", problem)
+    function = compiled_loop(compiled(*LIBRARIES[PLAIN]), "plain", problem)
     function.restype = ctypes.c_longlong
     arrays = (problem.x, problem.y, params.w, params.b, params.v)
     x, y, w, b, v = (np.array(array, dtype=np.float64).ravel() for array in arrays)
@@ -266,9 +283,7 @@ def plain_c(problem, params, steps):
 
 def vector_c(problem, params, steps, threads=1):
     """Step many runs in C, vectorised by OpenMP with -ffast-math, on OpenMP's threads."""
-    # Linked without -ffast-math, which would flush subnormal numbers in the whole process.
-    library = compiled("simd_loop", ("-ffast-math", "-fopenmp"), ("-lmvec", "-fopenmp"))
-    function = compiled_loop(library, "simd", problem)
+    function = compiled_loop(compiled(*LIBRARIES[VECTOR]), "simd", problem)
     function.restype = None
     function.argtypes += [ctypes.c_longlong, ctypes.c_int]
     x, y = (np.array(array, dtype=np.float64).ravel() for array in (problem.x, problem.y))
@@ -440,8 +455,8 @@ def twonn_auto(problem, params, steps):
 
 # --------------------------------------------------------------------------------------------------
 
-PLAIN_C = Peer("plain C", plain_c, "a C compiler")
-VECTOR_C = Peer("vectorised C, one thread", vector_c, "a C compiler")
+PLAIN_C = Peer("plain C", plain_c, PLAIN)
+VECTOR_C = Peer("vectorised C, one thread", vector_c, VECTOR)
 
 #: Step by step, one run.
 ONE_RUN = (
@@ -456,15 +471,16 @@ ONE_RUN = (
 #: Step by step, many runs at once.
 MANY_RUNS = (
     VECTOR_C,
-    Peer("vectorised C, OpenMP", functools.partial(vector_c, threads=CORES), "a C compiler", threads=CORES),
+    Peer("vectorised C, OpenMP", functools.partial(vector_c, threads=CORES), VECTOR, threads=CORES),
     Peer("Numba prange", numba_prange, "numba", threads=CORES),
     Peer("JAX fori_loop", jax_loop, "jax", threads=CORES),
     Peer("NumPy", numpy_loop),
     Peer("PyTorch eager", torch_eager, "torch", threads=CORES),
 )
 
-#: The gradient flow, one run. Beyond `largest` they fail: heyoka's powers of a step up to the 20th overflow
-#: (to wrong numbers, without a word), then SciPy's norm of an error, and at last the time itself.
+#: The gradient flow, one run. Beyond `largest` they fail: heyoka's Taylor coefficients, which fall like
+#: t^-20, underflow (to wrong numbers, with the outcome of success); SciPy's norm of an error becomes 0/0; and
+#: at last the time itself overflows.
 FLOW = (
     Peer("SciPy DOP853 (flow)", scipy_flow, "scipy", largest=10**150),
     Peer("Diffrax Dopri8 (flow)", diffrax_flow, "diffrax", largest=10**300),
