@@ -1,7 +1,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from numpy import bool_, float64, int64, uint8
+from numpy import bool_, float32, float64, int64, uint8
 from numpy.typing import NDArray
 
 COMPILER: Final[str]
@@ -148,6 +148,15 @@ class OptimizerRun(Run):
     ) -> None: ...
 
 def own_preactivations(x: NDArray[float64], states: NDArray[float64]) -> NDArray[float64]: ...
+def descend_in_float32(
+    x: NDArray[float32],
+    y: NDArray[float32],
+    w: NDArray[float32],
+    b: NDArray[float32],
+    v: NDArray[float32],
+    step_size: float,
+    schedule: NDArray[int64],
+) -> tuple[NDArray[float32], int]: ...
 def usable_instruction_sets() -> list[str]: ...
 def arithmetic_faults() -> list[str]: ...
 def exp(x: NDArray[float64]) -> NDArray[float64]: ...

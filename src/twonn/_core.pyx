@@ -532,6 +532,7 @@ cdef void set_schedule(Course* run, const int64_t[::1] schedule, const double[::
 
 
 include "_kernel/optimizers.pxi"
+include "_kernel/float32.pxi"
 
 
 # --------------------------------------------------------------------------------------------------
