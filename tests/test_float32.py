@@ -20,7 +20,7 @@ def exponential(x: np.float32) -> np.float32:
 
 
 def textbook(x, y, w, b, v, step_size, schedule):
-    """w and b at scheduled steps, and the step after which nothing changes: forward, backward, update."""
+    """States at scheduled steps, and the step after which nothing changes: forward, backward, update."""
     x, y, w, b, v = ([ONE(value) for value in row] for row in (x, y, w, b, v))
     rate, half, zero = ONE(step_size), ONE(0.5), ONE(0)
     found, frozen = [], -1
@@ -82,7 +82,7 @@ def test_a_large_margin_freezes_at_once():
 
 def test_it_freezes_when_the_increments_no_longer_move_it():
     # Half a unit in the last place of 1024 is 2^-14, which the increments 8/2 e^-m fall below at m = 11.
-    start = [1024, -1024], [-1014, -1014]
+    start = [1036, -1036], [-1026, -1026]
     _, frozen = both([-1, 1], [-1, 1], *start, [1, -1], 8.0, [0, 10_000])
     assert 1000 < frozen < 10_000
 

@@ -290,7 +290,11 @@ def reproduce(
         "reproduction"
     ),
 ) -> None:
-    """Reproduce the main experiment of arXiv 2603.02095, by default a part of it with every step taken."""
+    """Reproduce arXiv 2603.02095 and what surrounds it, as a page with numbers and figures.
+
+    By default its main experiment is a part of the paper's, with every step taken. Ctrl-C ends it in order and
+    reports what was finished.
+    """
     from twonn import report
 
     with first_signal() as came:

@@ -106,8 +106,8 @@ def reproduce(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with LateProgress(disable=not progress) as bar, first_signal() as pressed:
-        setting = Setting(starts, steps, seed, engine, bar)
-        found = _found(setting, pressed)
+        setting = Setting(starts, steps, seed, engine, bar, pressed)
+        found = _found(setting)
         results = json.loads(json.dumps(_results(setting, found), allow_nan=False))
         tables = {name: table for one in found.values() for name, table in one.tables.items()}
         for name, table in tables.items():
@@ -122,7 +122,7 @@ def reproduce(
     return Reproduction(folder, summary, results["interrupted"])
 
 
-def _found(setting: Setting, pressed: Callable[[], int]) -> dict[str, Found]:
+def _found(setting: Setting) -> dict[str, Found]:
     """Carry the experiments out; after Ctrl-C, those that were finished and a part of the main one."""
     found: dict[str, Found] = {}
     task = setting.bar.add_task("experiments", total=len(EXPERIMENTS))
@@ -131,7 +131,7 @@ def _found(setting: Setting, pressed: Callable[[], int]) -> dict[str, Found]:
             found[name] = experiment(setting)
         except StoppedError:
             break
-        if pressed():
+        if setting.pressed():
             break
         setting.bar.update(task, advance=1)
     return found

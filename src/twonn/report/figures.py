@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn import plot
-from twonn.plot.parts import legend_above, note
+from twonn.plot.parts import STYLE, legend_above, note
 from twonn.plot.parts import step_axis as axis_of_steps
 from twonn.report.experiments import DATA
 from twonn.report.tables import Table, along
@@ -25,11 +25,11 @@ Floats = NDArray[np.float64]
 Tables = Mapping[str, Table]
 Drawing = Callable[["Axes", Tables], None]
 
-#: Nothing of the moment or of chance in the files: the same numbers give the same bytes.
-_UNDATED: dict[str, dict[str, Any]] = {
-    "png": {},
-    "pdf": {"CreationDate": None},
+#: The files of a figure, and nothing of the moment in them: the same numbers give the same bytes.
+UNDATED: dict[str, dict[str, Any]] = {
     "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+    "png": {},
 }
 
 
@@ -49,14 +49,16 @@ def _written(folder: Path, name: str, draw_on: Drawing, tables: Tables) -> str:
     from matplotlib import rc_context, style
     from matplotlib.figure import Figure
 
-    with style.context(plot.STYLE), rc_context({"svg.hashsalt": name}):
+    with style.context(STYLE), rc_context({"svg.hashsalt": name}):
         figure = Figure()
         draw_on(figure.subplots(), tables)
-        for kind, metadata in _UNDATED.items():
-            content = io.BytesIO()
-            figure.savefig(content, format=kind, metadata=metadata)
-            (folder / f"{name}.{kind}").write_bytes(content.getvalue())
-    return content.getvalue().decode("utf-8")
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # what it has found holds for all files
+        content = {kind: io.BytesIO() for kind in UNDATED}
+        for kind, metadata in UNDATED.items():
+            figure.savefig(content[kind], format=kind, metadata=metadata)
+            (folder / f"{name}.{kind}").write_bytes(content[kind].getvalue())
+    return content["svg"].getvalue().decode("utf-8")
 
 
 # --------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from twonn.report.claims import (
     looked_up,
     rows,
     said,
+    typeset,
     unfinished,
     verdict,
 )
@@ -28,7 +29,7 @@ from twonn.report.claims import (
 _STYLE = """
 :root { color-scheme: light; }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1rem; max-width: 46rem; background: #fff; color: #1a1a1a;
+body { margin: 0 auto; padding: 1rem; max-width: 48rem; background: #fff; color: #1a1a1a;
   font: 1rem/1.55 system-ui, "Segoe UI", "Liberation Sans", "DejaVu Sans", sans-serif;
   overflow-wrap: break-word; }
 h1 { font-size: 1.7rem; line-height: 1.2; }
@@ -47,9 +48,9 @@ figure svg { display: block; width: 100%; max-width: 34rem; height: auto; }
 figcaption { font-size: 0.9rem; color: #444; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 .scroll:focus-visible { outline: 2px solid #00518a; }
-table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.25rem 0.6rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
-th { vertical-align: bottom; white-space: normal; min-width: 4rem; }
+table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.25rem 0.5rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
+th { vertical-align: bottom; white-space: normal; min-width: 3.5rem; }
 th:first-child, td:first-child, th:last-child.text, td.text, th.text { text-align: left; }
 td.text { white-space: normal; min-width: 12rem; }
 @media print {
@@ -95,11 +96,12 @@ def _contents(sections: Sequence[Section]) -> str:
 def _section(section: Section, results: Results, drawn: Mapping[str, str]) -> str:
     parts = [
         f'<section id="{section.id}">\n<h2>{html.escape(section.title)}</h2>',
-        f'<p class="claim">{html.escape(section.claim)}</p>',
+        f'<p class="claim">{html.escape(typeset(section.claim))}</p>',
     ]
     if answer := verdict(section, results):
         kind = "verdict" if looked_up(results, section.holds) else "verdict not"
-        words = f"This {_data(section.holds, results, answer)}. Criterion: {html.escape(section.criterion)}."
+        criterion = html.escape(typeset(section.criterion))
+        words = f"This {_data(section.holds, results, answer)}. Criterion: {criterion}."
         parts.append(f'<p class="{kind}">{words}</p>')
     if has_nothing(section, results):
         parts.append(f"<p>{NOTHING}</p>")
