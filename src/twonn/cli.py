@@ -292,8 +292,8 @@ def reproduce(
 ) -> None:
     """Reproduce arXiv 2603.02095 and what surrounds it, as a page with numbers and figures.
 
-    By default its main experiment is a part of the paper's, with every step taken. Ctrl-C ends it in order and
-    reports what was finished.
+    By default its main experiment is a part of the paper's, with every step taken. Ctrl-C ends it in order
+    and reports what was finished.
     """
     from twonn import report
 

@@ -113,8 +113,9 @@ SECTIONS = (
         "c/ln t.",
         (
             "{law.successes:,} successful runs, of {law.starts} starts of each scheme, followed to "
-            "10^{law.decades:.0f} steps: the fitted exponent of 1/ln t is 1 to {law.exponent_off:.1e}, and "
-            "the fitted constant that of the closed form to {law.deviation:.1e} of itself, in the worst run.",
+            "10^{law.decades:.0f} steps: the fitted exponent of 1/ln t differs from 1 by "
+            "{law.exponent_off:.1e}, and the fitted constant from that of the closed form by "
+            "{law.deviation:.1e} of itself, at most.",
             "Over the later half of ln t, gap·ln t stays between {law.scaled_least:.6f} and "
             "{law.scaled_most:.6f} times c: that is what Θ(1/ln t) means. The constants c lie between "
             "{law.c_least:.4g} and {law.c_most:.4g}.",
@@ -279,8 +280,8 @@ SECTIONS = (
             "{data.sets.0.midpoint:.4f}. At 10^{data.decades:.0f} steps it lies between "
             "{data.sets.0.boundary_least:.6f} and {data.sets.0.boundary_most:.6f} in "
             "{data.sets.0.successes} successful runs, still under way like 1/ln t: fitted to them, the gap "
-            "has the limit {data.sets.0.fitted_limit:.9f}, to {data.sets.0.fitted_limit_off:.1e}, and the "
-            "exponent of the rest is 1 to {data.sets.0.exponent_off:.1e}.",
+            "has the limit {data.sets.0.fitted_limit:.9f}, off by {data.sets.0.fitted_limit_off:.1e} at "
+            "most, and the rest has the exponent 1, off by {data.sets.0.exponent_off:.1e} at most.",
             "For {data.sets.1.name} it lies between {data.sets.1.boundary_least:.6f} and "
             "{data.sets.1.boundary_most:.6f}, the midpoint being {data.sets.1.midpoint:.4f}; for "
             "{data.sets.2.name} between {data.sets.2.boundary_least:.6f} and "
@@ -336,7 +337,7 @@ SECTIONS = (
         (
             "{optimizers.starts} starts with w₀(0) > 0 > w₁(0), {optimizers.steps:,} steps, step size "
             "{optimizers.step_size}.",
-            "{optimizers.momentum}: the last gap is that of plain gradient descent after "
+            "With {optimizers.momentum} the last gap is that of plain gradient descent after "
             "{optimizers.momentum_speed:.0f} times as many steps, to {optimizers.momentum_as_gd:.1e} of "
             "itself.",
             "Normalized gradient descent, whose step is divided by the loss: the gap is c/(η t) to a factor "
@@ -344,15 +345,15 @@ SECTIONS = (
             "ends between {optimizers.gap_normalized_least:.2e} and {optimizers.gap_normalized_most:.2e}, "
             "where gradient descent has {optimizers.gap_gradient_descent_least:.2e} to "
             "{optimizers.gap_gradient_descent_most:.2e}.",
-            "{optimizers.adam}: after {optimizers.early:,} steps its gap is "
+            "With {optimizers.adam} the gap after {optimizers.early:,} steps is "
             "{optimizers.adam_early_least:.1e} to {optimizers.adam_early_most:.1e}, that of gradient "
             "descent {optimizers.gd_early_least:.1e} to {optimizers.gd_early_most:.1e}: all weights move "
             "alike, so that the boundary stays where the start had it, which for these starts is the "
             "midpoint. When the gradients come near ε the gap rises, to {optimizers.adam_largest_least:.2e} "
-            "to {optimizers.adam_largest_most:.2e} at steps {optimizers.adam_largest_step_least:,.0f} to "
-            "{optimizers.adam_largest_step_most:,.0f}, and from there on it falls as slowly as that of "
-            "gradient descent with the step size η/ε = {optimizers.adam_rate:.0e}, whose closed form gives "
-            "the last gap to {optimizers.adam_as_gd:.1e} of itself.",
+            "to {optimizers.adam_largest_most:.2e} near step {optimizers.adam_largest_step_most:,.0f}, and "
+            "from there on it falls as slowly as that of gradient descent with the step size η/ε = "
+            "{optimizers.adam_rate:.0e}, whose closed form gives the last gap to "
+            "{optimizers.adam_as_gd:.1e} of itself.",
         ),
         (
             Figure(
@@ -370,15 +371,16 @@ SECTIONS = (
         "float32",
         "What binary32 does",
         "float32",
-        "In binary32, as PyTorch would run it, training stops altogether: the increments shrink like 1/t, "
+        "In binary32, the usual arithmetic of training, it stops altogether: the increments shrink like 1/t, "
         "and once they are below half a unit in the last place nothing moves any more.",
         (
             "{float32.frozen_runs} of {float32.starts} runs had stopped by {float32.steps:,} steps, between "
-            "steps {float32.frozen_least:,.0f} and {float32.frozen_most:,.0f}; the first one at step "
-            "{float32.frozen_first:,}. The gap then stays, and after {float32.steps:,} steps is "
+            "steps {float32.frozen_least:,.0f} and {float32.frozen_most:,.0f}; the first one at "
+            "step {float32.frozen_first:,}. The gap then stays, and after {float32.steps:,} steps is "
             "{float32.ratio_least:.3f} to {float32.ratio_most:.3f} times that of the exact recurrence.",
-            "The gap is off by more than 1 % from step {float32.wrong_least:,.0f} on in the first run, and "
-            "from step {float32.wrong_most:,.0f} on in the last (of the sampled steps from 100 on).",
+            "The gap is first off by more than 1 % at step {float32.wrong_least:,.0f} in the run where that "
+            "is earliest, and at step {float32.wrong_most:,.0f} in the one where it is latest (of the "
+            "sampled steps from 100 on).",
         ),
         (
             Figure(
