@@ -50,6 +50,10 @@ WORST_PREDICTION = 0.005
 #: How far beyond its turn a gap has to be known, in ln t.
 LATE = 2.5
 
+#: The same with trained output weights, where what is left of the start falls like (D/m)² only (theory,
+#: eq. 16), and the gap turns once m has grown to the size of D.
+LATE_TRAINED = 4.6
+
 #: Before this ln t nothing is settled, and a gap that still rises before that one may be about to turn.
 EARLIEST, EARLIEST_RISE = math.log(1e4), math.log(1e6)
 
@@ -408,7 +412,8 @@ def fit_rate(trajectory_or_log_t: Trajectory | ArrayLike, gap: ArrayLike | None 
     used = (log_t > 0) & (gap > 0) & ~lost
     n_lost = int(np.sum(lost & (gap > 0)))
     log_t, gap = log_t[used], gap[used]
-    _check_late_enough(log_t, gap, zeros, n_lost)
+    trained = isinstance(trajectory_or_log_t, Trajectory) and trajectory_or_log_t.problem.train_output
+    _check_late_enough(log_t, gap, zeros, n_lost, LATE_TRAINED if trained else LATE)
     log_t.flags.writeable = gap.flags.writeable = False
     with np.errstate(all="ignore"):
         fits = sorted((_compared(law, log_t, gap) for law in LAWS), key=lambda fit: fit.prediction_error)
@@ -599,7 +604,7 @@ def _array(argument: str, value: ArrayLike) -> Floats:
     return np.array(array, dtype=np.float64)
 
 
-def _check_late_enough(log_t: Floats, gap: Floats, zeros: int, lost: int) -> None:
+def _check_late_enough(log_t: Floats, gap: Floats, zeros: int, lost: int, after_turn: float) -> None:
     """Refuse what would be fitted wrongly."""
 
     def too_early(got: str, expected: str, fix: str) -> ValueError:
@@ -634,10 +639,10 @@ def _check_late_enough(log_t: Floats, gap: Floats, zeros: int, lost: int) -> Non
             "one that has turned, or rises beyond 10^6 steps",
             "Run longer: the margin first falls, and only then recovers.",
         )
-    if top < len(gap) - 1 and log_t[-1] < LATE * log_t[top]:
+    if top < len(gap) - 1 and log_t[-1] < after_turn * log_t[top]:
         raise too_early(
             f"a gap that turned at ln t = {log_t[top]:.4g} only, and ends at {log_t[-1]:.4g}",
-            f"an end of {LATE:g} times the ln t of the turn at least",
-            f"Run to 10^{LATE * log_t[top] / math.log(10):.1f} steps or further: "
+            f"an end of {after_turn:g} times the ln t of the turn at least",
+            f"Run to 10^{after_turn * log_t[top] / math.log(10):.1f} steps or further: "
             "soon after the turn fits are wrong.",
         )
