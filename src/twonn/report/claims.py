@@ -165,6 +165,8 @@ SECTIONS = (
         ),
         (),
         Table((("runs", "{.count:,}"), ("outcome", "{.name}")), "main.outcomes"),
+        "no exception",
+        "main.holds",
     ),
     Section(
         "constants",

@@ -136,6 +136,7 @@ def main(setting: Setting) -> Found:
     starts_right = (result["start_w"][done, 0, 0] > 0) & (result["start_w"][done, 1, 0] < 0)
     counts = Counter(outcomes)
     total = len(done)
+    exceptions = int(np.sum(starts_right != np.isin(done, success)))
     numbers = {
         "finished": total,
         "outcomes": [{"name": name, "count": count} for name, count in counts.most_common()],
@@ -143,7 +144,8 @@ def main(setting: Setting) -> Found:
         "success_fraction": len(success) / total if total else None,
         "success_fraction_expected": 0.25,
         "success_fraction_error": math.sqrt(0.25 * 0.75 / total) if total else None,
-        "exceptions": int(np.sum(starts_right != np.isin(done, success))),
+        "exceptions": exceptions,
+        "holds": total > 0 and exceptions == 0,
         "constants": _constants(c),
         "fall": _fall(result, success, peaks),
         "rate": _rate(result, success, setting.steps),
