@@ -55,7 +55,8 @@ th:first-child, td:first-child, th:last-child.text, td.text, th.text { text-alig
 td.text { white-space: normal; min-width: 12rem; }
 @media print {
   body { max-width: none; padding: 0; font-size: 10pt; }
-  figure, tr, .verdict { break-inside: avoid; }
+  figure, table, .verdict { break-inside: avoid; }
+  figure svg { max-width: 11cm; }
   h2 { break-after: avoid; }
   .scroll { overflow: visible; }
   table { font-size: 7.5pt; }
