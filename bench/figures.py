@@ -61,7 +61,9 @@ def cost(lines, cap):
     axes.minorticks_off()
     axes.set_xlabel("gradient-descent steps t (as $\\log_{10} t$, on a logarithmic axis)")
     axes.set_ylabel("seconds")
-    axes.set_title(f"One run. A line ends before what would take more than {cap:g} s, or fail", fontsize=10)
+    axes.set_title(
+        f"One run. A line ends where the next point is expected to take over {cap:g} s, or fails", fontsize=10
+    )
     figure.legend(loc="outside right upper", fontsize=8)
     return figure
 
