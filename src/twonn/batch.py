@@ -235,6 +235,7 @@ def weights(
     if optimizer is not None:
         d = problem.dimension
         return states[..., : 2 * d].reshape(*states.shape[:2], 2, d), states[..., 2 * d : 2 * d + 2]
+    states = np.ascontiguousarray(states)
     return _core.state_weights(problem.x, problem.bias, params.w, params.b, states)
 
 
@@ -245,4 +246,5 @@ def preactivations(
     if optimizer is not None:
         z = [_core.own_preactivations(problem.x, run) for run in states]
         return np.array(z).reshape(*states.shape[:2], 2, 2)
+    states = np.ascontiguousarray(states)
     return _core.state_preactivations(problem.x, problem.bias, params.w, params.b, states)
