@@ -12,6 +12,7 @@ from cases import random_problem
 
 import twonn
 from twonn import _core
+from twonn.batch import run_batch
 
 #: In ascending order, the narrowest first; one for each that this processor has.
 USABLE = import_module("twonn._core_baseline").usable_instruction_sets()
@@ -33,6 +34,15 @@ def random_runs(seed: int):
     yield "auto", slides, twonn.Params(w=[0.6, -0.4], b=[0.3, 0.9]), 10**400
 
 
+def batches():
+    """Yield many runs of a problem, for lanes: neurons apart and not, with spans of every length."""
+    for x in ((-1.0, 1.0), (-1.0, 3.0), (2.0, 1.0)):
+        for train_output in (False, True):
+            for loss in ("exponential", "logistic"):
+                problem = twonn.Problem(x=x, y=[-1, 1], step_size=0.02, loss=loss, train_output=train_output)
+                yield problem, twonn.initializers.sample("he_normal_bias", 37, seed=7)
+
+
 def digest() -> tuple[str, list[str]]:
     """Return a digest of all that runs give, and the kinds of stretches that were among them."""
     sha = hashlib.sha256()
@@ -43,6 +53,11 @@ def digest() -> tuple[str, list[str]]:
             sha.update(getattr(traj, name).tobytes())
         sha.update(repr((traj.status, traj.end_step, traj.error_bound)).encode())
         kinds |= {*traj.segments["engine"].tolist(), traj.status.value}
+    for problem, starts in batches():
+        schedule = np.array([0, 777, 60_000]), np.empty(0)
+        batch = run_batch(problem, starts, schedule, _core.DIRECT, average=False)
+        for array in (batch.status, batch.states, batch.n_transitions, batch.transition_times):
+            sha.update(array.tobytes())
     points = np.concatenate([np.geomspace(1e-300, 1e300, 500), np.linspace(0, 700, 500)])
     for function in (_core.exp, _core.log, _core.log1p, _core.expm1):
         sha.update(function(points).tobytes())
