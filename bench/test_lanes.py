@@ -11,6 +11,7 @@ from measuring import alternate, flat, size
 
 import twonn
 from twonn import _core, batch
+from twonn.networks import parameters_of
 
 RUNS, STEPS, PAIRS = 128, size(1_000_000, 2_000), size(7, 1)
 TARGET = 0.5  # cost of a step of a run relative to the C program, with trained output
@@ -33,8 +34,8 @@ def assert_same_runs(problem, params, together, others):
     that is stationary early stays where it is.
     """
     last = together.states[np.arange(RUNS), together.n_samples - 1][:, None]
-    w, b = (array[:, 0] for array in batch.weights(problem, params, last))
-    theirs, ours = flat(others), flat((w, b, last[:, 0, 8:10]))
+    ends = [array[:, 0] for array in parameters_of(problem, params.w, params.b, None, last)]
+    theirs, ours = flat(others), flat(ends)
     size = np.maximum(np.linalg.norm(ours, axis=1), 1.0)
     assert np.all(np.abs(ours - theirs).max(axis=1) <= 10 * STEPS * 2.0**-53 * size)
 

@@ -26,6 +26,7 @@ from measuring import (
 
 import twonn
 from twonn import _core, batch
+from twonn.networks import parameters_of
 
 SECONDS = size(0.2, 0.005)  # of one call of a peer
 PAIRS = size(15, 2)
@@ -79,8 +80,8 @@ def ends(problem, params, parts):
     whole = tuple(np.empty(np.shape(array)) for array in (params.w, params.b, params.v))
     for n, part in enumerate(parts):
         last = part.states[np.arange(len(part.states)), part.n_samples - 1][:, None]
-        w, b = batch.weights(problem, params[n :: len(parts)], last)
-        for array, values in zip(whole, (w, b, last[:, :, 8:10]), strict=True):
+        start = params[n :: len(parts)]
+        for array, values in zip(whole, parameters_of(problem, start.w, start.b, None, last), strict=True):
             array[n :: len(parts)] = values[:, 0]
     return whole
 

@@ -222,29 +222,3 @@ def _optimized(
         patterns=patterns,
         unphased=np.zeros((runs, samples), np.uint8),
     )
-
-
-# --------------------------------------------------------------------------------------------------
-# From reduced coordinates to networks
-
-
-def weights(
-    problem: Problem, params: Params, states: Floats, optimizer: Optimizer | None = None
-) -> tuple[Floats, Floats]:
-    """Return w, shape (n, m, 2, d), and b, shape (n, m, 2), of states of shape (n, m, ...)."""
-    if optimizer is not None:
-        d = problem.dimension
-        return states[..., : 2 * d].reshape(*states.shape[:2], 2, d), states[..., 2 * d : 2 * d + 2]
-    states = np.ascontiguousarray(states)
-    return _core.state_weights(problem.x, problem.bias, params.w, params.b, states)
-
-
-def preactivations(
-    problem: Problem, params: Params, states: Floats, optimizer: Optimizer | None = None
-) -> Floats:
-    """Return z_ji, shape (n, m, 2, 2), of states of shape (n, m, ...)."""
-    if optimizer is not None:
-        z = [_core.own_preactivations(problem.x, run) for run in states]
-        return np.array(z).reshape(*states.shape[:2], 2, 2)
-    states = np.ascontiguousarray(states)
-    return _core.state_preactivations(problem.x, problem.bias, params.w, params.b, states)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn import geometry
+from twonn import _core, geometry
 from twonn.optimizers import Optimizer
 from twonn.problem import Problem, Verbatim, refusal
 
@@ -57,8 +57,7 @@ class Networks:
 
     @property
     def v(self) -> Floats:
-        first = 8 if self.optimizer is None else 2 * self.problem.dimension + 2
-        return self.states[..., first : first + 2]
+        return _output_weights(self.problem, self.optimizer, self.states)
 
     @property
     def _gram_diagonal(self) -> Floats:
@@ -122,6 +121,34 @@ class Networks:
                 )
             )
         return geometry.boundary_of(self.problem, self.w, self.v, self.preactivations)
+
+
+def parameters_of(
+    problem: Problem, start_w: Floats, start_b: Floats, optimizer: Optimizer | None, states: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Return w, b and v, (n, m, 2, d), (n, m, 2), (n, m, 2), of m recorded states of each of n runs."""
+    v = _output_weights(problem, optimizer, states)
+    if optimizer is not None:
+        d = problem.dimension
+        return states[..., : 2 * d].reshape(*v.shape, d), states[..., 2 * d : 2 * d + 2], v
+    states = np.ascontiguousarray(states)
+    return *_core.state_weights(problem.x, problem.bias, start_w, start_b, states), v
+
+
+def preactivations_of(
+    problem: Problem, start_w: Floats, start_b: Floats, optimizer: Optimizer | None, states: Floats
+) -> Floats:
+    """Return z_ji, shape (n, m, 2, 2), of m recorded states of each of n runs."""
+    states = np.ascontiguousarray(states)
+    if optimizer is None:
+        return _core.state_preactivations(problem.x, problem.bias, start_w, start_b, states)
+    z = _core.own_preactivations(problem.x, states.reshape(-1, states.shape[-1]))
+    return z.reshape(*states.shape[:2], 2, 2)
+
+
+def _output_weights(problem: Problem, optimizer: Optimizer | None, states: Floats) -> Floats:
+    first = 8 if optimizer is None else 2 * problem.dimension + 2
+    return states[..., first : first + 2]
 
 
 def _log_exponential(margins: Floats) -> Floats:

@@ -31,6 +31,7 @@ from twonn.checkpoint import (
     read,
     write,
 )
+from twonn.networks import parameters_of
 from twonn.optimizers import Optimizer, chosen, kernel_of, require_steps
 from twonn.problem import (
     LARGEST_COUNT,
@@ -48,14 +49,7 @@ from twonn.problem import (
     steps_of_log,
     written_steps,
 )
-from twonn.trajectory import (
-    SEGMENT,
-    SLIDE,
-    TRANSITION,
-    Status,
-    Trajectory,
-    parameters_of,
-)
+from twonn.trajectory import SEGMENT, SLIDE, TRANSITION, Status, Trajectory, times
 
 #: Steps, or leaps that cost as much, between two looks at the keyboard: some tens of milliseconds.
 _CHUNK = 1 << 21
@@ -433,9 +427,9 @@ def _carried_out(
 
 def _present(question: Question, kernel: _core.Run) -> tuple[int, Params]:
     """Return the steps taken, and the parameters."""
-    state = kernel.present[np.newaxis]
-    w, b, v = parameters_of(question.problem, question.params, question.optimizer, state)
-    return _steps_taken(kernel), Params.of_finite_state(w[0], b[0], v[0])
+    start, state = question.params, kernel.present[np.newaxis, np.newaxis]
+    w, b, v = parameters_of(question.problem, start.w[None], start.b[None], question.optimizer, state)
+    return _steps_taken(kernel), Params.of_finite_state(w[0, 0], b[0, 0], v[0, 0])
 
 
 class _Saver:
@@ -613,19 +607,17 @@ def _trajectory(question: Question, kernel: _core.Run, provenance: dict[str, str
 
 def _times(steps: np.ndarray, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return t and ln t of steps that are counted, or, where they are −1, known by their logarithms."""
-    with np.errstate(divide="ignore", over="ignore"):
-        t = np.where(steps < 0, np.exp(logs), steps.astype(np.float64))
-        log_t = np.where(steps < 0, logs, np.log(np.abs(t)))
+    t, log_t = times(steps, logs)
     # A logarithm knows its step to some 1e-14 of it: not the order of 2^63 - 1 and 2^63.
     return np.maximum.accumulate(t), log_t
 
 
 def _transitions(kernel: _core.Run) -> np.ndarray:
-    times = kernel.transition_times
-    transitions = np.empty(len(times), TRANSITION)
-    transitions["t"], logs, transitions["t_low"], transitions["t_high"] = times.T
-    far = times[:, 0] > LARGEST_COUNT
-    transitions["log_t"] = np.where(far, logs, np.log(np.where(far, 1.0, times[:, 0])))
+    dates = kernel.transition_times
+    transitions = np.empty(len(dates), TRANSITION)
+    transitions["t"], logs, transitions["t_low"], transitions["t_high"] = dates.T
+    far = dates[:, 0] > LARGEST_COUNT
+    transitions["log_t"] = np.where(far, logs, np.log(np.where(far, 1.0, dates[:, 0])))
     transitions["before"] = kernel.transition_before
     transitions["after"] = kernel.transition_after
     return transitions

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from twonn import _core, geometry
 from twonn.asymptotics import LAWS, Limits, limits_and_constants
-from twonn.batch import SLIDES_KEPT, TRANSITIONS_KEPT, Batch, preactivations, weights
-from twonn.networks import Networks
+from twonn.batch import SLIDES_KEPT, TRANSITIONS_KEPT, Batch
+from twonn.networks import Networks, parameters_of, preactivations_of
 from twonn.optimizers import Optimizer
 from twonn.problem import LARGEST_COUNT, Params, Problem, steps_of_log
-from twonn.trajectory import VARIABLES
+from twonn.trajectory import VARIABLES, times
 
 Floats = NDArray[np.float64]
 
@@ -51,11 +51,13 @@ class _Ensemble(Networks):
 
     @cached_property
     def _weights(self) -> tuple[Floats, Floats]:
-        return weights(self.problem, self.params, self.states, self.optimizer)
+        start = self.params
+        return parameters_of(self.problem, start.w, start.b, self.optimizer, self.states)[:2]
 
     @cached_property
     def preactivations(self) -> Floats:
-        return preactivations(self.problem, self.params, self.states, self.optimizer)
+        start = self.params
+        return preactivations_of(self.problem, start.w, start.b, self.optimizer, self.states)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,13 +138,6 @@ class Ended:
         # The kernel counts the steps taken; divergence shows in the step after the last finite one.
         late = (self.batch.status == _core.DIVERGED) & (self.batch.end_step >= 0)
         return times(self.batch.end_step + late, self.batch.end_log)
-
-
-@np.errstate(divide="ignore", over="ignore")
-def times(steps: NDArray[np.int64], logs: Floats) -> tuple[Floats, Floats]:
-    """Return t and ln t of steps that are counted, or, where they are −1, known by their logarithms."""
-    t = np.where(steps < 0, np.exp(logs), steps.astype(np.float64))
-    return t, np.where(steps < 0, logs, np.log(np.abs(t)))
 
 
 # --------------------------------------------------------------------------------------------------

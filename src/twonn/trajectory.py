@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from twonn import _core, geometry
 from twonn.checkpoint import CheckpointError, is_checkpoint, replacing
-from twonn.networks import Networks
+from twonn.networks import Networks, parameters_of, preactivations_of
 from twonn.optimizers import Optimizer, chosen
 from twonn.problem import (
     Params,
@@ -207,16 +207,14 @@ class Trajectory(Networks):
 
     @cached_property
     def _weights(self) -> tuple[Floats, Floats]:
-        return parameters_of(self.problem, self.params, self.optimizer, self.states)[:2]
+        start = self.params
+        w, b, _ = parameters_of(self.problem, start.w[None], start.b[None], self.optimizer, self.states[None])
+        return w[0], b[0]
 
     @cached_property
     def preactivations(self) -> Floats:
-        problem, start = self.problem, self.params
-        if self.optimizer is not None:
-            return _core.own_preactivations(problem.x, self.states)
-        z = _core.state_preactivations(
-            problem.x, problem.bias, start.w[None], start.b[None], self.states[None]
-        )
+        start = self.params
+        z = preactivations_of(self.problem, start.w[None], start.b[None], self.optimizer, self.states[None])
         return np.asarray(z[0])
 
     @property
@@ -410,20 +408,11 @@ class Trajectory(Networks):
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def parameters_of(
-    problem: Problem, start: Params, optimizer: Optimizer | None, states: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Return w, b and v of recorded states, shapes (n, 2, d), (n, 2), (n, 2)."""
-    if optimizer is not None:
-        return _own_parameters(problem, states)
-    w, b = _core.state_weights(problem.x, problem.bias, start.w[None], start.b[None], states[None])
-    return w[0], b[0], states[:, 8:10]
-
-
-def _own_parameters(problem: Problem, states: Floats) -> tuple[Floats, Floats, Floats]:
-    d = problem.dimension
-    w, b, v, _ = np.split(states, [2 * d, 2 * d + 2, 2 * d + 4], axis=1)
-    return w.reshape(-1, 2, d), b, v
+@np.errstate(divide="ignore", over="ignore")
+def times(steps: NDArray[np.int64], logs: Floats) -> tuple[Floats, Floats]:
+    """Return t and ln t of steps that are counted, or, where they are −1, known by their logarithms."""
+    t = np.where(steps < 0, np.exp(logs), steps.astype(np.float64))
+    return t, np.where(steps < 0, logs, np.log(np.abs(t)))
 
 
 #: Attributes stored as they are: name -> (dtype, number of dimensions).
