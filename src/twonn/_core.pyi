@@ -15,6 +15,7 @@ STATIONARY: Final[int]
 DIVERGED: Final[int]
 INTERRUPTED: Final[int]
 OBSTRUCTED: Final[int]
+CONVERGED: Final[int]
 DIRECT: Final[int]
 AUTO: Final[int]
 LEAP: Final[int]
@@ -34,8 +35,11 @@ class Run:
     log_step: float
     status: int
     obstacle: int
+    converged_step: int
+    converged_log: float
     error: float
     averaged: bool
+    counted: bool
     averaging_error: float
     n_samples: int
     n_transitions: int
@@ -54,6 +58,7 @@ class Run:
         late_schedule: NDArray[float64],
         engine: int,
         average: bool = True,
+        max_direct: int = ...,
     ) -> None: ...
     @property
     def sample_steps(self) -> NDArray[int64]: ...
@@ -98,9 +103,12 @@ class Batch:
     obstacle: NDArray[uint8]
     last_step: NDArray[int64]
     last_log: NDArray[float64]
+    converged_step: NDArray[int64]
+    converged_log: NDArray[float64]
     error: NDArray[float64]
     averaging_error: NDArray[float64]
     averaged: NDArray[bool_]
+    counted: NDArray[bool_]
     n_samples: NDArray[int64]
     n_transitions: NDArray[int64]
     n_slides: NDArray[int64]
@@ -121,6 +129,7 @@ class Batch:
         average: bool = True,
         transitions_kept: int = 16,
         slides_kept: int = 4,
+        max_direct: int = ...,
     ) -> None: ...
     def advance(self, steps: int) -> int: ...
     def interrupt(self) -> None: ...

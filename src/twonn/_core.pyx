@@ -38,10 +38,10 @@ cpdef enum:
     TRANSITIONS_KEPT = 10_000        # number recorded in full; all of them are counted
     SEGMENTS_KEPT = 1024             # likewise; the last one covers the rest
     SLIDES_KEPT = 1024               # likewise; the first ones
-    PATIENCE = 1 << 24               # steps in a row that a run that must leap takes directly
+    PATIENCE = 1 << 24               # steps in a row that engine LEAP takes directly
 
 cpdef enum:
-    RUNNING, COMPLETED, STATIONARY, DIVERGED, INTERRUPTED, OBSTRUCTED
+    RUNNING, COMPLETED, STATIONARY, DIVERGED, INTERRUPTED, OBSTRUCTED, CONVERGED
 
 cpdef enum:
     DIRECT, AUTO, LEAP               # engines
@@ -75,12 +75,13 @@ cdef class Run:
         Natural logarithms of steps to record beyond 2^63 − 1, not decreasing. The last step of both
         together is the horizon.
     engine : int
-        DIRECT takes every step; AUTO leaps where it can; LEAP ends as OBSTRUCTED when it could not leap
-        within PATIENCE steps, as AUTO does where the horizon is out of the reach of stepping. Beyond
-        2^63 − 1 steps are taken, too, and change the logarithm of their number by nothing.
+        DIRECT takes every step; AUTO leaps where it can, and ends as OBSTRUCTED when `max_direct` is used up;
+        LEAP ends as OBSTRUCTED when it could not leap within PATIENCE steps. Beyond 2^63 − 1 steps are taken,
+        too, and change the logarithm of their number by nothing.
     average : bool
-        Whether leaps average over the teeth of neurons that slide along a kink. If not, AUTO ends as
-        OBSTRUCTED like LEAP while one does and the horizon is beyond LONGEST_WALK.
+        Whether leaps average over the teeth of neurons that slide along a kink.
+    max_direct : int
+        Steps that AUTO takes one by one before it gives up; a leap counts as the steps that cost as much.
 
     Attributes
     ----------
@@ -89,13 +90,18 @@ cdef class Run:
     log_step : float
         Their natural logarithm there.
     status : int
-        RUNNING, COMPLETED, STATIONARY, DIVERGED, INTERRUPTED or OBSTRUCTED.
+        RUNNING, COMPLETED, STATIONARY, DIVERGED, INTERRUPTED, OBSTRUCTED or CONVERGED.
+    converged_step, converged_log : int, float
+        The step from which nothing changes at working precision, counted like `step` and `log_step`, of a run
+        that has reached a finite minimiser; −1 and −inf before that is so.
     obstacle : int
         Why a leap was last not possible.
     error : float
         Bound on what leaping, without averaging, added to the parameters, in the Euclidean norm of all of them.
     averaged : bool
-        Whether a leap averaged, so that not every transition was counted.
+        Whether a leap averaged.
+    counted : bool
+        Whether every transition was counted: no leap averaged, or passed a kink that attracts.
     averaging_error : float
         What that may have added to the error of what does not saw. It is kept apart because decisions at kinks,
         and the dates of transitions, are better than it.
@@ -138,14 +144,14 @@ cdef class Run:
     def __cinit__(self, const double[:, ::1] x, const double[::1] labels, double rate, bint bias,
                   bint logistic, bint trained, const double[:, ::1] w, const double[::1] b,
                   const double[::1] v, const int64_t[::1] schedule, const double[::1] late_schedule,
-                  int engine, bint average=True):
+                  int engine, bint average=True, int64_t max_direct=INT64_MAX):
         cdef Course* run = &self.course
         if not (x.shape[0] == w.shape[0] == labels.shape[0] == b.shape[0] == v.shape[0] == 2
                 and x.shape[1] == w.shape[1]):
             raise ValueError("x, labels, w, b, v: expected shapes (2, d), (2,), (2, d), (2,), (2,)")
         check_question(schedule, late_schedule, engine)
         set_model(&run.model, x, bias, w, b)
-        set_options(run, labels, rate, logistic, trained, engine, average)
+        set_options(run, labels, rate, logistic, trained, engine, average, max_direct)
         self.schedule, self.late_schedule = schedule, late_schedule
         set_schedule(run, schedule, late_schedule)
         # One place more than scheduled: an early end is recorded too.
@@ -198,8 +204,20 @@ cdef class Run:
         return self.course.error
 
     @property
+    def converged_step(self):
+        return self.course.converged.step
+
+    @property
+    def converged_log(self):
+        return self.course.converged.log
+
+    @property
     def averaged(self):
         return bool(self.course.averaged)
+
+    @property
+    def counted(self):
+        return not self.course.uncounted
 
     @property
     def averaging_error(self):
@@ -323,7 +341,7 @@ cdef class Batch:
 
     Parameters
     ----------
-    x, labels, rate, bias, logistic, trained, schedule, late_schedule, engine, average
+    x, labels, rate, bias, logistic, trained, schedule, late_schedule, engine, average, max_direct
         As for `Run`; engine is DIRECT or AUTO.
     w, b, v : ndarray, shapes (runs, 2, d), (runs, 2), (runs, 2)
         Parameters at step 0.
@@ -332,12 +350,12 @@ cdef class Batch:
 
     Attributes
     ----------
-    status, obstacle, last_step, n_samples, n_transitions : ndarray, shape (runs,)
+    status, obstacle, last_step, converged_step, n_samples, n_transitions : ndarray, shape (runs,)
         As for `Run`; the last step is −1 beyond 2^63 − 1, and counts as `last_log` then.
     n_slides : ndarray, shape (runs,)
         How many episodes of sliding there were.
-    last_log, error, averaging_error : ndarray, shape (runs,)
-    averaged : ndarray of bool, shape (runs,)
+    last_log, converged_log, error, averaging_error : ndarray, shape (runs,)
+    averaged, counted : ndarray of bool, shape (runs,)
     sample_steps, sample_logs, sample_patterns, sample_unphased : ndarray, shape (runs, places)
         The first n_samples of each row; −1, nan, 255 and 0 behind them. There is one place more than samples
         are scheduled.
@@ -362,7 +380,8 @@ cdef class Batch:
     def __cinit__(self, const double[:, ::1] x, const double[::1] labels, double rate, bint bias,
                   bint logistic, bint trained, const double[:, :, ::1] w, const double[:, ::1] b,
                   const double[:, ::1] v, const int64_t[::1] schedule, const double[::1] late_schedule,
-                  int engine, bint average=True, Py_ssize_t transitions_kept=16, Py_ssize_t slides_kept=4):
+                  int engine, bint average=True, Py_ssize_t transitions_kept=16, Py_ssize_t slides_kept=4,
+                  int64_t max_direct=INT64_MAX):
         cdef Py_ssize_t r, runs = w.shape[0]
         cdef Course* run
         if not (x.shape[0] == w.shape[1] == labels.shape[0] == b.shape[1] == v.shape[1] == 2
@@ -399,7 +418,7 @@ cdef class Batch:
         for r in range(runs):
             run = &self.courses[r]
             set_model(&run.model, x, bias, w[r], b[r])
-            set_options(run, labels, rate, logistic, trained, engine, average)
+            set_options(run, labels, rate, logistic, trained, engine, average, max_direct)
             set_schedule(run, schedule, late_schedule)
             run.steps, run.logs = &steps[r, 0], &logs[r, 0]
             run.states = <State*>&states[r, 0, 0]
@@ -478,8 +497,20 @@ cdef class Batch:
         return np.array([self.courses[r].averaging_error for r in range(self.runs)])
 
     @property
+    def converged_step(self):
+        return np.array([self.courses[r].converged.step for r in range(self.runs)], dtype=np.int64)
+
+    @property
+    def converged_log(self):
+        return np.array([self.courses[r].converged.log for r in range(self.runs)])
+
+    @property
     def averaged(self):
         return np.array([self.courses[r].averaged for r in range(self.runs)], dtype=bool)
+
+    @property
+    def counted(self):
+        return np.array([not self.courses[r].uncounted for r in range(self.runs)], dtype=bool)
 
     @property
     def n_samples(self):
@@ -512,7 +543,7 @@ cdef int check_question(const int64_t[::1] schedule, const double[::1] late_sche
 
 
 cdef void set_options(Course* run, const double[::1] labels, double rate, bint logistic, bint trained,
-                      int engine, bint average) noexcept:
+                      int engine, bint average, int64_t max_direct) noexcept:
     cdef int j
     run.model.rate = rate
     run.model.log_rate = log_(rate)
@@ -522,6 +553,7 @@ cdef void set_options(Course* run, const double[::1] labels, double rate, bint l
         run.model.label[j] = labels[j]
     run.engine = engine
     run.average = average
+    run.max_direct = max_direct
 
 
 cdef void set_schedule(Course* run, const int64_t[::1] schedule, const double[::1] late_schedule) noexcept:

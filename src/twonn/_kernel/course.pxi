@@ -4,7 +4,6 @@ cdef enum:
     ALLOWANCE = 2048                 # credit at the beginning
     TIGHTLY_BRACKETED = 64           # number of transitions whose bracket is worth stepping up to them again
     BLOCKS_PER_LOOK = 4              # between looks for what slides, which cost a twelfth of a block
-    LONGEST_WALK = 1_000_000_000_000 # steps along a kink, some hours, when asked not to average
 
 
 cdef struct Time:
@@ -25,6 +24,7 @@ cdef struct Course:            # everything that one run is; what it points to i
     # what is asked
     int engine
     bint average               # over the teeth of neurons that slide
+    int64_t max_direct         # what may be spent before AUTO gives up
     const int64_t* schedule    # steps to record
     const double* late_schedule  # logarithms of steps beyond counting to record
     int64_t n_scheduled
@@ -37,10 +37,13 @@ cdef struct Course:            # everything that one run is; what it points to i
     double error               # bound on what leaping without averaging added to the parameters
     double averaging_error     # what averaging may have added
     bint averaged
+    bint uncounted             # a leap averaged, or passed a kink that attracts
+    Time converged             # since when nothing changes; log −inf before
     int last_pattern           # −1 before the first
     int length                 # entry of LENGTH to try next
     int64_t credit             # what tries of a leap may cost in vain, in steps
     int64_t walked             # steps taken since the last leap
+    int64_t spent              # steps taken so far, and what leaps cost in steps
     double calm                # ln of the step since when P_k has been near its limit
     double width               # bracket of the present block's transitions, in steps
     bint crossed               # the last leap ended behind a transition, dated by:
@@ -91,11 +94,13 @@ cdef void start_course(Course* run, const double* v) noexcept nogil:
     run.status = RUNNING
     run.obstacle = NONE
     run.error = run.averaging_error = 0.0
-    run.averaged = run.crossed = False
+    run.averaged = run.uncounted = run.crossed = False
+    run.converged.step = -1
+    run.converged.log = -INFINITY
     run.last_pattern = -1
     run.length = UNIT_LENGTH
     run.credit = ALLOWANCE
-    run.walked = 0
+    run.walked = run.spent = 0
     run.calm = INFINITY
     run.width = 1.0
     run.held = run.unphased = run.unwatched = run.caught = 0
@@ -175,26 +180,24 @@ cdef int64_t proceed(Course* run) noexcept nogil:
     cdef int64_t cost = 0
     cdef int length
     cdef bint leapt
+    if run.engine == AUTO and run.spent >= run.max_direct:
+        end_here(run, OBSTRUCTED)
+        return 0
     # The first block is stepped always: transitions may follow each other there.
     if run.engine != DIRECT and run.now.step != 0 and run.credit >= 0:
         leapt = try_to_leap(run, &cost)
+        run.spent += cost
         if leapt or run.status != RUNNING:
             return cost
-    if run.walked >= PATIENCE and must_leap(run):
+    if run.engine == LEAP and run.walked >= PATIENCE:
         run.status = OBSTRUCTED
         return cost
     length = run_block(run)
     run.credit += length // 16
     run.walked += length
+    run.spent += length
     run.calm = INFINITY
     return cost + length
-
-
-cdef bint must_leap(Course* run) noexcept nogil:
-    if run.engine == LEAP or run.n_late > 0:
-        return True
-    return (run.engine == AUTO and not run.average and run.caught
-            and run.schedule[run.n_scheduled - 1] > <int64_t>LONGEST_WALK)
 
 
 cdef void end_here(Course* run, int status) noexcept nogil:
@@ -663,6 +666,7 @@ cdef void land(Course* run, const Leap* leap, Time end) noexcept nogil:
     run.held = leap.sliding
     run.unphased |= leap.sliding
     run.averaged |= leap.sliding != 0
+    run.uncounted |= leap.sliding != 0
     note_segment(run, AVERAGED if leap.sliding else LEAPT, start, 1, leap.iterations)
     run.walked = 0
     if leap.sliding or run.unphased or run.caught:
