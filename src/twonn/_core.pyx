@@ -28,6 +28,7 @@ include "_kernel/arithmetic.pxi"
 include "_kernel/direct.pxi"
 include "_kernel/collocation.pxi"
 include "_kernel/leap.pxi"
+include "_kernel/balance.pxi"
 include "_kernel/sliding.pxi"
 
 

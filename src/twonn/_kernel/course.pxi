@@ -298,15 +298,18 @@ cdef void end_block(Turn* turn, const uint8_t* patterns) noexcept nogil:
 
 cdef void amplify(Course* run, const Block* block, double steps) noexcept nogil:
     """Let the errors grow as in so many steps; see log_amplification."""
-    cdef double largest = 0.0, sum
-    cdef int j, k
+    cdef double largest = 0.0, square
+    cdef int i, j, k
     for j in range(2):
-        sum = 0.0
-        for k in range(2):
-            if is_active(block.pattern, j, k):
-                sum += entry(block.slope, k) * sqrt(run.model.gram[k][k])
-        largest = max(largest, sum)
-    largest = exp_(steps * run.model.rate * largest)
+        # |Σ_k s_k y_k a_jk x_k|²
+        square = 0.0
+        for i in range(2):
+            for k in range(2):
+                if is_active(block.pattern, j, i) and is_active(block.pattern, j, k):
+                    square += (run.model.label[i] * run.model.label[k] * entry(block.slope, i)
+                        * entry(block.slope, k) * run.model.gram[i][k])
+        largest = max(largest, square)
+    largest = exp_(steps * run.model.rate * sqrt(largest))
     run.error *= largest
     run.averaging_error *= largest
 
@@ -623,6 +626,7 @@ cdef int start_leap(Course* run, Leap* leap) noexcept nogil:
         if pairs:
             let_slide(leap, &slides, pairs)
         couple(leap)
+        balance(leap, &run.state)
         obstacle = set_scale(leap, log_step)
         if obstacle != NONE or leap.frozen or not pairs:
             break
@@ -650,7 +654,7 @@ cdef void land(Course* run, const Leap* leap, Time end) noexcept nogil:
         fold(leap, &run.state, passed_until(leap, start, scheduled), &after)
         record(run, scheduled, &after, leap.pattern | on_average(leap, &after), run.unphased | leap.sliding)
         if not is_before(scheduled, horizon):
-            run.status = COMPLETED
+            run.status = CONVERGED if leap.converged else COMPLETED
             end = scheduled
             passed = landing = passed_until(leap, start, scheduled)
             break
@@ -660,6 +664,10 @@ cdef void land(Course* run, const Leap* leap, Time end) noexcept nogil:
     run.error *= exp_(log_amplification(leap))
     run.averaging_error = (run.averaging_error + leap.entry_error) * exp_(log_amplification(leap))
     run.error += (leap.doubt + rounding(leap, passed)) * path_length(leap, &run.state, &reached)
+    if leap.balanced:
+        run.error = max(run.error, doubt_of_balance(leap))
+    if leap.converged and run.converged.log == -INFINITY and run.converged.step < 0:
+        run.converged = start
     run.error += path_length(leap, &reached, &after)
     run.state = after
     run.now = end
@@ -686,6 +694,8 @@ cdef int solve_longest(Course* run, Leap* leap, Time* end) noexcept nogil:
     while run.length >= 0:
         length = LENGTH[run.length]
         steps = floor(steps_after(leap, length))
+        if leap.balanced and not leap.settled and not steps <= leap.longest:
+            steps = floor(leap.longest)
         if steps < FEWEST_STEPS:
             break
         stop(run, leap, steps, length, end)
@@ -705,7 +715,7 @@ cdef bint is_affine(Course* run, Leap* leap) noexcept nogil:
     cdef double decay = 0.0, log_step = run.now.log
     if run.now.step >= 0:
         log_step = log_(<double>run.now.step)
-    if not (late_slopes(leap, leap.slope, &decay) and is_late(leap, leap.slope)):
+    if leap.balanced or not (late_slopes(leap, leap.slope, &decay) and is_late(leap, leap.slope)):
         run.calm = INFINITY
         return False
     run.calm = min(run.calm, log_step)

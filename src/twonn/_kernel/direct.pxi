@@ -47,7 +47,12 @@ cdef void set_model(Model* model, const double[:, ::1] x, bint bias, const doubl
             model.start_low[j][i] = r.low
 
 
-cdef double preactivation(const Model* model, const State* state, int j, int i) noexcept nogil:
+cdef inline double preactivation(const Model* model, const State* state, int j, int i) noexcept nogil:
+    return preactivation_sum(model, state, j, i).high
+
+
+cdef Sum preactivation_sum(const Model* model, const State* state, int j, int i) noexcept nogil:
+    """z_ji with twice the working precision."""
     cdef Sum z
     cdef int k
     cdef double plain = model.start[j][i]
@@ -57,7 +62,7 @@ cdef double preactivation(const Model* model, const State* state, int j, int i) 
         z = plus_product(z, state.c[j][k], model.gram[i][k])
         z.low += state.c_low[j][k] * model.gram[i][k] + state.c[j][k] * model.gram_low[i][k]
         plain += state.c[j][k] * model.gram[i][k]
-    return finite_or(z, plain).high
+    return finite_or(z, plain)
 
 
 cdef void open_block(const Model* model, const State* state, Block* block) noexcept nogil:

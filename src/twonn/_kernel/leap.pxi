@@ -31,6 +31,13 @@ cdef struct Leap:
     bint coupled               # a neuron is active on both samples
     bint frozen                # nothing moves before LAST_LOG
     bint affine                # every sum grows linearly in τ: the closed form
+    bint balanced              # see balance.pxi: the pushes are those of x̃_0 by b and of x̂_1 by g_1
+    bint settled               # y is y* to rounding
+    bint converged             # and nothing moves any more
+    Sum ratio                  # ρ
+    double imbalance           # y at the start
+    double relaxation          # λ
+    double longest             # steps until y is y* to rounding
     bint[2] seen               # sample i moves a neuron
     double[2][2][2] gram       # G_ik as neuron j feels it, one that slides along its kink less
     double[2][2][2] gram_low
@@ -54,6 +61,7 @@ cdef struct Leap:
     nodes decay                # ε / ε at the start
     nodes[POINTS] matrix       # F -> its sum over the steps
     nodes[2] q                 # L x − (m_k − m_k(0)): ln P_k less its value at the start, for the exponential loss
+    nodes imbalances           # y
     nodes[2] p                 # P_k
     nodes[2] bend              # −d ln P_k/dm_k: 1 for the exponential loss, 1 − s_k for the logistic
     nodes[2] vs                # v_j
@@ -80,7 +88,7 @@ cdef void unfold(const Model* model, const State* state, Leap* leap) noexcept no
     cdef int i, j, k
     leap.model = model
     leap.pattern = leap.sliding = 0
-    leap.frozen = leap.affine = False
+    leap.frozen = leap.affine = leap.balanced = leap.converged = False
     leap.iterations = leap.searches = 0
     for j in range(2):
         leap.v[j] = state.v[j]
@@ -161,6 +169,9 @@ cdef int set_scale(Leap* leap, double log_step) noexcept nogil:
     cdef double[2] log_push
     cdef double top = -INFINITY, largest = 0.0, fastest = 0.0, sum, size
     cdef int i, j, k
+    leap.blur = 1e-15
+    if leap.balanced:
+        return set_balance_scale(leap, log_step)
     for k in range(2):
         log_push[k] = leap.model.log_rate + log_slope(leap.model, leap.margin[k])
         if leap.seen[k] and log_push[k] > top:
@@ -198,19 +209,22 @@ cdef int set_scale(Leap* leap, double log_step) noexcept nogil:
     if -4.0 < log_step - leap.log_scale < 1.0:
         leap.log_scale = log_step
     leap.inverse = exp_(-leap.log_scale)
-    leap.blur = 1e-15
     for k in range(2):
         leap.share[k] = loss_slope(leap.model, leap.margin[k]) if leap.model.logistic else 0.0
         leap.rest[k] = loss_slope(leap.model, -leap.margin[k]) if leap.model.logistic else 1.0
-        if not leap.seen[k]:
-            continue
-        if leap.log_scale < 700.0 and abs(leap.margin[k]) < 700.0:
-            leap.weight[k] = (exp_(leap.log_scale) * loss_slope(leap.model, leap.margin[k]) * leap.model.rate
-                * (1.0 - leap.rest[k] * leap.margin_low[k]))
-        else:  # from logarithms, of which rounding takes more
-            leap.weight[k] = exp_(leap.log_scale + log_push[k])
-            leap.blur = 2.4e-16 * (abs(leap.log_scale) + abs(leap.model.log_rate))
+        if leap.seen[k]:
+            set_weight(leap, k)
     return NONE
+
+
+cdef void set_weight(Leap* leap, int k) noexcept nogil:
+    """P_k at the start."""
+    if leap.log_scale < 700.0 and abs(leap.margin[k]) < 700.0:
+        leap.weight[k] = (exp_(leap.log_scale) * loss_slope(leap.model, leap.margin[k]) * leap.model.rate
+            * (1.0 - leap.rest[k] * leap.margin_low[k]))
+    else:  # from logarithms, of which rounding takes more
+        leap.weight[k] = exp_(leap.log_scale + leap.model.log_rate + log_slope(leap.model, leap.margin[k]))
+        leap.blur = 2.4e-16 * (abs(leap.log_scale) + abs(leap.model.log_rate))
 
 
 cdef inline int neuron_of(int guard) noexcept nogil:
@@ -219,7 +233,14 @@ cdef inline int neuron_of(int guard) noexcept nogil:
 
 cdef inline double push_on(const Leap* leap, int guard, int k, double p, double v, double z) noexcept nogil:
     """What sample k, seen by the guard's neuron j, adds to the speed of the guard, where P_k = p, v_j = v, z_jk = z."""
-    return leap.model.label[k] * p * (z if guard >= 4 else v * leap.gram[neuron_of(guard)][guard & 1][k])
+    return leap.model.label[k] * p * (z if guard >= 4 else v * gram_of_guard(leap, guard, k))
+
+
+cdef inline double gram_of_guard(const Leap* leap, int guard, int k) noexcept nogil:
+    """What push k moves z_ji by, per unit of v_j."""
+    if leap.balanced and guard & 1 and k == 0:
+        return leap.model.gram[0][1]
+    return leap.gram[neuron_of(guard)][guard & 1][k]
 
 
 cdef double kink_speed(const Leap* leap, int guard) noexcept nogil:
@@ -266,8 +287,10 @@ cdef bint solve(Leap* leap, int index, double length) noexcept nogil:
     guess(leap)
     for iteration in range(MOST_ITERATIONS):
         leap.iterations += 1
+        if leap.balanced:
+            push_in_balance(leap)
         for k in range(2):
-            if leap.seen[k]:
+            if leap.seen[k] and not leap.balanced:
                 weights_of(leap, k, &leap.q[k], &leap.decay, &leap.p[k], &leap.bend[k])
         # A converged iteration ends with sums of the very P that gave them.
         change = correct(leap, index, before, jacobian, order)
@@ -360,7 +383,9 @@ cdef void guess(Leap* leap) noexcept nogil:
             leap.vs[j].at[r] = leap.v[j]
             leap.zs[j][0].at[r] = leap.z[j][0]
             leap.zs[j][1].at[r] = leap.z[j][1]
-    if leap.model.trained and not leap.coupled:
+    if leap.balanced:
+        guess_balance(leap)
+    elif leap.model.trained and not leap.coupled:
         for i in range(2):
             if leap.seen[i] and leap.margin[i] > 0.0:
                 guess_growth(leap, i)
@@ -428,14 +453,22 @@ cdef double correct(Leap* leap, int index, double before, double* jacobian, int*
         size = 0.0625 * sum_trained(leap, residual)
     else:
         sum_fixed(leap, residual)
+    if leap.balanced:
+        for r in range(NODES):
+            residual[1].at[r] += leap.ratio.high * (leap.q[0].at[r] - leap.length * POINT[r + 1])
     if leap.coupled:
         if before > 0.03:
-            fill_jacobian(leap, jacobian)
+            if leap.balanced:
+                fill_balance_jacobian(leap, jacobian)
+            else:
+                fill_jacobian(leap, jacobian)
             factorise(jacobian, 2 * NODES, order)
         for i in range(2):
             for r in range(NODES):
                 correction[i].at[r] = -residual[i].at[r]
         solve_factorised(jacobian, 2 * NODES, order, correction[0].at)
+        if leap.balanced:
+            return max(size, correct_balance(leap, residual, correction))
         if leap.model.trained:
             carry(leap, correction)
     else:
@@ -628,7 +661,7 @@ cdef double rounding_of_margins(const Leap* leap) noexcept nogil:
     """What rounding leaves of the margins' changes where they cancel."""
     cdef double size = 0.0, sum
     cdef int i, k
-    if not leap.coupled or leap.model.trained:
+    if not leap.coupled or leap.balanced or leap.model.trained:
         return 0.0
     for i in range(2):
         sum = 0.0
@@ -664,11 +697,18 @@ cdef bint is_resolved(Leap* leap, double tolerance) noexcept nogil:
         if leap.model.trained:
             effect = max(effect, sqrt(leap.model.gram[i][i]))
         size = max(size, 1.0 / effect)
+        if leap.balanced and i == 0:
+            # An error of b counts as one of the pushes that it is the difference of: y feeds it back.
+            for r in range(NODES):
+                size = max(size, leap.ratio.high * leap.p[1].at[r])
         tail = tail_of(leap.weight[i], &leap.p[i]) / size
         if not tail <= 2.0 * tolerance:
             return False
-        apply(BETWEEN, 0.0, &leap.q[i], &middle)
-        weights_of(leap, i, &middle, &decay, &p, &bend)
+        if leap.balanced and i == 0:
+            imbalance_between(leap, &decay, &p)
+        else:
+            apply(BETWEEN, 0.0, &leap.q[i], &middle)
+            weights_of(leap, i, &middle, &decay, &p, &bend)
         apply(BETWEEN, leap.weight[i], &leap.p[i], &middle)
         for r in range(NODES):
             if not abs(p.at[r] - middle.at[r]) <= defect * size:
@@ -808,6 +848,10 @@ cdef void fold(const Leap* leap, const State* start, double passed, State* state
                 change.high = leap.model.label[k] * sums[2 * j + k].high
             elif is_active(leap.pattern, j, k) and leap.seen[k]:
                 change = times(sums[k], leap.model.label[k] * start.v[j])
+            if leap.balanced and k == 0 and is_active(leap.pattern, j, 0):
+                # g_0 = b + ρ g_1
+                change = total(change, times(product(leap.ratio, sums[2 * j + 1 if leap.model.trained else 1]),
+                                             leap.model.label[0] * (1.0 if leap.model.trained else start.v[j])))
             change = moved(start.c[j][k], start.c_low[j][k], change)
             state.c[j][k] = change.high
             state.c_low[j][k] = change.low
@@ -824,12 +868,15 @@ cdef void fold(const Leap* leap, const State* start, double passed, State* state
 
 cdef double path_length(const Leap* leap, const State* before, const State* after) noexcept nogil:
     """What the samples' pushes moved the parameters by, each counted in full."""
-    cdef double sum = 0.0
+    cdef double sum = 0.0, change
     cdef int j, k
     for j in range(2):
         sum += abs(after.v[j] - before.v[j])
         for k in range(2):
-            sum += abs(after.c[j][k] - before.c[j][k]) * sqrt(leap.model.gram[k][k])
+            change = after.c[j][k] - before.c[j][k]
+            if leap.balanced and k == 0:
+                change += leap.ratio.high * (after.c[j][1] - before.c[j][1])
+            sum += abs(change) * sqrt(leap.gram[j][k][k] if leap.balanced else leap.model.gram[k][k])
     return sum
 
 
@@ -853,7 +900,7 @@ cdef double log_amplification(const Leap* leap) noexcept nogil:
         sum = 0.0
         for k in range(2):
             if is_active(leap.pattern, j, k):
-                sum += area[k] * sqrt(leap.model.gram[k][k])
+                sum += abs(area[k]) * sqrt(leap.gram[j][k][k] if leap.balanced else leap.model.gram[k][k])
         largest = max(largest, sum)
     return largest
 
@@ -874,26 +921,30 @@ cdef bint is_guarded(const Leap* leap, int guard) noexcept nogil:
         if is_active(leap.pattern, j, k) and leap.seen[k]:
             if guard >= 4:
                 return leap.model.trained
-            if leap.gram[j][guard & 1][k] != 0.0 and (leap.model.trained or leap.v[j] != 0.0):
+            if gram_of_guard(leap, guard, k) != 0.0 and (leap.model.trained or leap.v[j] != 0.0):
                 return True
     return False
 
 
 cdef inline double guard_at_start(const Leap* leap, int guard) noexcept nogil:
-    return leap.v[guard - 4] if guard >= 4 else leap.z[guard >> 1][guard & 1]
+    if guard >= 4:
+        return leap.v[guard - 4]
+    if leap.balanced and guard & 1:
+        return leap.z[guard >> 1][1] + leap.ratio.high * leap.z[guard >> 1][0]
+    return leap.z[guard >> 1][guard & 1]
 
 
 cdef void parts_of(const Leap* leap, int guard, const double* sums, double* parts) noexcept nogil:
     """The two changes of a guard, one per sample; each is monotonic while the guards keep their signs."""
     cdef const Model* model = leap.model
-    cdef int j = guard >> 1, i = guard & 1, k
+    cdef int j = guard >> 1, k
     for k in range(2):
         if guard >= 4:
             parts[k] = model.label[k] * sums[4 + 2 * (guard - 4) + k]
         elif model.trained:
-            parts[k] = model.label[k] * leap.gram[j][i][k] * sums[2 * j + k]
+            parts[k] = model.label[k] * gram_of_guard(leap, guard, k) * sums[2 * j + k]
         else:
-            parts[k] = model.label[k] * leap.gram[j][i][k]
+            parts[k] = model.label[k] * gram_of_guard(leap, guard, k)
             parts[k] *= leap.v[j] * sums[k] if is_active(leap.pattern, j, k) else 0.0
 
 
