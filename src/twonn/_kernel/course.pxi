@@ -184,7 +184,8 @@ cdef int64_t proceed(Course* run) noexcept nogil:
         end_here(run, OBSTRUCTED)
         return 0
     # The first block is stepped always: transitions may follow each other there.
-    if run.engine != DIRECT and run.now.step != 0 and run.credit >= 0:
+    # Nor is there a leap where one has just ended before a kink that is to be stepped through.
+    if run.engine != DIRECT and run.now.step != 0 and run.credit >= 0 and not stops_at_kink(run):
         leapt = try_to_leap(run, &cost)
         run.spent += cost
         if leapt or run.status != RUNNING:
@@ -198,6 +199,10 @@ cdef int64_t proceed(Course* run) noexcept nogil:
     run.spent += length
     run.calm = INFINITY
     return cost + length
+
+
+cdef inline bint stops_at_kink(const Course* run) noexcept nogil:
+    return run.obstacle == NEAR_KINK and run.walked == 0
 
 
 cdef void end_here(Course* run, int status) noexcept nogil:
@@ -610,6 +615,8 @@ cdef bint try_to_leap(Course* run, int64_t* cost) noexcept nogil:
     if run.now.step >= 0 and end.step >= 0 and end.step - run.now.step < cost[0]:
         run.credit -= cost[0] - (end.step - run.now.step)
     land(run, &leap, end)
+    if leap.before_kink:
+        run.obstacle = NEAR_KINK
     return True
 
 
@@ -661,6 +668,8 @@ cdef void land(Course* run, const Leap* leap, Time end) noexcept nogil:
         scheduled = next_scheduled(run)
     fold(leap, &run.state, passed, &reached)
     fold(leap, &run.state, landing, &after)
+    if leap.onto >= 0:
+        put_behind_kink(leap, &after)
     run.error *= exp_(log_amplification(leap))
     run.averaging_error = (run.averaging_error + leap.entry_error) * exp_(log_amplification(leap))
     run.error += (leap.doubt + rounding(leap, passed)) * path_length(leap, &run.state, &reached)
@@ -734,18 +743,22 @@ cdef void stop(Course* run, Leap* leap, double steps, double passed, Time* end) 
 cdef int end_at_crossing(Course* run, Leap* leap, Time* end) noexcept nogil:
     """Shorten a leap in which a guard loses its sign: to before it, to be stepped through, or to behind it.
 
-    Behind it where the error of the guard is worth more than 64 steps, so that single steps tell nothing.
+    Behind it where the error of the guard is worth more than 64 steps, so that single steps tell nothing. At a kink
+    that attracts, what the run has added to the error so far shifts the date and nothing else: the neuron is
+    turned back wherever it arrives.
     """
     cdef Crossing first, crossing
     cdef double error, first_error = 0.0, steps
     cdef int guard, first_guard = -1
+    cdef bint attracted
     if leap.frozen:
         return NONE
     first.low = first.at = averageable_until(leap)
     first.high = INFINITY
     for guard in range(GUARDS):
         if is_guarded(leap, guard):
-            error = doubt_of(run, guard)
+            attracted = attracts(leap, guard)
+            error = 0.0 if attracted else doubt_of(run, guard)
             if find_crossing(leap, guard, error, &crossing) and crossing.low < first.low:
                 first = crossing
                 first_guard = guard
@@ -753,6 +766,9 @@ cdef int end_at_crossing(Course* run, Leap* leap, Time* end) noexcept nogil:
     if first_guard < 0 and first.low >= leap.length:
         return NONE
     if first_guard >= 0 and first.at == first.at and not steps_after(leap, first.high) - steps_after(leap, first.low) <= 64.0:
+        if attracts(leap, first_guard):
+            cross_onto(run, leap, first_guard, &first, end)
+            return NONE
         if first.high < INFINITY:
             cross(run, leap, &first, end)
             return NONE
@@ -763,6 +779,7 @@ cdef int end_at_crossing(Course* run, Leap* leap, Time* end) noexcept nogil:
     if not (steps >= FEWEST_STEPS and (run.now.step >= 0 or first_guard < 0 or first.low > 1e-3)):
         return NEAR_KINK
     stop(run, leap, steps, first.low, end)
+    leap.before_kink = first_guard >= 0 and first.at == first.at
     return NONE
 
 
@@ -784,6 +801,32 @@ cdef void cross(Course* run, Leap* leap, const Crossing* crossing, Time* end) no
     if run.crossing[3] < INFINITY:
         run.lag[0] = run.crossing[0] - run.crossing[2]
         run.lag[1] = run.crossing[3] - run.crossing[0]
+
+
+cdef void cross_onto(Course* run, Leap* leap, int guard, const Crossing* crossing, Time* end) noexcept nogil:
+    """End a leap on a kink that attracts, where rounding hides by how much of a step the neuron crosses it.
+
+    It is put half a step behind it. How often it has been turned back then is not known for sure.
+    """
+    end[0] = time_after(leap, run.now, crossing.at)
+    leap.reached = leap.landing = crossing.at
+    leap.onto = guard
+    run.uncounted = True
+
+
+cdef void put_behind_kink(const Leap* leap, State* state) noexcept nogil:
+    """Half a step behind the kink that a leap has ended on, by the pushes that have carried the neuron there."""
+    cdef int j = neuron_of(leap.onto), i = leap.onto & 1, k = 1 - i, pushed_by
+    cdef double way = kink_step(leap, leap.onto), overshoot
+    cdef Sum c
+    if way == 0.0:
+        return
+    pushed_by = k if is_active(leap.pattern, j, k) else i
+    overshoot = 0.5 * way - preactivation(leap.model, state, j, i)
+    c.high, c.low = state.c[j][pushed_by], state.c_low[j][pushed_by]
+    c = plus(c, overshoot / leap.model.gram[i][pushed_by])
+    c = two_sum(c.high, c.low)
+    state.c[j][pushed_by], state.c_low[j][pushed_by] = c.high, c.low
 
 
 cdef inline int on_average(const Leap* leap, const State* state) noexcept nogil:

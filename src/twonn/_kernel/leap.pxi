@@ -77,6 +77,8 @@ cdef struct Leap:
     int searches               # evaluations in search of a crossing
     double reached             # τ passed when the leap ends
     double landing             # and where the run goes on: the same, or a little later, behind a kink
+    bint before_kink           # it ends where steps are about to take a unit across its kink
+    int onto                   # the guard that it ends on, of a kink that attracts; −1 for none
     double doubt               # bound on the relative error of the sums
 
 
@@ -90,6 +92,8 @@ cdef void unfold(const Model* model, const State* state, Leap* leap) noexcept no
     leap.pattern = leap.sliding = 0
     leap.frozen = leap.affine = leap.balanced = leap.converged = False
     leap.iterations = leap.searches = 0
+    leap.before_kink = False
+    leap.onto = -1
     for j in range(2):
         leap.v[j] = state.v[j]
         for i in range(2):
@@ -257,6 +261,31 @@ cdef double kink_speed(const Leap* leap, int guard) noexcept nogil:
             push[k] = push_on(leap, guard, k, leap.weight[k], leap.v[j], leap.z[j][k])
     size = abs(push[0]) + abs(push[1])
     return min(size, abs(push[0] + push[1]) + 4.0 * FEWEST_STEPS * leap.hurry * size)
+
+
+cdef bint attracts(const Leap* leap, int guard) noexcept nogil:
+    """Whether a unit is turned back behind its kink: switched, it moves the other way."""
+    cdef int j = neuron_of(guard), i = guard & 1, k = 1 - i
+    cdef double own, other = 0.0
+    if guard >= 4 or leap.balanced:
+        return False
+    own = leap.model.label[i] * leap.v[j] * leap.model.gram[i][i] * push_at_start(leap, i)
+    if is_active(leap.pattern, j, k):
+        other = leap.model.label[k] * leap.v[j] * gram_of_guard(leap, guard, k) * push_at_start(leap, k)
+    if is_active(leap.pattern, j, i):
+        return own + other < 0.0 < other
+    return other > 0.0 > own + other
+
+
+cdef double push_at_start(const Leap* leap, int i) noexcept nogil:
+    """P_i, also where no neuron is active on point i."""
+    return exp_(leap.log_scale + leap.model.log_rate + log_slope(leap.model, leap.margin[i]))
+
+
+cdef double kink_step(const Leap* leap, int guard) noexcept nogil:
+    """What a guard moves by in the step at the end of the leap."""
+    cdef double size
+    return speed_at(leap, guard, leap.landing, &size) * leap.inverse * exp_(-leap.landing)
 
 
 cdef bint clear_of_kinks(const Leap* leap) noexcept nogil:
@@ -1086,17 +1115,17 @@ cdef bint moves_one_way(Leap* leap, int guard, double a, double b) noexcept nogi
     cdef double noise = 0.0, size = 0.0
     cdef int n
     for n in range(3):
+        leap.searches += 1
         net[n] = speed_at(leap, guard, a + 0.5 * n * (b - a), &size)
         noise = max(noise, 8e-15 * size)
     return (min(net[0], min(net[1], net[2])) >= -noise or max(net[0], max(net[1], net[2])) <= noise)
 
 
-cdef double speed_at(Leap* leap, int guard, double passed, double* size) noexcept nogil:
+cdef double speed_at(const Leap* leap, int guard, double passed, double* size) noexcept nogil:
     """d/dτ of a guard, and the size of what it is the difference of."""
     cdef double[POINTS] values
     cdef double push, sum = 0.0
     cdef int j = neuron_of(guard), k
-    leap.searches += 1
     interpolation(passed / leap.length, values)
     size[0] = 0.0
     for k in range(2):
