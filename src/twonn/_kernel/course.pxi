@@ -562,6 +562,8 @@ cdef double cost_of_averaging(Course* run, const Slides* slides, int j) noexcept
     cdef int i = kink_of(slides.pairs, j)
     cdef double v = abs(run.state.v[j]), parts = max(min(slides.fraction[j], 1.0 - slides.fraction[j]), 0.0)
     cdef double effect = v * slides.tooth[j] * max(1.0, run.model.gram[0][1] / run.model.gram[i][i])
+    if slides.lasting[j]:
+        return slides.tooth[j] / sqrt(run.model.gram[i][i])
     # Not knowing where in a tooth the neuron is costs no more than a tooth.
     effect *= effect / parts if effect < parts else 1.0
     return 50.0 * effect / (v * sqrt(min(run.model.gram[0][0], run.model.gram[1][1])))
@@ -648,7 +650,7 @@ cdef int start_leap(Course* run, Leap* leap) noexcept nogil:
     return obstacle
 
 
-cdef void land(Course* run, const Leap* leap, Time end) noexcept nogil:
+cdef void land(Course* run, Leap* leap, Time end) noexcept nogil:
     """Record the samples inside a leap and move to its end, or to the horizon if that is nearer."""
     cdef State after
     cdef State reached
@@ -663,6 +665,7 @@ cdef void land(Course* run, const Leap* leap, Time end) noexcept nogil:
         if not is_before(scheduled, horizon):
             run.status = CONVERGED if leap.converged else COMPLETED
             end = scheduled
+            leap.onto = -1
             passed = landing = passed_until(leap, start, scheduled)
             break
         scheduled = next_scheduled(run)

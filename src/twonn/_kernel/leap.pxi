@@ -70,6 +70,7 @@ cdef struct Leap:
     nodes[2] lift              # mean of max(0, z_ji) there
     double[2] mean_at_start
     double[2] lift_at_start
+    double[2] lasting_push     # h s(0) of a point at whose kink neurons slide while none serves it; else 0
     double slack               # how far rounding may put θ off
     double entry_error         # what beginning to average adds to the error of the parameters
     nodes[SUMS] sum            # fixed output: A_k; trained: Σ g_k v_j at 2j + k, Σ g_k z_jk at 4 + 2j + k
@@ -94,6 +95,7 @@ cdef void unfold(const Model* model, const State* state, Leap* leap) noexcept no
     leap.iterations = leap.searches = 0
     leap.before_kink = False
     leap.onto = -1
+    leap.lasting_push[0] = leap.lasting_push[1] = 0.0
     for j in range(2):
         leap.v[j] = state.v[j]
         for i in range(2):
@@ -550,7 +552,7 @@ cdef double sum_trained(Leap* leap, nodes* residual) noexcept nogil:
             dv.at[r] = 0.0
         for k in range(2):
             if is_active(leap.sliding, j, k):
-                add_up(leap, k, leap.lift_at_start[j], &leap.lift[j], &leap.sum[4 + 2 * j + k])
+                add_up_lift(leap, j, &leap.sum[4 + 2 * j + k])
             else:
                 sum_active(leap, j, k, leap.z[j][k], &leap.zs[j][k], &leap.sum[4 + 2 * j + k])
             for r in range(NODES):
@@ -929,7 +931,7 @@ cdef double log_amplification(const Leap* leap) noexcept nogil:
         sum = 0.0
         for k in range(2):
             if is_active(leap.pattern, j, k):
-                sum += abs(area[k]) * sqrt(leap.gram[j][k][k] if leap.balanced else leap.model.gram[k][k])
+                sum += abs(area[k]) * sqrt(leap.gram[j][k][k])
         largest = max(largest, sum)
     return largest
 
