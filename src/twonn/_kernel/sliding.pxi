@@ -23,10 +23,14 @@ cdef enum:
     LARGEST_WIGGLE_PARTS = 100_000 # lasting teeth: how far a period takes m_k off its mean course, a κ̂α, in parts of 1
 
 
+ctypedef double[2] ByPoint       # of one neuron
+
+
 cdef struct Slides:              # per neuron
     int pairs                    # of neuron and sample that slide, coded like a pattern
     int[2] point                 # at whose kink a neuron may slide; −1 for none
     bint[2] lasting              # its teeth last: no neuron serves that point
+    double[2] shift              # by point: as far as lasting teeth change the mean of s_k, they do so like this m_k
     double[2] tooth
     double[2] fraction           # θ
     double[2] mean               # of z_ji
@@ -44,6 +48,11 @@ cdef inline double slide_ratio(const Model* model, int i) noexcept nogil:
     return model.gram[i][1 - i] / model.gram[i][i]
 
 
+cdef inline double lasting_push(const Model* model) noexcept nogil:
+    """g_i where m_i is 0, but for the little that a neuron is active there."""
+    return model.rate * loss_slope(model, 0.0)
+
+
 cdef inline int kink_of(int pairs, int j) noexcept nogil:
     """The sample at whose kink neuron j slides, −1 if at none."""
     cdef int i = pairs >> (2 * j) & 3
@@ -58,11 +67,13 @@ cdef void find_slides(const Model* model, const State* state, double doubt, Slid
     cdef bint[2] caught
     cdef int i, j, sweep
     slides.pairs = 0
+    slides.shift[0] = slides.shift[1] = 0.0
     for j in range(2):
         for i in range(2):
             slides.z[j][i] = preactivation(model, state, j, i)
     for j in range(2):
         slides.point[j] = point_of_kink(model, state, slides, j)
+        slides.lasting[j] = False
     if slides.point[0] < 0 and slides.point[1] < 0:
         return
     measure_teeth(model, state, slides)
@@ -74,6 +85,10 @@ cdef void find_slides(const Model* model, const State* state, double doubt, Slid
                              and (not slides.z[1 - j][i] > 0.0 or (caught[1 - j] and slides.point[1 - j] == i)))
         if caught[j] and (slides.lasting[j] or is_served_by(model, state, slides, 1 - j, i)):
             slides.pairs |= 1 << (2 * j + i)
+    for j in range(2):
+        i = slides.point[j]
+        if slides.lasting[j] and is_active(slides.pairs, j, i):
+            slides.shift[1 - i] = log_mean_of_lasting(model, state.v, slides.z, slides.pairs, i)
     # The margins in which the teeth are measured contain the teeth. A sweep improves them by their size.
     for sweep in range(4 if slides.pairs else 0):
         measure_teeth(model, state, slides)
@@ -131,7 +146,7 @@ cdef void measure_teeth(const Model* model, const State* state, Slides* slides) 
         for j in range(2):
             m += state.v[j] * (slides.lift[j] if is_active(slides.pairs, j, i) else max(0.0, slides.z[j][i])
                                + settled(model, slides, j, i))
-        log_push[i] = model.log_rate + log_slope(model, model.label[i] * m)
+        log_push[i] = model.log_rate + log_slope(model, model.label[i] * m + slides.shift[i])
     slides.slack = 1e-13 + 1e-15 * (abs(log_push[0]) + abs(log_push[1]))
     for j in range(2):
         i = slides.point[j]
@@ -140,6 +155,9 @@ cdef void measure_teeth(const Model* model, const State* state, Slides* slides) 
         k = 1 - i
         slides.tooth[j] = exp_(log_push[i]) * abs(state.v[j]) * model.gram[i][i]
         slides.fraction[j] = exp_(log_push[k] - log_push[i]) * abs(model.gram[i][k]) / model.gram[i][i]
+        if slides.lasting[j]:
+            slides.tooth[j] = lasting_push(model) * abs(state.v[j]) * model.gram[i][i]
+            slides.fraction[j] = exp_(log_push[k]) / lasting_push(model) * abs(slide_ratio(model, i))
         up = slides.fraction[j] * slides.tooth[j]
         slides.mean[j] = up - 0.5 * slides.tooth[j]
         slides.lift[j] = 0.5 * slides.fraction[j] * up
@@ -171,15 +189,13 @@ cdef void let_slide(Leap* leap, const Slides* slides, int pairs) noexcept nogil:
         leap.z[j][i] = leap.mean_at_start[j] = slides.mean[j]
         leap.lift_at_start[j] = slides.lift[j]
         if slides.lasting[j]:
-            leap.lasting_push[i] = leap.model.rate * loss_slope(leap.model, 0.0)
+            leap.lasting_push[i] = lasting_push(leap.model)
         reduced = reduced_gram(leap.model, k)
         leap.gram[j][k][k], leap.gram_low[j][k][k] = reduced.high, reduced.low
         leap.gram[j][i][0] = leap.gram[j][i][1] = leap.gram_low[j][i][0] = leap.gram_low[j][i][1] = 0.0
     for i in range(2):
         set_margin(leap, i)
-    for i in range(2):
-        if leap.lasting_push[i] > 0.0:
-            leap.margin[1 - i] += log_mean_of_lasting(leap, i)
+        leap.margin[i] += slides.shift[i]
 
 
 cdef Sum reduced_gram(const Model* model, int k) noexcept nogil:
@@ -291,34 +307,38 @@ cdef bint is_averageable(const Model* model, double inverse, double effect, doub
     return inverse * FEWEST_TEETH <= min(fraction, 1.0 - fraction)
 
 
-cdef double stroke(const Leap* leap, int i, double growth) noexcept nogil:
-    """a: what m_k falls by when the neurons that slide at a point that none serves are pushed back.
-
-    `growth` is what v² has grown by since the start of the leap.
-    """
+cdef double stroke(const Model* model, const double* v, int pairs, int i) noexcept nogil:
+    """a: what m_k falls by when the neurons that slide at a point i that none serves are all pushed back."""
     cdef double sum = 0.0
     cdef int j
     for j in range(2):
-        if kink_of(leap.sliding, j) == i:
-            sum += leap.v[j] * leap.v[j]
-    return growth * leap.lasting_push[i] * sum * abs(leap.model.gram[0][1])
+        if kink_of(pairs, j) == i:
+            sum += v[j] * v[j]
+    return lasting_push(model) * sum * abs(model.gram[0][1])
 
 
-cdef double rise(const Leap* leap, int i) noexcept nogil:
+cdef double rise(const Model* model, const double* v, const ByPoint* z, int pairs, int i) noexcept nogil:
     """κ̂α: what m_k gains in one period, over which A_k grows by α = g_i G_ii/|G_ik|."""
-    return (coupling_of(leap, 1 - i, 1 - i) * leap.lasting_push[i] * leap.model.gram[i][i]
-        / abs(leap.model.gram[0][1]))
+    cdef double kappa = 0.0
+    cdef int j, k = 1 - i
+    for j in range(2):
+        if z[j][k] > 0.0:
+            kappa += v[j] * v[j] * (reduced_gram(model, k).high if kink_of(pairs, j) == i else model.gram[k][k])
+            kappa += z[j][k] * z[j][k] if model.trained else 0.0
+    return kappa * lasting_push(model) * model.gram[i][i] / abs(model.gram[0][1])
 
 
-cdef double log_mean_of_lasting(const Leap* leap, int i) noexcept nogil:
-    """ln of the mean of e^(m_k − mean) in A_k, to second order, (Σ a_j² + 2 a κ̂α)/24, for teeth of unrelated phases."""
+cdef double log_mean_of_lasting(const Model* model, const double* v, const ByPoint* z, int pairs, int i) noexcept nogil:
+    """ln of the mean of e^(m_k − its mean course) in A_k, for teeth of unrelated phases.
+
+    To second order (Σ a_j² + 2 a κ̂α)/24.
+    """
     cdef double squares = 0.0, one
     cdef int j
     for j in range(2):
-        if kink_of(leap.sliding, j) == i:
-            one = leap.lasting_push[i] * leap.v[j] * leap.v[j] * leap.model.gram[0][1]
-            squares += one * one
-    return (squares + 2.0 * stroke(leap, i, 1.0) * rise(leap, i)) / 24.0
+        one = stroke(model, v, pairs & 3 << (2 * j), i)
+        squares += one * one
+    return (squares + 2.0 * stroke(model, v, pairs, i) * rise(model, v, z, pairs, i)) / 24.0
 
 
 cdef bint is_lasting_averageable(const Leap* leap, int i, double push, double growth) noexcept nogil:
@@ -327,7 +347,8 @@ cdef bint is_lasting_averageable(const Leap* leap, int i, double push, double gr
     Within a period m_k leaves its mean course by some a κ̂α/8, for ever. Beyond counting, where there would be no end of
     periods, 1/10 has to do for a.
     """
-    cdef double a = stroke(leap, i, growth), wiggle = a * rise(leap, i) * growth
+    cdef double a = growth * stroke(leap.model, leap.v, leap.sliding, i)
+    cdef double wiggle = a * growth * rise(leap.model, leap.v, leap.z, leap.sliding, i)
     cdef double all_of_k = 0.0
     cdef int j
     for j in range(2):
