@@ -17,6 +17,7 @@ cdef struct Model:             # constants of a run
     double log_rate            # ln h
     bint logistic              # else exponential
     bint trained               # output weights are trained
+    bint opposed               # lifted points on one line through 0, on either side of it
 
 cdef struct State:             # everything that moves; recorded as it lies in memory
     double c[2][2]             # C_jk

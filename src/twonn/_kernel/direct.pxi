@@ -45,6 +45,7 @@ cdef void set_model(Model* model, const double[:, ::1] x, bint bias, const doubl
             r = lifted_dot(&w[j, 0], b[j], &x[i, 0], d)
             model.start[j][i] = r.high
             model.start_low[j][i] = r.low
+    model.opposed = model.gram[0][1] < 0.0 and reduced_gram(model, 0).high == 0.0
 
 
 cdef inline double preactivation(const Model* model, const State* state, int j, int i) noexcept nogil:

@@ -434,7 +434,10 @@ cdef void guess_growth(Leap* leap, int i) noexcept nogil:
         growth = max(1.0 + (leap.length * POINT[r + 1] - leap.q[i].at[r]) / leap.margin[i], 0.01)
         k = 0.0
         for j in range(2):
-            if is_active(leap.pattern, j, i):
+            # One that slides where both points are on one line through 0 stays where it is.
+            if is_active(leap.pattern, j, i) and leap.gram[j][i][i] == 0.0:
+                k += leap.z[j][i] * leap.z[j][i]
+            elif is_active(leap.pattern, j, i):
                 product = leap.v[j] * leap.z[j][i] * growth
                 imbalance = leap.z[j][i] * leap.z[j][i] / leap.gram[j][i][i] - leap.v[j] * leap.v[j]
                 root = sqrt(imbalance * imbalance + 4.0 * product * product / leap.gram[j][i][i])

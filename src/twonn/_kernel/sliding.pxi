@@ -97,15 +97,19 @@ cdef void find_slides(const Model* model, const State* state, double doubt, Slid
 cdef int point_of_kink(const Model* model, const State* state, const Slides* slides, int j) noexcept nogil:
     """The point that neuron j is pushed away from, but towards by the other one; −1 if there is none.
 
-    With equal labels it has to be one that the other neuron leaves alone while it serves the other point: where
-    neither point is served, neither push decays.
+    With equal labels it has to be one that the other neuron leaves alone while it serves the other point; or else
+    both neurons are held at both kinks for ever, by pushes that do not decay.
     """
     cdef int i, o = 1 - j
     if state.v[j] == 0.0:
         return -1
     if model.label[0] != model.label[1]:
         return 1 - sample_served(model, state, j) if model.gram[0][1] > 0.0 else -1
-    if model.gram[0][1] < 0.0 and model.label[0] * state.v[j] < 0.0 < model.label[0] * state.v[o]:
+    if not (model.gram[0][1] < 0.0 and model.label[0] * state.v[j] < 0.0):
+        return -1
+    if model.label[0] * state.v[o] < 0.0 and model.opposed and not model.trained:
+        return 1
+    if model.label[0] * state.v[o] > 0.0:
         for i in range(2):
             if slides.z[o][1 - i] > 0.0 >= slides.z[o][i]:
                 return i
@@ -119,7 +123,7 @@ cdef inline bint is_served_by(const Model* model, const State* state, const Slid
 cdef bint is_caught(const Model* model, const State* state, const Slides* slides, int j, double doubt) noexcept nogil:
     """Whether a neuron is within one tooth of its kink, and stays active on the other point there.
 
-    Where the points are on one line through 0, z_jk is what z_ji makes of it, and reaches its own kink with it.
+    Where the points are opposed, z_jk is what z_ji makes of it, and reaches its own kink with it.
     """
     cdef int i = slides.point[j], k = 1 - i
     cdef double size, noise, tooth = slides.tooth[j], fraction = slides.fraction[j], reach
@@ -132,7 +136,7 @@ cdef bint is_caught(const Model* model, const State* state, const Slides* slides
     reach = abs(slide_ratio(model, i)) * tooth
     if slides.z[j][k] > 4.0 * reach:
         return True
-    return (model.gram[0][1] < 0.0 and reduced_gram(model, k).high == 0.0
+    return (model.opposed
             and abs(slides.z[j][k] - slide_ratio(model, i) * slides.z[j][i]) <= 1e-9 * reach + noise)
 
 
@@ -158,6 +162,10 @@ cdef void measure_teeth(const Model* model, const State* state, Slides* slides) 
         if slides.lasting[j]:
             slides.tooth[j] = lasting_push(model) * abs(state.v[j]) * model.gram[i][i]
             slides.fraction[j] = exp_(log_push[k]) / lasting_push(model) * abs(slide_ratio(model, i))
+        if model.opposed:
+            # Active on i it is not pushed by k: a tooth is all of what i pushes, on top of `up`.
+            slides.tooth[j] *= 1.0 + slides.fraction[j]
+            slides.fraction[j] /= 1.0 + slides.fraction[j]
         up = slides.fraction[j] * slides.tooth[j]
         slides.mean[j] = up - 0.5 * slides.tooth[j]
         slides.lift[j] = 0.5 * slides.fraction[j] * up
@@ -214,10 +222,15 @@ cdef inline Sum entry_of(const Model* model, int i, int k) noexcept nogil:
 
 cdef double tooth_at(const Leap* leap, int j, double inverse, double v, const double* p, double* fraction) noexcept nogil:
     """The tooth of a neuron that slides, and its active fraction, where ε = `inverse`, v_j = v and P = p."""
+    cdef double tooth
     cdef int i = kink_of(leap.sliding, j)
     if leap.lasting_push[i] > 0.0:
         fraction[0] = inverse * p[1 - i] / leap.lasting_push[i] * abs(slide_ratio(leap.model, i))
-        return leap.lasting_push[i] * abs(v) * leap.model.gram[i][i]
+        tooth = leap.lasting_push[i] * abs(v) * leap.model.gram[i][i]
+        if leap.model.opposed:
+            tooth *= 1.0 + fraction[0]
+            fraction[0] /= 1.0 + fraction[0]
+        return tooth
     fraction[0] = p[1 - i] / p[i] * slide_ratio(leap.model, i)
     return inverse * p[i] * abs(v) * leap.model.gram[i][i]
 
