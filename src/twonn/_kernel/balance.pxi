@@ -84,8 +84,9 @@ cdef int set_balance_scale(Leap* leap, double log_step) noexcept nogil:
         return UNRESOLVED
     target = log1p_(target)
     off = abs(y - target)
-    leap.settled = off <= 1e-15 * (4.0 + abs(leap.margin[0]) + abs(leap.margin[1]))
-    # Of a y* that small the state does not know the digits; the next order of y* is smaller by the same factor.
+    # y* is known to first order in the slow motion.
+    leap.settled = off <= 1e-15 * (4.0 + abs(leap.margin[0]) + abs(leap.margin[1])) + 8.0 * target * target
+    # Of a y* that small the state does not know the digits.
     leap.imbalance = target if leap.settled and abs(target) < 1e-7 else y
     # from here on in units of g_1
     decay = stiffness * ratio * exp_(leap.imbalance)

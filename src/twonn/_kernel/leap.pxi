@@ -266,11 +266,16 @@ cdef double kink_speed(const Leap* leap, int guard) noexcept nogil:
 
 
 cdef bint attracts(const Leap* leap, int guard) noexcept nogil:
-    """Whether a unit is turned back behind its kink: switched, it moves the other way."""
+    """Whether a unit is turned back behind its kink: switched, it moves the other way.
+
+    Where the points are opposed both units of a neuron switch at once, and either point pushes alike.
+    """
     cdef int j = neuron_of(guard), i = guard & 1, k = 1 - i
     cdef double own, other = 0.0
     if guard >= 4 or leap.balanced:
         return False
+    if leap.model.opposed:
+        return leap.model.label[0] == leap.model.label[1] and leap.model.label[0] * leap.v[j] < 0.0
     own = leap.model.label[i] * leap.v[j] * leap.model.gram[i][i] * push_at_start(leap, i)
     if is_active(leap.pattern, j, k):
         other = leap.model.label[k] * leap.v[j] * gram_of_guard(leap, guard, k) * push_at_start(leap, k)

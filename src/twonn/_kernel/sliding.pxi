@@ -20,7 +20,7 @@ cdef enum:
     LARGEST_LASTING_TOOTH_PARTS = 5000  # with trained output, where what its phase changes is not forgotten
     NEGLIGIBLE_TOOTH_PARTS = 1_000_000  # of one whose phase does not matter
     FEWEST_TEETH = 1000          # in the time scale of the motion
-    LARGEST_WIGGLE_PARTS = 100_000 # lasting teeth: how far a period takes m_k off its mean course, a κ̂α, in parts of 1
+    LARGEST_WIGGLE_PARTS = 10_000 # lasting teeth: how far a period takes m_k off its mean course, a κ̂α, in parts of 1
 
 
 ctypedef double[2] ByPoint       # of one neuron
