@@ -25,6 +25,14 @@ INITIALIZERS = (
     "orthogonal",
 )
 
+#: Beyond the stability limit: two states alternate for ever, by steps too large to leap; no transitions.
+CYCLE = twonn.Problem(x=[1.0, 2.0], y=[1, -1], step_size=2.0, bias=False, loss="logistic")
+CYCLING = twonn.Params(w=[20.0, 20.25])
+
+#: One neuron is active on both points, whose pushes balance: the loss e^w + e^(-2w) is least at w = ln(2)/3.
+BALANCED = twonn.Problem(x=[1.0, 2.0], y=[-1, 1], step_size=0.01, bias=False)
+BALANCING = twonn.Params(w=[1.0, -1.0])
+
 
 def random_problem(seed: int, *, sliding: bool = False) -> tuple[twonn.Problem, twonn.Params]:
     """A random problem with G_01 <= 0 (with `sliding`, opposite labels and G_01 > 0) and a start.

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import random_problem
+from cases import BALANCED, BALANCING, CYCLE, CYCLING, random_problem
 
 import twonn
 from twonn import _core, checkpoint
@@ -219,6 +219,15 @@ ODD = {
         "any",
     ),
     "adam": (PAPER, START, 3000, {"optimizer": "adam"}, "any"),
+    "gives up": (CYCLE, CYCLING, 10**400, {"max_direct": 50_000}, "obstructed"),
+    "gives up leaping": (
+        CHATTER,
+        twonn.Params(w=[1.0, 0.0], b=[0.0, -1.0]),
+        10**40,
+        {"max_direct": 300_000},
+        "obstructed",
+    ),
+    "converges": (BALANCED, BALANCING, 10**400, {"max_direct": 10**6}, "converged"),
 }
 
 
@@ -241,6 +250,9 @@ def test_odd_runs_are_resumed_to_the_bit(name, path, block_by_block):
         "leap": any(len(values.get("segments", ())) > 1 for values in seen),
         "direct": set(whole.segments["engine"]) == {"direct"},
         "rest": whole.status is twonn.Status.STATIONARY,
+        "obstructed": whole.status is twonn.Status.OBSTRUCTED,
+        "converged": any(values.get("converged_log", -math.inf) > -math.inf for values in seen)
+        and whole.status is twonn.Status.CONVERGED,
         "any": True,
     }[wanted]
 
@@ -316,6 +328,7 @@ EXTENDED = {
     "late": (LATE, late_switch(16.0), {}, [10**6, 10**14, 10**15, 10**17, 10**20]),
     "listed": (PAPER, START, {"sample_steps": [10, 1000]}, [1001, 10**6, 10**12]),
     "adam": (PAPER, START, {"optimizer": twonn.Adam(beta1=0.8)}, [100, 101, 3000]),
+    "converges": (BALANCED, BALANCING, {"max_direct": 10**6}, [1000, 10**6, 10**9, 2**63, 10**400]),
 }
 
 
@@ -341,6 +354,63 @@ def test_a_longer_horizon_gives_the_run_to_that_horizon(name, paused, path, bloc
         reached.append(int(read(path)[0]["step"]))
     assert reached[-1] == -1 or reached == sorted(reached)
     assert len(set(reached)) >= 2
+
+
+#: Problem, start, options and limits, of runs that use them up.
+LIMITS = {
+    "cycle": (CYCLE, CYCLING, {}, [30_000, 30_001, 50_000, 200_000]),
+    "walk": (SLIDING, SLIDER, {"sliding": "step"}, [1, 5000, 60_000]),
+    "leaps": (CHATTER, twonn.Params(w=[1.0, 0.0], b=[0.0, -1.0]), {}, [10_000, 100_000, 300_000]),
+}
+
+
+@pytest.mark.parametrize("look", [0.0, math.inf], ids=["from the end", "from the beginning"])
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_larger_limit_gives_the_run_with_that_limit(name, look, path, block_by_block, monkeypatch):
+    """From files that hold the run right before it gave up, and as it was at the beginning."""
+    problem, params, options, limits = LIMITS[name]
+    monkeypatch.setattr(run_module, "_LOOK", look)
+    first = twonn.run(problem, params, 10**40, max_direct=limits[0], checkpoint=path, **options)
+    ends = {first.end_step}
+    for limit in limits[1:]:
+        values, _ = read(path)
+        assert values["outcome"] == "obstructed"
+        assert identical(so_far(path)[0], twonn.resume(path))  # as before, without another limit
+        traj = twonn.resume(path, max_direct=limit)
+        assert traj.status is twonn.Status.OBSTRUCTED
+        assert identical(traj, twonn.run(problem, params, 10**40, max_direct=limit, **options))
+        ends.add(traj.end_step)
+    assert len(ends) >= len(limits) - 1
+    # With another horizon as well.
+    steps = traj.end_step + 1000
+    both = twonn.resume(path, steps, max_direct=10 * limit)
+    assert identical(both, twonn.run(problem, params, steps, max_direct=10 * limit, **options))
+    assert both.status is twonn.Status.COMPLETED
+
+
+def test_a_limit_within_what_the_file_holds_is_refused(path, block_by_block, monkeypatch):
+    monkeypatch.setattr(run_module, "_LOOK", 0.0)
+    twonn.run(CYCLE, CYCLING, 10**40, max_direct=30_000, checkpoint=path)
+    spent = int(read(path)[0]["spent"])
+    assert spent >= 30_000  # it is behind the last block, and gives up before the next one
+    for limit in (1, 29_999):
+        sentence = rf"max_direct: got {limit:,}; expected more than the {spent:,} that .* has used up"
+        with pytest.raises(ValueError, match=sentence):
+            twonn.resume(path, max_direct=limit)
+    for limit, error in ((0, ValueError), (3.5, TypeError), ("many", TypeError)):
+        with pytest.raises(error, match=r"max_direct: got .*expected a whole number >= 1"):
+            twonn.resume(path, max_direct=limit)
+    assert int(read(path)[0]["spent"]) == spent  # as before
+    assert twonn.resume(path, max_direct=10**30, steps=40_000).status is twonn.Status.COMPLETED
+    assert read(path)[0]["max_direct"] == 2**63 - 1
+
+
+@pytest.mark.parametrize("options", [{"engine": "direct"}, {"optimizer": "momentum"}], ids=str)
+def test_a_run_without_limit_is_given_any(options, path):
+    twonn.run(CYCLE, CYCLING, 2000, checkpoint=path, **options)
+    traj = twonn.resume(path, 3000, max_direct=1)
+    assert traj.status is twonn.Status.COMPLETED
+    assert identical(traj, twonn.run(CYCLE, CYCLING, 3000, max_direct=1, **options))
 
 
 def test_a_run_can_be_ended_earlier(path):
@@ -735,7 +805,7 @@ def sealed(contents: bytes) -> bytes:
     return bytes(head) + hashlib.sha256(head).digest()
 
 
-def rewritten(values, **changes):
+def rewritten(values, version=checkpoint.VERSION, **changes):
     """The bytes of a file with some values changed, though not as the table says."""
     body = b""
     listed = []
@@ -749,12 +819,18 @@ def rewritten(values, **changes):
         )
         body += array.tobytes()
     directory = json.dumps(listed).encode()
-    head = struct.pack("<8sIIQ", checkpoint.MAGIC, 1, len(directory), 0)
+    head = struct.pack("<8sIIQ", checkpoint.MAGIC, version, len(directory), 0)
     return sealed(head + directory + body + bytes(32))
 
 
+#: Fields that version 1 of the format did not have.
+LATER = [field.name for field in FIELDS if field.since > 1]
+
 FORGED = {
     "a field too few": {"walked": None},
+    "a field of a later version": {"version": 1},
+    "a later field too few": {"spent": None},
+    "a field that an earlier version has to have": {"version": 1, **dict.fromkeys(LATER), "averaged": None},
     "a field too many": {"walks": np.zeros(3)},
     "another type": {"walked": np.array(3.0)},
     "another shape": {"lag": np.zeros(3)},
@@ -792,7 +868,7 @@ def test_a_newer_version_is_named(path, small):
     previous(path).unlink()
     path.write_bytes(sealed(bytes(contents)))
     with pytest.raises(
-        twonn.CheckpointError, match="format version 99, while this twonn reads versions up to 1"
+        twonn.CheckpointError, match="format version 99, while this twonn reads versions up to 2"
     ):
         twonn.resume(path)
 
@@ -986,7 +1062,7 @@ def test_what_is_written_is_durable_before_it_takes_its_place(path, small, monke
 def foreign_reader(contents: bytes) -> dict:
     """What docs/format.md says, and nothing from the library."""
     magic, version, listed, size = struct.unpack_from("<8sIIQ", contents)
-    assert magic == b"TWONN\r\n\x1a" and version == 1 and size == len(contents)
+    assert magic == b"TWONN\r\n\x1a" and version == 2 and size == len(contents)
     assert hashlib.sha256(contents[:-32]).digest() == contents[-32:]
     at = 24 + listed
     values = {}
@@ -1052,7 +1128,7 @@ def fields_of_struct(text: str) -> set[str]:
 NOT_STORED = {
     "gd": {
         *("model", "engine", "average", "schedule", "late_schedule", "n_scheduled", "n_late"),
-        *("status", "transitions_kept", "segments_kept", "slides_kept", "now"),
+        *("status", "transitions_kept", "segments_kept", "slides_kept", "now", "max_direct", "converged"),
     },
     "other": {
         *("model", "d", "size", "kind", "bias", "step_size", "weight", "options", "x", "schedule"),
@@ -1064,7 +1140,7 @@ SOURCES = {
         "course.pxi",
         "cdef struct Course:",
         "\n\n\ncdef void start_course",
-        {"step", "log_step", "late_slides"},
+        {"step", "log_step", "late_slides", "converged_step", "converged_log"},
     ),
     "other": ("optimizers.pxi", "    cdef Model model\n", "\n\n    def __cinit__", set()),
 }
@@ -1086,7 +1162,7 @@ def test_the_table_has_every_field_of_the_kernel(kind):
     assert table == run_module._prepared(_question(PAPER, START, 1, optimizer=optimizer)).state().keys()
 
 
-#: Written by the first version that had the format.
+#: Written by the first twonn that had each version of the format.
 RELEASED = sorted((Path(__file__).parent / "files").glob("checkpoint-*.twonn"))
 
 
@@ -1096,7 +1172,7 @@ def test_files_of_every_version_are_read(file, path):
     values, damage = read(path)
     assert damage is None
     question = checkpoint.question_of(values)
-    options = {name: getattr(question, name) for name in ("engine", "sliding", "sample_steps")}
+    options = {name: getattr(question, name) for name in ("engine", "sliding", "sample_steps", "max_direct")}
     options["optimizer"] = question.optimizer or "gd"
     if question.sample_steps is None:
         options["samples_per_decade"] = question.samples_per_decade
@@ -1105,6 +1181,25 @@ def test_files_of_every_version_are_read(file, path):
     assert 100 < values["step"] < question.horizon and traj.status is twonn.Status.COMPLETED
     assert traj.states.tobytes() == whole.states.tobytes()
     assert traj.transitions.tobytes() == whole.transitions.tobytes()
+
+
+def test_a_file_of_the_first_version_has_what_its_run_was_without_later_fields(path, small):
+    values, _ = read(path)
+    previous(path).unlink()
+    earlier = {"version": 1, **dict.fromkeys(LATER), "averaged": np.array(1, dtype=np.int32)}
+    path.write_bytes(rewritten(values, **earlier))
+    found, _ = read(path)
+    assert list(found)[-len(LATER) :] == LATER
+    assert {name: found[name].item() for name in LATER} == {
+        "max_direct": 10**10,
+        "uncounted": 1,
+        "converged_step": -1,
+        "converged_log": -math.inf,
+        "spent": 0,
+    }
+    traj = twonn.resume(path)
+    assert traj.states.tobytes() == small.states.tobytes() and not traj.n_transitions_exact
+    assert path.read_bytes()[8:12] == struct.pack("<I", checkpoint.VERSION)
 
 
 def test_there_is_a_file_of_every_version_and_kind():

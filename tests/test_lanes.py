@@ -53,9 +53,10 @@ def alone(problem, params, r, schedule, late=(), engine=_core.AUTO) -> _core.Run
 
 def assert_same(batch: _core.Batch, r: int, run: _core.Run) -> None:
     n, kept = run.n_samples, min(run.n_transitions, KEPT)
-    for name in ("status", "n_samples", "n_transitions", "error", "averaging_error", "averaged"):
+    for name in ("status", "n_samples", "n_transitions", "error", "averaging_error", "averaged", "counted"):
         assert getattr(batch, name)[r] == getattr(run, name), name
     assert batch.last_step[r] == run.step and batch.last_log[r] == run.log_step
+    assert batch.converged_step[r] == run.converged_step and batch.converged_log[r] == run.converged_log
     for name in ("steps", "logs", "states", "patterns", "unphased"):
         mine = np.ascontiguousarray(getattr(batch, f"sample_{name}")[r, :n])
         assert mine.tobytes() == getattr(run, f"sample_{name}").tobytes(), name

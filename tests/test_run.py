@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,12 +11,16 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from cases import BALANCED, BALANCING, CYCLE, CYCLING
 
 import twonn
+
+run_module = sys.modules["twonn.run"]
 
 PROBLEM = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 START = twonn.Params(w=[0.43, -1.47])
 CHATTER = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.05)
+SWITCHING, SWITCHER = CHATTER, twonn.Params(w=[1.0, 0.0], b=[0.0, -1.0])
 
 
 @pytest.mark.parametrize(
@@ -38,6 +43,10 @@ CHATTER = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.05)
         ({"steps": 10, "samples_per_decade": 0}, ValueError, "samples_per_decade: got 0"),
         ({"steps": 10, "sample_steps": [3, 2]}, ValueError, r"sample_steps\[1\]: got 2"),
         ({"steps": 10, "sample_steps": [3, 11]}, ValueError, r"sample_steps\[1\]: got 11"),
+        ({"steps": 10, "max_direct": 0}, ValueError, "max_direct: got 0; expected a whole number >= 1"),
+        ({"steps": 10, "max_direct": 1e8}, TypeError, r"max_direct: got 100000000.0; .* such as 10\*\*10"),
+        ({"steps": 10, "max_direct": True}, TypeError, "max_direct: got True"),
+        ({"steps": 10, "max_direct": None}, TypeError, "max_direct: got None"),
     ],
 )
 def test_bad_arguments_are_refused_with_a_sentence(arguments, error, sentence):
@@ -76,6 +85,89 @@ def test_no_bias_means_no_bias():
     problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01, bias=False)
     traj = twonn.run(problem, START, steps=1000)
     assert np.all(traj.b == 0)
+
+
+# --------------------------------------------------------------------------------------------------
+# Runs that cannot end
+
+
+def test_a_run_that_cannot_end_gives_what_there_is():
+    traj = twonn.run(CYCLE, CYCLING, 10**400, max_direct=100_000)
+    assert traj.status is twonn.Status.OBSTRUCTED
+    # What tries of a leap cost counts, too: a sixteenth of the steps, and the 2,048 of the beginning.
+    assert 90_000 < traj.end_step < 100_000
+    truth = twonn.run(CYCLE, CYCLING, traj.end_step, engine="direct")
+    assert traj.horizon == 10**400 and traj.t.tolist() == truth.t.tolist()
+    assert traj.states.tobytes() == truth.states.tobytes()
+    assert traj.n_transitions_exact and traj.error_bound == 0.0
+    assert traj.obstacle.startswith("max_direct = 100,000 is used up, and ")
+    expected = rf"At step {traj.end_step:,} of 10\^400 .*single steps go on.*fewer steps.*larger max_direct\."
+    assert re.fullmatch(expected, traj.message), traj.message
+
+
+@pytest.mark.parametrize("steps", [10**7, 2**63 - 1, 2**63, 10**1000], ids=("near", "last", "next", "far"))
+def test_where_it_ends_depends_on_max_direct_alone(steps, monkeypatch):
+    options = {"max_direct": 30_000, "sample_steps": [7, 400]}
+    first = twonn.run(CYCLE, CYCLING, 10**400, **options)
+    monkeypatch.setattr(run_module, "_CHUNK", 1)
+    traj = twonn.run(CYCLE, CYCLING, steps, **options)
+    assert traj.end_step == first.end_step and traj.obstacle == first.obstacle
+    assert traj.states.tobytes() == first.states.tobytes()
+    later = twonn.run(CYCLE, CYCLING, steps, max_direct=30_001 + first.end_step)
+    assert later.end_step > first.end_step
+
+
+def test_leaps_are_paid_for_too():
+    """A misclassified sample without a neuron of its own: transitions at geometrically growing times."""
+    options = {"log10_steps": 1e5, "samples_per_decade": 0.01}
+    traj = twonn.run(SWITCHING, SWITCHER, max_direct=300_000, **options)
+    assert traj.status is twonn.Status.OBSTRUCTED and "leap" in traj.segments["engine"]
+    assert traj.end_step > 300_000
+    longer = twonn.run(SWITCHING, SWITCHER, max_direct=1_000_000, **options)
+    assert longer.status is twonn.Status.OBSTRUCTED
+    assert longer.end_step > 2 * traj.end_step
+
+
+def test_what_is_enough_changes_nothing():
+    traj = twonn.run(PROBLEM, START, 10**16)
+    spared = twonn.run(PROBLEM, START, 10**16, max_direct=10_000)
+    assert traj.status is spared.status is twonn.Status.COMPLETED
+    assert traj.states.tobytes() == spared.states.tobytes()
+    assert traj.message == spared.message and spared.obstacle == ""
+    beyond = twonn.run(PROBLEM, START, 10**16, max_direct=10**30)
+    assert traj.states.tobytes() == beyond.states.tobytes()
+
+
+@pytest.mark.parametrize("options", [{"engine": "direct"}, {"engine": "leap"}, {"optimizer": "momentum"}])
+def test_only_auto_has_a_limit(options):
+    assert twonn.run(CYCLE, CYCLING, 2000, max_direct=1, **options).status is twonn.Status.COMPLETED
+    assert twonn.run(CYCLE, CYCLING, 2000, max_direct=1).status is twonn.Status.OBSTRUCTED
+
+
+def test_a_run_at_a_finite_minimiser_has_converged():
+    traj = twonn.run(BALANCED, BALANCING, log10_steps=1000.0, max_direct=10**6)
+    assert traj.status is twonn.Status.CONVERGED
+    assert traj.horizon == 10**1000 and traj.log_t[-1] == math.log(10**1000)
+    assert 100 < traj.end_step < 10**6
+    assert f"converged: from step {traj.end_step:,} on the parameters change no more" in traj.message
+    # Either push is right to 2^-52 of itself and a little more, from the rounding of its margin. Their
+    # logarithms part by 3 for 1 of w, so where they seem to balance, w is off by 2/3 of 2^-52 at most; and by
+    # its own rounding, 2^-56, when it ceases to change.
+    there = traj.t >= traj.end_step
+    assert there.sum() > 19_000 and np.all(np.abs(traj.w[there, 0, 0] - math.log(2) / 3) < 2.0**-52)
+    assert np.all(traj.w[:, 1] == -1.0)
+    stepped = twonn.run(BALANCED, BALANCING, traj.end_step, engine="direct")
+    assert abs(stepped.w[-1, 0, 0] - traj.w[-1, 0, 0]) <= 2.0**-53
+
+
+def test_convergence_is_dated_alike_whatever_the_horizon():
+    ends = set()
+    for steps in (10**6, 2**63 - 1, 2**63, 10**400):
+        traj = twonn.run(BALANCED, BALANCING, steps, max_direct=10**6)
+        assert traj.status is twonn.Status.CONVERGED
+        ends.add(traj.end_step)
+    assert len(ends) == 1
+    assert twonn.run(BALANCED, BALANCING, min(ends) // 2).status is twonn.Status.COMPLETED
 
 
 def test_memory_does_not_grow_with_the_number_of_steps():

@@ -1,13 +1,16 @@
 """Derived arrays against their definitions, files, and the forms people look at."""
 
 import builtins
+import dataclasses
 import json
 import math
 import pickle
+import re
 
 import mpmath
 import numpy as np
 import pytest
+from cases import BALANCED, BALANCING, CYCLE, CYCLING
 
 import twonn
 from twonn.trajectory import VARIABLES, written_steps
@@ -135,6 +138,7 @@ def identical(one: twonn.Trajectory, other: twonn.Trajectory) -> bool:
         "n_transitions_exact",
         "error_bound",
         "provenance",
+        "obstacle",
         "message",
     )
     return all(getattr(one, a).tobytes() == getattr(other, a).tobytes() for a in arrays) and all(
@@ -158,9 +162,23 @@ def test_every_outcome_can_be_saved(tmp_path):
         steps=100,
     )
     assert wild.status is twonn.Status.DIVERGED
-    for one in (dead, wild):
+    given_up = twonn.run(CYCLE, CYCLING, steps=10**400, max_direct=5000)
+    assert given_up.status is twonn.Status.OBSTRUCTED and given_up.obstacle
+    for one in (dead, wild, given_up):
         one.save(tmp_path / "one.npz")
         assert identical(twonn.load(tmp_path / "one.npz"), one)
+
+
+def test_a_run_that_has_converged_can_be_saved(tmp_path):
+    traj = twonn.run(BALANCED, BALANCING, 10**400, max_direct=10**6)
+    assert traj.status is twonn.Status.CONVERGED
+    traj.save(tmp_path / "one.npz")
+    assert identical(twonn.load(tmp_path / "one.npz"), traj)
+
+
+def test_files_from_before_a_run_could_give_up_are_read(traj, tmp_path):
+    traj.save(tmp_path / "run.npz")
+    assert identical(twonn.load(rewritten(tmp_path / "run.npz", obstacle=None)), traj)
 
 
 def test_the_file_can_be_read_without_the_library(traj, tmp_path):
@@ -208,6 +226,7 @@ def test_a_file_that_is_no_trajectory_is_refused(traj, tmp_path):
         {"pattern": traj.pattern[:-1]},
         {"t": traj.t[:, np.newaxis]},
         {"status": np.array("asleep")},
+        {"obstacle": np.array("\x1b[2J")},
         {"problem": np.array("{}")},
         {"problem": np.array("[1")},
         {"start_w": np.array([math.nan, 1.0])},
@@ -306,6 +325,28 @@ def test_repr_tells_what_happened(traj):
     assert f"{traj.n_transitions:,}" in text
     assert f"{traj.gap[-1]:.6g}" in text
     assert "trained" not in text and "fixed" in text
+
+
+@pytest.mark.parametrize(("end", "written"), [(4321, "4,321"), (10**30, r"10\^30")])
+def test_converged_and_obstructed_runs_have_a_sentence(traj, end, written):
+    ended = {"horizon": 10**400, "end_step": end}
+    converged = dataclasses.replace(traj, status=twonn.Status.CONVERGED, **ended).message
+    assert re.fullmatch(
+        rf"All 10\^400 steps .* has converged: from step {written} on .*balance\)\.", converged
+    )
+    obstacle = "max_direct = 7 is used up"
+    given_up = dataclasses.replace(traj, status=twonn.Status.OBSTRUCTED, obstacle=obstacle, **ended).message
+    expected = (
+        rf"At step {written} of 10\^400 the engine gave up: {obstacle}\. Ask for .* a larger max_direct\."
+    )
+    assert re.fullmatch(expected, given_up)
+
+
+def test_only_averaging_is_called_that():
+    leapt = twonn.run(LINE, twonn.Params(w=[0.5, -1.0]), steps=10**12)
+    passing = dataclasses.replace(leapt, n_transitions_exact=False)
+    assert "transitions at least" in repr(passing) and "averaging" not in repr(passing)
+    assert "most of it from averaging" in repr(twonn.run(PROBLEM, START, steps=10**12))
 
 
 def test_repr_html_escapes_and_tells_the_same(traj):

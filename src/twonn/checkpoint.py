@@ -16,9 +16,9 @@ import re
 import socket
 import struct
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,6 +31,7 @@ from twonn.problem import Params, Problem, check_compatible, refusal, whole_numb
 __all__ = [
     "FIELDS",
     "MAGIC",
+    "MAX_DIRECT",
     "VERSION",
     "CheckpointError",
     "Field",
@@ -51,7 +52,10 @@ __all__ = [
 MAGIC = b"TWONN\r\n\x1a"
 
 #: Of the format. A file of any earlier one is read too.
-VERSION = 1
+VERSION = 2
+
+#: Steps that the engine "auto" takes one by one, if nothing else is asked, before it gives up.
+MAX_DIRECT = 10**10
 
 #: Magic, version, bytes of the directory, bytes of the file.
 _HEAD = struct.Struct("<8sIIQ")
@@ -87,6 +91,10 @@ class Field:
         Whether it is part of the digest: decided by what is run and how far, not by where or until when.
     least, most : int, optional
         Bounds of whole numbers.
+    since : int
+        First version of the format that has it.
+    before : callable, optional
+        What it is, given the values of a file of an earlier version.
     """
 
     name: str
@@ -97,6 +105,8 @@ class Field:
     hashed: bool = True
     least: int | None = None
     most: int | None = None
+    since: int = 1
+    before: Callable[[Values], Any] | None = None
 
 
 def _gd(
@@ -108,6 +118,10 @@ def _gd(
     most: int | None = None,
 ) -> Field:
     return Field(name, dtype, shape, meaning, "gd", True, least, most)
+
+
+def _since(version: int, field: Field, before: Callable[[Values], Any]) -> Field:
+    return replace(field, since=version, before=before)
 
 
 #: Everything that is in a file, in its order.
@@ -129,6 +143,11 @@ FIELDS = (
     Field("samples_per_decade", "<f8", (), "density of the samples, where none are listed"),
     Field("sample_steps", "text", (), "JSON: the steps to record as hexadecimal texts, or null"),
     Field("horizon", "text", (), "steps asked for, hexadecimal", hashed=False),
+    _since(
+        2,
+        Field("max_direct", "<i8", (), "for auto: what `spent` has to stay below", hashed=False, least=1),
+        lambda values: MAX_DIRECT,
+    ),
     # circumstances
     Field("outcome", "text", (), "running, or how the run ended, a little later than here", hashed=False),
     Field("seconds", "<f8", (), "spent on the run so far, in all sessions", hashed=False),
@@ -143,9 +162,31 @@ FIELDS = (
     _gd("error", "<f8", (), "bound on what leaping without averaging added to the parameters"),
     _gd("averaging_error", "<f8", (), "what averaging may have added"),
     _gd("averaged", "<i4", (), "1 if a leap averaged over teeth", 0, 1),
+    _since(
+        2,
+        _gd("uncounted", "<i4", (), "1 if transitions were left out of the count", 0, 1),
+        lambda values: values["averaged"],
+    ),
+    _since(
+        2,
+        _gd(
+            "converged_step", "<i8", (), "step from which nothing changes; -1 beyond 2^63 - 1 or if none", -1
+        ),
+        lambda values: -1,
+    ),
+    _since(
+        2,
+        _gd("converged_log", "<f8", (), "its natural logarithm, meant only beyond; -inf if there is none"),
+        lambda values: -math.inf,
+    ),
     _gd("length", "<i4", (), "entry of the table of leap lengths to try next", 0, 65),
     _gd("credit", "<i8", (), "what tries of a leap may cost in vain, in steps"),
     _gd("walked", "<i8", (), "steps taken since the last leap", 0),
+    _since(
+        2,
+        _gd("spent", "<i8", (), "steps taken one by one, and what leaps cost in such steps", 0),
+        lambda values: 0,
+    ),
     _gd("calm", "<f8", (), "logarithm of the step since when the pushes have been near their limits"),
     _gd("width", "<f8", (), "bracket of the present block's transitions, in steps"),
     _gd("crossed", "<i4", (), "1 if the last leap ended behind a transition", 0, 1),
@@ -225,6 +266,7 @@ class Question:
     samples_per_decade: float
     sample_steps: Sequence[int] | None
     optimizer: Optimizer | None
+    max_direct: int = MAX_DIRECT
 
 
 def fields_of(question: Question) -> dict[str, Any]:
@@ -243,6 +285,7 @@ def fields_of(question: Question) -> dict[str, Any]:
         "samples_per_decade": question.samples_per_decade if listed is None else math.nan,
         "sample_steps": json.dumps(None if listed is None else [hex(step) for step in listed]),
         "horizon": hex(question.horizon),
+        "max_direct": question.max_direct,
     }
 
 
@@ -267,6 +310,7 @@ def question_of(values: Values) -> Question:
         samples_per_decade=float(values["samples_per_decade"]),
         sample_steps=None if listed is None else [int(step, 16) for step in listed],
         optimizer=chosen(json.loads(values["optimizer"])),
+        max_direct=int(values["max_direct"]),
     )
 
 
@@ -334,7 +378,7 @@ def _decoded(contents: bytes) -> dict[str, Any]:
             "Use the twonn that wrote it, or a newer one."
         )
     try:
-        return _checked(dict(_entries(contents, listed)))
+        return _checked(_with_later_fields(dict(_entries(contents, listed)), version))
     except Exception as error:  # the checksum is right: whoever wrote this was not twonn
         raise CheckpointError(f"not what a checkpoint has to be ({error}).") from error
 
@@ -352,6 +396,17 @@ def _entries(contents: bytes, listed: int) -> Iterator[tuple[str, Any]]:
         yield entry["name"], array.tobytes().decode() if text else array
     if at != end:
         raise ValueError(f"{end - at} bytes too many")
+
+
+def _with_later_fields(values: dict[str, Any], version: int) -> dict[str, Any]:
+    """Return the values of a file of this version with those that only later ones have."""
+    later = [field for field in _fields_for(_is_gd(values)) if field.since > version]
+    if not values.keys().isdisjoint(field.name for field in later):
+        raise ValueError("its fields are not those of its version")
+    for field in later:
+        assert field.before is not None
+        values[field.name] = np.array(field.before(values), field.dtype)
+    return values
 
 
 def _checked(values: dict[str, Any]) -> dict[str, Any]:

@@ -717,6 +717,12 @@ def horizon(steps: object, log10_steps: object) -> int:
     return power_of_ten(exponent)
 
 
+def direct_limit(max_direct: object) -> int:
+    """Return how many steps may be taken one by one; more than can be counted are as many as can."""
+    fix = "Write a Python int such as 10**10."
+    return min(whole_number("max_direct", max_direct, least=1, fix=fix), LARGEST_COUNT)
+
+
 def power_of_ten(exponent: float) -> int:
     """Return 10**exponent rounded to the nearest integer, beyond 10^50 to 50 digits.
 

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from twonn import _core, config
 from twonn.checkpoint import (
+    MAX_DIRECT,
     CheckpointError,
     Question,
     check_place,
@@ -40,6 +41,7 @@ from twonn.problem import (
     Verbatim,
     check_compatible,
     checked_path,
+    direct_limit,
     flag,
     horizon,
     one_of,
@@ -69,7 +71,7 @@ _KINDS = {_core.STEPPED: "direct", _core.LEAPT: "leap", _core.AVERAGED: "slide"}
 _OBSTACLES = {
     _core.LARGE_STEPS: "single steps go on changing a margin by more than 1/256",
     _core.NEAR_KINK: "a unit stays so near its kink that the activation pattern may change every few steps",
-    _core.UNRESOLVED: "no long stretch of it can be solved to rounding accuracy",
+    _core.UNRESOLVED: "no long stretch can be solved to rounding accuracy",
 }
 
 #: The outcome in the checkpoint of a run that goes on.
@@ -80,6 +82,8 @@ _STATUS = {
     _core.STATIONARY: Status.STATIONARY,
     _core.DIVERGED: Status.DIVERGED,
     _core.INTERRUPTED: Status.INTERRUPTED,
+    _core.OBSTRUCTED: Status.OBSTRUCTED,
+    _core.CONVERGED: Status.CONVERGED,
 }
 
 
@@ -97,6 +101,7 @@ def run(
     checkpoint_every: str | int = "60s",
     progress: bool | Callable[[int, int], None] = False,
     on_block: Callable[[int, Params], object] | None = None,
+    max_direct: int = MAX_DIRECT,
     optimizer: str | Optimizer | Mapping[str, Any] = "gd",
 ) -> Trajectory:
     """Run gradient descent and return the sampled trajectory.
@@ -114,13 +119,12 @@ def run(
         "direct" takes every step. "auto" leaps over smooth stretches, with errors of the size of rounding,
         and steps where the map is not smooth: in the early phase, around transitions, and at large step
         sizes. "leap" is "auto" that refuses a run which it would have to step through for long (16,777,216
-        steps in a row). "auto" does so only where the horizon is beyond 2^63, out of the reach of stepping,
-        and where `sliding` says so.
+        steps in a row).
     sliding : {"average", "step"}
         Where data pushes a neuron back and forth across its kink at a sample, the activation pattern flips
         every few steps for ever, while the neuron slides along the kink. "average" leaps over that, with the
         mean in place of the sawtooth, as soon as this is accurate to second order in 1/t. "step" takes every
-        step and refuses horizons beyond 10^12 for a run that slides.
+        step of a neuron that slides.
     samples_per_decade : float
         Density of the recorded steps, 10^(k/samples_per_decade) rounded. Step 0 and the last step are
         always recorded.
@@ -139,6 +143,11 @@ def run(
     on_block : callable, optional
         Called between chunks of the run, every few tens of milliseconds, with the steps taken and the
         parameters there; the run is interrupted in order if it returns something true.
+    max_direct : int
+        Steps, >= 1, that "auto" takes one by one, in all, before it gives up: the run then ends as
+        ``Status.OBSTRUCTED``, with the samples up to there and the reason. Leaps count as the steps that cost
+        as much, so that every run ends, at a step that depends on no clock. The default, 10^10, is a few
+        minutes. "direct", "leap" and other optimizers have no such limit.
     optimizer : {"gd", "momentum", "normalized_gd", "adam"}, Optimizer or mapping
         Full-batch gradient descent with constant step size, or another optimizer: its name, an instance of
         `Momentum`, `NormalizedGD` or `Adam`, or a table with ``name`` and options. These are stepped
@@ -149,9 +158,10 @@ def run(
     Returns
     -------
     Trajectory
-        Its ``status`` tells whether all steps were taken, the run came to rest (no unit active on any
-        sample), it diverged, or was interrupted: the first Ctrl-C or SIGTERM ends it in order, writes a
-        checkpoint and gives what there is; a second one stops at once, by KeyboardInterrupt or by death.
+        Its ``status`` tells whether all steps were taken, and the parameters converged to a finite minimiser;
+        the run came to rest (no unit active on any sample); it diverged; `max_direct` was used up; or it was
+        interrupted. The first Ctrl-C or SIGTERM ends it in order, writes a checkpoint and gives what there
+        is; a second one stops at once, by KeyboardInterrupt or by death.
 
     Raises
     ------
@@ -185,6 +195,7 @@ def run(
     place = None if checkpoint is None else _free_place(checkpoint)
     every = interval(checkpoint_every)
     _check_watchers(progress, on_block)
+    limit = direct_limit(max_direct)
     question = Question(
         problem=problem,
         params=start,
@@ -194,6 +205,7 @@ def run(
         samples_per_decade=samples_per_decade,
         sample_steps=sample_steps,
         optimizer=other,
+        max_direct=limit,
     )
     kernel = _prepared(question)
     if place is None:
@@ -212,6 +224,7 @@ def resume(
     checkpoint_every: str | int = "60s",
     progress: bool | Callable[[int, int], None] = False,
     on_block: Callable[[int, Params], object] | None = None,
+    max_direct: int | None = None,
 ) -> Trajectory:
     """Go on with a run from its checkpoint, and write further ones there.
 
@@ -224,12 +237,15 @@ def resume(
         also for a run that has completed, or shorter, but not within what the file holds.
     checkpoint_every, progress, on_block
         As of `run`.
+    max_direct : int, optional
+        As of `run`; the one that the run was given by default. With a larger one a run goes on that is
+        OBSTRUCTED. It may be smaller, too, but not within what the file holds.
 
     Returns
     -------
     Trajectory
-        All of it, from step 0: every array has the bits that the run to this horizon would have had without
-        interruption.
+        All of it, from step 0: every array has the bits that the run to this horizon, with this `max_direct`,
+        would have had without interruption.
 
     Raises
     ------
@@ -255,11 +271,12 @@ def resume(
     every = interval(checkpoint_every)
     _check_watchers(progress, on_block)
     asked = None if steps is None and log10_steps is None else horizon(steps, log10_steps)
+    limit = None if max_direct is None else direct_limit(max_direct)
     if not (place.exists() or previous(place).exists()):
         raise CheckpointError(f"{place}: there is no such file.")
     check_place(place)
     with locked(place):
-        kernel, question, values, damage = _opened(place, asked)
+        kernel, question, values, damage = _opened(place, asked, limit)
         if damage is not None:
             message = (
                 f"{damage} Going on from {previous(place)}, at step {written_steps(_steps_taken(kernel))}."
@@ -280,7 +297,7 @@ def so_far(path: str | os.PathLike[str]) -> tuple[Trajectory, dict[str, Any]]:
         If neither the file nor the one kept before it is readable.
     """
     place = checked_path(path)
-    kernel, question, values, damage = _opened(place, None)
+    kernel, question, values, damage = _opened(place)
     if damage is not None:
         warnings.warn(f"{damage} This is {previous(place)}.", RuntimeWarning, stacklevel=2)
     if values["outcome"] not in (_UNDER_WAY, Status.INTERRUPTED.value):
@@ -331,10 +348,14 @@ def _refuse_existing(place: Path) -> None:
 # From a question, or a file, to a kernel
 
 
+def _is_stepped(question: Question) -> bool:
+    """Whether every step is taken."""
+    return question.engine == "direct" or question.optimizer is not None
+
+
 def _reachable(question: Question) -> int:
     """Return the horizon, or, where every step is taken, the last step that can be counted."""
-    stepped = question.engine == "direct" or question.optimizer is not None
-    return min(question.horizon, LARGEST_COUNT) if stepped else question.horizon
+    return min(question.horizon, LARGEST_COUNT) if _is_stepped(question) else question.horizon
 
 
 def _prepared(question: Question, values: Mapping[str, Any] | None = None) -> _core.Run:
@@ -357,23 +378,44 @@ def _prepared(question: Question, values: Mapping[str, Any] | None = None) -> _c
     return kernel
 
 
-def _opened(place: Path, asked: int | None) -> tuple[_core.Run, Question, dict[str, Any], str | None]:
-    """Return a kernel where the file has it, what is asked, the file's values, and what is wrong with it."""
+def _opened(
+    place: Path, asked: int | None = None, limit: int | None = None
+) -> tuple[_core.Run, Question, dict[str, Any], str | None]:
+    """Return a kernel where the file has it, what is asked, the file's values, and what is wrong with it.
+
+    The horizon, and the limit to direct steps, are those `asked` and `limit` where these are given.
+    """
     values, damage = read(place)
     try:
         question = question_of(values)
         kernel = _prepared(question, values)
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # the checksum is right: not twonn's
         raise CheckpointError(f"{place}: not what a checkpoint has to be ({error}).") from error
-    if asked is not None and asked != question.horizon:
-        taken = _steps_taken(kernel)
-        if asked <= taken:
-            expected = f"more than the {written_steps(taken)} steps that {place} holds"
-            fix = "Start again with twonn.run for fewer."
-            raise ValueError(refusal("steps", Verbatim(written_steps(asked)), expected, fix))
-        question = replace(question, horizon=asked)
-        kernel = _prepared(question, values)
+    changed = replace(
+        question,
+        horizon=question.horizon if asked is None else asked,
+        max_direct=question.max_direct if limit is None else limit,
+    )
+    if (changed.horizon, changed.max_direct) != (question.horizon, question.max_direct):
+        _check_ahead(changed, question, kernel, values, place)
+        question, kernel = changed, _prepared(changed, values)
     return kernel, question, values, damage
+
+
+def _check_ahead(
+    changed: Question, question: Question, kernel: _core.Run, values: Mapping[str, Any], place: Path
+) -> None:
+    """Refuse a new horizon or limit at which the run would have ended before it was where the file has it."""
+    taken = _steps_taken(kernel)
+    if changed.horizon != question.horizon and changed.horizon <= taken:
+        expected = f"more than the {written_steps(taken)} steps that {place} holds"
+        fix = "Start again with twonn.run for fewer."
+        raise ValueError(refusal("steps", Verbatim(written_steps(changed.horizon)), expected, fix))
+    spent = 0 if _is_stepped(question) else int(values["spent"])
+    if changed.max_direct < question.max_direct and changed.max_direct <= spent:
+        expected = f"more than the {written_steps(spent)} that {place} has used up"
+        fix = "Give a larger one, or start again with twonn.run."
+        raise ValueError(refusal("max_direct", Verbatim(written_steps(changed.max_direct)), expected, fix))
 
 
 def _kernel(question: Question, steps: np.ndarray, logs: np.ndarray) -> _core.Run:
@@ -392,6 +434,7 @@ def _kernel(question: Question, steps: np.ndarray, logs: np.ndarray) -> _core.Ru
         logs,
         _ENGINES[question.engine],
         question.sliding == "average",
+        question.max_direct,
     )
 
 
@@ -416,10 +459,12 @@ def _carried_out(
                 saver.look(kernel)
             report(_steps_taken(kernel), reachable)
             stopped = on_block is not None and bool(on_block(*_present(question, kernel)))
+    if kernel.status == _core.OBSTRUCTED and question.engine == "leap":
+        if saver is not None:
+            saver.withdraw()
+        raise ValueError(_refused(kernel, question))
     if saver is not None:
         saver.end(kernel)
-    if kernel.status == _core.OBSTRUCTED:
-        raise ValueError(_refused(kernel, question))
     if kernel.status == _core.RUNNING:
         kernel.interrupt()
     return _trajectory(question, kernel, _provenance({} if saver is None else saver.opened))
@@ -490,13 +535,14 @@ class _Saver:
             self._written, self._written_step = now, self._step
             self._try_to_save(_UNDER_WAY)
 
+    def withdraw(self) -> None:
+        """Leave no file of a new run that is refused."""
+        if not self.opened:
+            for file in (self._place, previous(self._place)):
+                file.unlink(missing_ok=True)
+
     def end(self, kernel: _core.Run) -> None:
-        """Write the last checkpoint; a new run that is refused leaves none."""
-        if kernel.status == _core.OBSTRUCTED:
-            if not self.opened:
-                for file in (self._place, previous(self._place)):
-                    file.unlink(missing_ok=True)
-            return
+        """Write the last checkpoint."""
         if kernel.status == _core.RUNNING:
             self._take(kernel)
             self._try_to_save(Status.INTERRUPTED.value)
@@ -561,15 +607,21 @@ def _try_to_end(kernel: _core.Run, asked: int) -> None:
 def _refused(kernel: _core.Run, question: Question) -> str:
     """Say why a run that has to leap could not."""
     taken = written_steps(_steps_taken(kernel))
-    if question.engine == "leap":
-        argument, got, fix = "engine", "'leap'", 'Use engine="auto".'
-    else:
-        argument, got = "steps", written_steps(question.horizon)
-        fix = f"Ask for fewer steps, such as {taken}."
+    argument, got, fix = "engine", "'leap'", 'Use engine="auto".'
     if question.sliding == "step" and kernel.obstacle == _core.NEAR_KINK:
         argument, got, fix = "sliding", "'step'", 'Use sliding="average".'
     expected = f"a run that can be leapt over, but at step {taken} {_OBSTACLES[kernel.obstacle]}"
     return refusal(argument, Verbatim(got), expected, fix)
+
+
+def _obstacle(kernel: _core.Run, question: Question) -> str:
+    """Say why the engine gave up, as a part of a sentence."""
+    text = f"max_direct = {written_steps(question.max_direct)} is used up"
+    if kernel.obstacle != _core.NONE:
+        text += f", and a leap was last not possible because {_OBSTACLES[kernel.obstacle]}"
+    if kernel.obstacle == _core.NEAR_KINK and question.sliding == "step":
+        text += ' (sliding="step" forbids to average over that)'
+    return text
 
 
 def _steps_taken(kernel: _core.Run) -> int:
@@ -577,10 +629,6 @@ def _steps_taken(kernel: _core.Run) -> int:
 
 
 def _trajectory(question: Question, kernel: _core.Run, provenance: dict[str, str]) -> Trajectory:
-    # The kernel counts the steps taken; divergence shows in the step after the last finite one.
-    end = question.horizon
-    if kernel.status != _core.COMPLETED:
-        end = _steps_taken(kernel) + (kernel.status == _core.DIVERGED)
     t, log_t = _times(kernel.sample_steps, kernel.sample_logs)
     return Trajectory(
         problem=question.problem,
@@ -588,21 +636,32 @@ def _trajectory(question: Question, kernel: _core.Run, provenance: dict[str, str
         optimizer=question.optimizer,
         horizon=question.horizon,
         status=_STATUS[kernel.status],
-        end_step=end,
+        end_step=_end_step(kernel, question),
         t=t,
         log_t=log_t,
         states=kernel.sample_states,
         pattern=kernel.sample_patterns,
         transitions=_transitions(kernel),
         n_transitions=kernel.n_transitions,
-        n_transitions_exact=not kernel.averaged,
+        n_transitions_exact=kernel.counted,
         transition_counts=kernel.transition_counts,
         slides=np.array(kernel.slides, SLIDE),
         unphased=kernel.sample_unphased,
         segments=_segments(kernel),
         error_bound=kernel.error + kernel.averaging_error,
         provenance=provenance,
+        obstacle=_obstacle(kernel, question) if kernel.status == _core.OBSTRUCTED else "",
     )
+
+
+def _end_step(kernel: _core.Run, question: Question) -> int:
+    if kernel.status == _core.COMPLETED:
+        return question.horizon
+    if kernel.status == _core.CONVERGED:
+        step = kernel.converged_step
+        return step if step >= 0 else steps_of_log(kernel.converged_log)
+    # The kernel counts the steps taken; divergence shows in the step after the last finite one.
+    return _steps_taken(kernel) + (kernel.status == _core.DIVERGED)
 
 
 def _times(steps: np.ndarray, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

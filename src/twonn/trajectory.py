@@ -100,12 +100,19 @@ ACCURACY = 1e-14
 
 
 class Status(enum.Enum):
-    """How a run ended."""
+    """How a run ended.
+
+    All steps were taken (COMPLETED), and the parameters had reached a finite minimiser to rounding
+    (CONVERGED). Or the run ended before: no unit was active on any sample (STATIONARY), something stopped
+    being finite (DIVERGED), it was stopped (INTERRUPTED), or the engine gave up (OBSTRUCTED).
+    """
 
     COMPLETED = "completed"
     STATIONARY = "stationary"
     DIVERGED = "diverged"
     INTERRUPTED = "interrupted"
+    OBSTRUCTED = "obstructed"
+    CONVERGED = "converged"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -125,7 +132,10 @@ class Trajectory(Networks):
     end_step : int
         The step at which it ended: the last one taken, the one at which no unit was active any more, or
         the one at which parameters, pre-activations or margins stopped being finite. In that last case the
-        last sample is the step before, the last finite state.
+        last sample is the step before, the last finite state. Of a run that has converged, the
+        step from which nothing changes at working precision; its samples go on to the horizon.
+    obstacle : str
+        Why the engine gave up, if it did, as a part of a sentence.
     t, log_t : ndarray, shape (n,)
         Sampled steps (exact up to 2^53) and their natural logarithm (−inf at step 0).
     states : ndarray, shape (n, 12) or (n, 4 d + 8)
@@ -137,7 +147,8 @@ class Trajectory(Networks):
     transitions : structured ndarray, shape (k,)
         The first 10,000 transitions: t, log_t, before, after, t_low, t_high.
     n_transitions, n_transitions_exact : int, bool
-        How many there were in all, and whether that is exact (it is where every step was taken).
+        How many there were in all, and whether that is exact. It is where every step was taken, and where no
+        leap averaged over a neuron that slides or passed a kink that attracts.
     transition_counts : ndarray of int64, shape (16, 16)
         How often pattern [row] was followed by pattern [column].
     slides : structured ndarray, shape (k,)
@@ -196,6 +207,7 @@ class Trajectory(Networks):
     segments: NDArray[np.void]
     error_bound: float
     provenance: dict[str, str]
+    obstacle: str = ""
 
     def __post_init__(self) -> None:
         for name, (_, dimensions) in _STORED.items():
@@ -238,6 +250,17 @@ class Trajectory(Networks):
         end, horizon = written_steps(self.end_step), written_steps(self.horizon)
         if self.status is Status.COMPLETED:
             return f"All {horizon} steps were taken."
+        if self.status is Status.CONVERGED:
+            return (
+                f"All {horizon} steps were taken, and the run has converged: from step {end} on the "
+                "parameters change no more at working precision (a finite minimiser, where the pushes of the "
+                "two points balance)."
+            )
+        if self.status is Status.OBSTRUCTED:
+            return (
+                f"At step {end} of {horizon} the engine gave up: {self.obstacle}. Ask for fewer steps, or "
+                "for a larger max_direct."
+            )
         if self.status is Status.STATIONARY:
             return (
                 f"At step {end} of {horizon} no unit is active on any sample, "
@@ -285,7 +308,7 @@ class Trajectory(Networks):
         if not len(leaps):
             return "every step taken"
         text = f"leapt in {leaps['blocks'].sum():,} blocks, relative error estimate {self.error_estimate:.1e}"
-        if not self.n_transitions_exact:
+        if "slide" in self.segments["engine"] or self.unphased.any():
             text += ", most of it from averaging"
         elif self.error_estimate > ACCURACY:
             text += f", more than the {ACCURACY:g} aimed at"
@@ -378,9 +401,9 @@ class Trajectory(Networks):
 
         The file holds plain arrays only (no pickle) and can be read with `numpy.load` alone: ``format``;
         ``problem``, ``optimizer``, ``provenance`` (JSON texts); ``start_w``, ``start_b``, ``start_v``;
-        ``horizon``, ``end_step`` (hexadecimal integers as text); ``status``; the stored arrays under their
-        attribute names; and, for readers without twonn, the derived arrays w, b, v, margins, log_loss, loss,
-        distances, robust_margin, gap, and boundary for d = 1.
+        ``horizon``, ``end_step`` (hexadecimal integers as text); ``status``, ``obstacle`` (texts); the stored
+        arrays under their attribute names; and, for readers without twonn, the derived arrays w, b, v,
+        margins, log_loss, loss, distances, robust_margin, gap, and boundary for d = 1.
 
         The file appears under its name only when it is complete.
 
@@ -401,6 +424,7 @@ class Trajectory(Networks):
             "horizon": np.array(hex(self.horizon)),
             "end_step": np.array(hex(self.end_step)),
             "status": np.array(self.status.value),
+            "obstacle": np.array(self.obstacle),
             **{name: np.asarray(getattr(self, name)) for name in _STORED},
             **{name: getattr(self, name) for name in self._variables() if name not in _STORED},
         }
@@ -470,6 +494,9 @@ def _read(path: Path, raw: BinaryIO) -> Trajectory:
         stored = {name: _stored(file, name) for name in _STORED}
         size = _core.STATE_SIZE if optimizer is None else 4 * problem.dimension + 8
         _check_shapes(stored, size)
+        obstacle = str(file["obstacle"]) if "obstacle" in file else ""  # earlier files have none
+        if not obstacle.isprintable():
+            raise ValueError("obstacle is not printable")
         return Trajectory(
             problem=problem,
             params=params,
@@ -478,6 +505,7 @@ def _read(path: Path, raw: BinaryIO) -> Trajectory:
             end_step=int(str(file["end_step"]), 16),
             status=Status(str(file["status"])),
             provenance=json.loads(str(file["provenance"])),
+            obstacle=obstacle,
             **stored,
         )
 

@@ -102,7 +102,7 @@ cdef class OptimizerRun:
     # What a Run knows beside this.
     obstacle = NONE
     error = averaging_error = 0.0
-    averaged = False
+    averaged, counted = False, True
     log_step = -np.inf
 
     @property
