@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from twonn import _core, config
 from twonn.optimizers import Optimizer, kernel_of
-from twonn.problem import Params, Problem
+from twonn.problem import LARGEST_COUNT, Params, Problem
 
 Floats = NDArray[np.float64]
 
 #: Raised by whatever changes the bits of a run, so that no store mixes runs of two kinds.
-BITS = 3
+BITS = 4
 
 #: How many of its first transitions and slides a run of a batch keeps; all of them are counted.
 TRANSITIONS_KEPT, SLIDES_KEPT = 8, 4
@@ -38,15 +38,17 @@ class Batch:
     Attributes
     ----------
     status : ndarray of uint8, shape (n,)
-        COMPLETED, STATIONARY, DIVERGED or OBSTRUCTED of the kernel.
+        COMPLETED, STATIONARY, DIVERGED, OBSTRUCTED or CONVERGED of the kernel.
     obstacle : ndarray of uint8, shape (n,)
         Why an obstructed run could not leap.
     end_step, end_log : ndarray of int64 and float64, shape (n,)
         Steps taken; −1 beyond 2^63 − 1, where the natural logarithm counts.
+    converged_step, converged_log : ndarray of int64 and float64, shape (n,)
+        Likewise the step from which a run that has converged does not change; −1 and −inf for others.
     error, averaging_error : ndarray, shape (n,)
         Bounds on what leaping and averaging added to the parameters, in their Euclidean norm.
-    averaged : ndarray of bool, shape (n,)
-        Whether a leap averaged, so that not every transition was counted.
+    counted : ndarray of bool, shape (n,)
+        Whether every transition was counted.
     n_transitions, n_slides, n_samples : ndarray of int64, shape (n,)
         How many there were. Only the samples, and the first of the others, are here.
     transition_times : ndarray, shape (n, TRANSITIONS_KEPT, 4)
@@ -70,9 +72,11 @@ class Batch:
     obstacle: NDArray[np.uint8]
     end_step: NDArray[np.int64]
     end_log: Floats
+    converged_step: NDArray[np.int64]
+    converged_log: Floats
     error: Floats
     averaging_error: Floats
-    averaged: NDArray[np.bool_]
+    counted: NDArray[np.bool_]
     n_transitions: NDArray[np.int64]
     n_slides: NDArray[np.int64]
     n_samples: NDArray[np.int64]
@@ -95,6 +99,7 @@ def run_batch(
     average: bool,
     stop: Callable[[], bool] | None = None,
     optimizer: Optimizer | None = None,
+    max_direct: int = LARGEST_COUNT,
 ) -> Batch:
     """Run every start to its end.
 
@@ -112,7 +117,10 @@ def run_batch(
     stop : callable, optional
         Asked every few milliseconds whether to give up.
     optimizer : Optimizer, optional
-        None for gradient descent. Others take every step, so that `engine` and `average` do not matter.
+        None for gradient descent. Others take every step, so that `engine`, `average` and `max_direct` do not
+        matter.
+    max_direct : int
+        Steps that AUTO takes one by one before a run ends as OBSTRUCTED.
 
     Returns
     -------
@@ -144,6 +152,7 @@ def run_batch(
         average,
         TRANSITIONS_KEPT,
         SLIDES_KEPT,
+        max_direct,
     )
     while kernel.advance(_LOOK):
         if stop is not None and stop():
@@ -154,9 +163,11 @@ def run_batch(
         obstacle=kernel.obstacle,
         end_step=kernel.last_step,
         end_log=kernel.last_log,
+        converged_step=kernel.converged_step,
+        converged_log=kernel.converged_log,
         error=kernel.error,
         averaging_error=kernel.averaging_error,
-        averaged=kernel.averaged,
+        counted=kernel.counted,
         n_transitions=kernel.n_transitions,
         n_slides=kernel.n_slides,
         n_samples=kernel.n_samples,
@@ -206,9 +217,11 @@ def _optimized(
         obstacle=np.zeros(runs, np.uint8),
         end_step=end_step,
         end_log=np.full(runs, -np.inf),
+        converged_step=np.full(runs, -1),
+        converged_log=np.full(runs, -np.inf),
         error=np.zeros(runs),
         averaging_error=np.zeros(runs),
-        averaged=np.zeros(runs, np.bool_),
+        counted=np.ones(runs, np.bool_),
         n_transitions=n_transitions,
         n_slides=np.zeros(runs, np.int64),
         n_samples=n_samples,

@@ -22,9 +22,9 @@ from twonn.trajectory import VARIABLES, times
 Floats = NDArray[np.float64]
 
 #: Codes of `status`: their meanings, in order. What no worker has computed yet is "missing"; "obstructed" is
-#: a run that its engine could not leap over, so that it has no final state.
-STATUSES = ("missing", "completed", "stationary", "diverged", "interrupted", "obstructed")
-assert (_core.COMPLETED, _core.DIVERGED, _core.OBSTRUCTED) == (1, 3, 5)
+#: a run that its engine gave up, so that it has no final state. Stores have the codes: new ones come last.
+STATUSES = ("missing", "completed", "stationary", "diverged", "interrupted", "obstructed", "converged")
+assert (_core.COMPLETED, _core.DIVERGED, _core.OBSTRUCTED, _core.CONVERGED) == (1, 3, 5, 6)
 
 #: Fixed lengths of dimensions; d, the runs and the samples are those of the sweep.
 SIZES = {"neuron": 2, "point": 2, "transition": TRANSITIONS_KEPT, "slide": SLIDES_KEPT}
@@ -135,9 +135,14 @@ class Ended:
     @cached_property
     def ends(self) -> tuple[Floats, Floats]:
         """The steps at which the runs ended, as `Trajectory.end_step`, and their logarithms."""
+        batch = self.batch
         # The kernel counts the steps taken; divergence shows in the step after the last finite one.
-        late = (self.batch.status == _core.DIVERGED) & (self.batch.end_step >= 0)
-        return times(self.batch.end_step + late, self.batch.end_log)
+        late = (batch.status == _core.DIVERGED) & (batch.end_step >= 0)
+        converged = batch.status == _core.CONVERGED
+        return times(
+            np.where(converged, batch.converged_step, batch.end_step + late),
+            np.where(converged, batch.converged_log, batch.end_log),
+        )
 
 
 # --------------------------------------------------------------------------------------------------
@@ -277,7 +282,9 @@ SUMMARY: dict[str, Column] = {
         0,
         {"flag_values": list(range(len(STATUSES))), "flag_meanings": " ".join(STATUSES)},
     ),
-    "t_end": Column((), "step", "step at which the run ended", lambda ended: ended.ends[0]),
+    "t_end": Column(
+        (), "step", "step at which the run ended, or from which it had converged", lambda ended: ended.ends[0]
+    ),
     "log_t_end": Column((), "1", "natural logarithm of that step", lambda ended: ended.ends[1]),
     **{f"start_{name}": _start(name) for name in "wbv"},
     **{f"final_{name}": _final(name) for name in VARIABLES},
@@ -295,7 +302,7 @@ SUMMARY: dict[str, Column] = {
         (),
         "1",
         "whether every transition was counted",
-        lambda ended: ~ended.batch.averaged,
+        lambda ended: ended.batch.counted,
         np.dtype(np.bool_),
         False,
     ),

@@ -30,6 +30,7 @@ from twonn.problem import (
     Verbatim,
     check_compatible,
     checked_path,
+    direct_limit,
     flag,
     horizon,
     one_of,
@@ -59,6 +60,9 @@ _STEP_SECONDS, _LEAP_SECONDS = 1e-8, 2e-4
 _LARGEST_CHUNK, _CHUNK_BYTES, _FEWEST_CHUNKS = 8192, 1 << 25, 16
 
 _STRETCHES_SHOWN = 8
+
+#: Of a run; fewer than alone, since a sweep has many and lasts as long as its longest.
+_MAX_DIRECT = 10**8
 
 Progressing = Callable[[int, int], None]
 
@@ -185,6 +189,7 @@ def sweep(
     retries: int = 3,
     in_flight: int | None = None,
     progress: bool | Progressing = False,
+    max_direct: int = _MAX_DIRECT,
     optimizer: str | Optimizer | Mapping[str, Any] = "gd",
 ) -> SweepResult:
     """Run every problem from every start, in chunks, on many workers.
@@ -217,6 +222,8 @@ def sweep(
     progress : bool or callable
         True shows a progress bar on work that takes over a second; a callable is called after every chunk
         with the runs done and the runs in all.
+    max_direct : int
+        As of `twonn.run`, for every run: a second or two by default.
 
     Returns
     -------
@@ -237,8 +244,8 @@ def sweep(
     Notes
     -----
     The bits of a run are those of `twonn.run`, whatever its neighbours, chunk, worker and executor. A run
-    that its engine refuses is no error: its status is "obstructed". A chunk that fails after all retries is
-    left out, and named in the result.
+    that its engine refuses or gives up is no error: its status is "obstructed", its samples end there, and
+    what is kept of its end is nan. A chunk that fails after all retries is left out, and named in the result.
 
     References
     ----------
@@ -261,6 +268,7 @@ def sweep(
         samples_per_decade=samples_per_decade,
         sample_steps=sample_steps,
         chunk_size=chunk_size,
+        max_direct=direct_limit(max_direct),
     )
     config.require_sound_arithmetic()
     with opened(executor) as pool:
@@ -285,6 +293,7 @@ class _Plan:
     schedule: Schedule
     engine: int
     average: bool
+    max_direct: int
     optimizer: Optimizer | None
     sampled: tuple[str, ...]
     store: Path | None
@@ -315,6 +324,7 @@ class _Chunk:
         self._parts = parts
         self._options = plan.schedule, plan.engine, plan.average
         self._optimizer = plan.optimizer
+        self._max_direct = plan.max_direct
         self._sampled = plan.sampled
         self._store = plan.store
 
@@ -324,7 +334,7 @@ class _Chunk:
         found: list[dict[str, NDArray[Any]]] = []
         for problem, params in self._parts:
             asked = None if stop is None else stop.is_set
-            batch = run_batch(problem, params, *self._options, asked, self._optimizer)
+            batch = run_batch(problem, params, *self._options, asked, self._optimizer, self._max_direct)
             ended = Ended(problem, params, batch, self._optimizer)
             found.append({name: column.of(ended) for name, column in columns.items()})
         arrays = {name: np.concatenate([part[name] for part in found]) for name in columns}
@@ -347,6 +357,7 @@ def _plan(
     samples_per_decade: float,
     sample_steps: Sequence[int] | None,
     chunk_size: int | None,
+    max_direct: int,
 ) -> _Plan:
     problems, starts = _crossed(problem, params)
     one_of("engine", engine, tuple(_ENGINES))
@@ -373,15 +384,16 @@ def _plan(
     if not stepped:
         seconds_per_run = min(seconds_per_run, _LEAP_SECONDS)
     spec = {
+        "bits": BITS,
         "steps": hex(asked),
         "engine": engine,
         "sliding": sliding,
+        "max_direct": None if stepped or engine == "leap" else max_direct,
         "optimizer": {"name": "gd"} if optimizer is None else optimizer.described(),
         "trajectories": list(sampled),
         "samples": _digest(*schedule),
         "problems": [_described(one) for one in problems],
         "starts": f"{len(starts)} starts with digest {_digest(starts.w, starts.b, starts.v)}",
-        "bits": BITS,
     }
     written = json.dumps(spec)
     layout = Layout(
@@ -404,6 +416,7 @@ def _plan(
         schedule,
         _ENGINES[engine],
         sliding == "average",
+        max_direct,
         optimizer,
         sampled,
         store,

@@ -165,7 +165,7 @@ def outcome(status: int, margins: Floats, pattern: int) -> str:
     if status == _core.DIVERGED:
         return "diverged: the parameters stopped being finite"
     if status == _core.OBSTRUCTED:
-        return "obstructed: the engine could not leap"
+        return "obstructed: the engine gave up"
     if np.all(margins > 0):
         return SUCCESS
     if status == _core.STATIONARY:
