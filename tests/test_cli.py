@@ -146,6 +146,59 @@ def test_divergence_is_an_outcome(command, tmp_path):
     assert twonn.load(tmp_path / "spec.npz").status is twonn.Status.DIVERGED
 
 
+ENDLESS = """\
+[problem]
+x = [1.0, 2.0]
+y = [1, -1]
+step_size = 2.0
+bias = false
+loss = "logistic"
+
+[params]
+w = [20.0, 20.25]
+
+[run]
+log10_steps = 400.0
+max_direct = 30_000
+"""
+
+
+def test_giving_up_is_an_outcome(command, tmp_path):
+    """Like divergence: the sentence, and exit code 0."""
+    result = command("run", write(tmp_path, ENDLESS), "--checkpoint", "a.twonn")
+    assert result.exit_code == 0, result.output
+    assert "max_direct = 30,000 is used up" in result.stdout and "a larger max_direct" in result.stdout
+    assert result.stdout.endswith("Go on with: twonn resume a.twonn --max-direct STEPS\n")
+    assert twonn.load(tmp_path / "spec.npz").status is twonn.Status.OBSTRUCTED
+    shown = command("inspect", "a.twonn")
+    assert shown.exit_code == 0, shown.output
+    assert re.search(r"max_direct +│ 30000 ", shown.stdout)
+    assert re.search(r"outcome +│ obstructed ", shown.stdout)
+    assert "max_direct = 30,000 is used up" in shown.stdout
+    result = command("resume", "a.twonn", "--max-direct", "10^5")
+    assert result.exit_code == 0, result.output
+    assert "max_direct = 100,000 is used up" in result.stdout
+    again = command("run", "spec.toml", "--max-direct", "1e5", "--output", "b.npz")
+    assert again.exit_code == 0 and "Go on" not in again.stdout
+    assert same(twonn.load(tmp_path / "a.npz"), twonn.load(tmp_path / "b.npz"))
+    result = command("resume", "a.twonn", "--steps", "95_000", "--max-direct", "10**6")
+    assert "All 95,000 steps were taken." in result.stdout and "Go on" not in result.stdout
+
+
+def test_limits_that_cannot_be_used(refused, command, tmp_path):
+    text = ENDLESS.replace("max_direct = 30_000", "max_direct = 0")
+    sentence = r"line 13, \[run\]: max_direct: got 0; expected a whole number >= 1"
+    assert re.search(sentence, refused("run", write(tmp_path, text)))
+    name = write(tmp_path, ENDLESS)
+    assert refused("run", name, "--max-direct", "0").startswith("twonn: max_direct: got 0; expected")
+    assert refused("run", name, "--max-direct", "some").startswith("twonn: max_direct: got 'some'; expected")
+    assert command("run", name, "--checkpoint", "a.twonn").exit_code == 0
+    assert "max_direct: got '1.5'" in refused("resume", "a.twonn", "--max-direct", "1.5")
+    sweep = SWEEP.replace('engine = "direct"', "max_direct = -3")
+    sentence = r"line 18, \[run\]: max_direct: got -3"
+    assert re.search(sentence, refused("sweep", write(tmp_path, sweep), "--store", "s"))
+
+
 BAD_SPECS = {
     "unknown key": (
         "step_size",
@@ -652,6 +705,18 @@ def test_sweep_is_the_sweep_that_python_does(command, tmp_path):
     with xarray.open_zarr(tmp_path / "store", chunks=None) as data:
         xarray.testing.assert_equal(data.drop_vars("chunk_complete"), expected)
     assert command(*arguments).stdout == result.stdout
+
+
+def test_sweep_takes_a_limit(command, tmp_path):
+    name = write(
+        tmp_path, SWEEP.replace("10_000", "100_000").replace('engine = "direct"', "max_direct = 500")
+    )
+    for store, more, limit in (("a", (), 500), ("b", ("--max-direct", "10^3"), 1000)):
+        result = command("sweep", name, "--store", store, *more)
+        assert result.exit_code == 0, result.output
+        assert "obstructed" in result.stdout
+        with xarray.open_zarr(tmp_path / store, chunks=None) as data:
+            assert json.loads(data.attrs["spec"])["max_direct"] == limit
 
 
 BAD_SWEEPS = {

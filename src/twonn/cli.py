@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 from twonn import _core, config
 from twonn.checkpoint import FIELDS, CheckpointError, check_place, digest, is_checkpoint, previous
-from twonn.problem import Verbatim, one_of, refusal, steps_of_log, written_steps
+from twonn.problem import Verbatim, direct_limit, one_of, refusal, steps_of_log, written_steps
 from twonn.run import first_signal, so_far
 from twonn.run import resume as resume_run
 from twonn.trajectory import Status, Trajectory, load
@@ -51,6 +51,12 @@ _DIGITS = 10**6
 
 _EVERY = typer.Option(
     "--checkpoint-every", metavar="TIME|STEPS", help="Between checkpoints, such as 60s, 10min, 2h or 10^9."
+)
+
+_MAX_DIRECT = typer.Option(
+    "--max-direct",
+    metavar="STEPS",
+    help="Steps that the engine auto takes one by one before it gives up, such as 10^11.",
 )
 
 #: Ways to write a number of steps.
@@ -137,6 +143,7 @@ def run(
         typer.Option(metavar="FILE", help="File from which twonn resume goes on; must not exist yet."),
     ] = None,
     every: Annotated[str, _EVERY] = "60s",
+    max_direct: Annotated[str | None, _MAX_DIRECT] = None,
 ) -> None:
     """Run what a spec file asks for and save the trajectory.
 
@@ -149,12 +156,9 @@ def run(
     check_place(output)
     _check_apart(output, checkpoint)
     with first_signal() as came:
-        traj = asked.run(checkpoint, _checkpoint_every(every))
+        traj = asked.run(checkpoint, _checkpoint_every(every), _limit(max_direct))
         _save(traj, output)
-    if traj.status is Status.INTERRUPTED:
-        if checkpoint is not None:
-            typer.echo(f"Go on with: twonn resume {checkpoint}")
-        raise typer.Exit(_exit_code(came()))
+    _finish(traj, checkpoint, came())
 
 
 @app.command()
@@ -168,6 +172,7 @@ def resume(
         typer.Option(metavar="FILE.npz", help="Where to save the trajectory; FILE.npz by default."),
     ] = None,
     every: Annotated[str, _EVERY] = "60s",
+    max_direct: Annotated[str | None, _MAX_DIRECT] = None,
 ) -> None:
     """Go on with a run from its checkpoint, and save the trajectory."""
     output = file.with_suffix(".npz") if output is None else output
@@ -179,11 +184,10 @@ def resume(
             None if steps is None else whole_steps(steps),
             checkpoint_every=_checkpoint_every(every),
             progress=True,
+            max_direct=_limit(max_direct),
         )
         _save(traj, output)
-    if traj.status is Status.INTERRUPTED:
-        typer.echo(f"Go on with: twonn resume {file}")
-        raise typer.Exit(_exit_code(came()))
+    _finish(traj, file, came())
 
 
 @app.command()
@@ -198,6 +202,7 @@ def sweep(
             metavar="threads:N|processes:N|dask:ADDRESS", help="Who works; a thread per core by default."
         ),
     ] = None,
+    max_direct: Annotated[str | None, _MAX_DIRECT] = None,
 ) -> None:
     """Run every problem from every start that a spec file asks for.
 
@@ -206,7 +211,7 @@ def sweep(
     from twonn.spec import SweepSpec
 
     with first_signal() as came:
-        result = SweepSpec(spec).sweep(store, executor)
+        result = SweepSpec(spec).sweep(store, executor, _limit(max_direct))
     typer.echo(repr(result))
     if result.interrupted:
         raise typer.Exit(_exit_code(came()))
@@ -315,7 +320,7 @@ def reproduce(
 # Numbers, files and tables
 
 
-def whole_steps(text: str) -> int:
+def whole_steps(text: str, argument: str = "steps") -> int:
     """Return a number of steps written as 1000000, 10**6, 10^6 or 1e6, exactly.
 
     Raises
@@ -329,7 +334,14 @@ def whole_steps(text: str) -> int:
         return int(int(match["base"]) ** int(match["power"]))
     if match and match["number"] and (number := Fraction(match["number"])).denominator == 1:
         return int(number)
-    raise ValueError(refusal("steps", text, "a whole number >= 0", "Write e.g. 1000000, 10**6, 10^6 or 1e6."))
+    raise ValueError(
+        refusal(argument, text, "a whole number >= 0", "Write e.g. 1000000, 10**6, 10^6 or 1e6.")
+    )
+
+
+def _limit(text: str | None) -> int | None:
+    """Return the limit to direct steps, if one is given."""
+    return None if text is None else direct_limit(whole_steps(text, "max_direct"))
 
 
 def _checkpoint_every(text: str) -> str | int:
@@ -355,6 +367,15 @@ def _save(traj: Trajectory, output: Path) -> None:
     traj.save(output)
     typer.echo(repr(traj))
     typer.echo(f"Saved in {output}")
+
+
+def _finish(traj: Trajectory, checkpoint: Path | None, signum: int) -> None:
+    """Say how to go on with a run that stopped before its end, and exit as a shell expects it."""
+    if checkpoint is not None and traj.status in (Status.INTERRUPTED, Status.OBSTRUCTED):
+        more = " --max-direct STEPS" if traj.status is Status.OBSTRUCTED else ""
+        typer.echo(f"Go on with: twonn resume {checkpoint}{more}")
+    if traj.status is Status.INTERRUPTED:
+        raise typer.Exit(_exit_code(signum))
 
 
 def _exit_code(signum: int) -> int:

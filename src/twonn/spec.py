@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from twonn import initializers
-from twonn.problem import Params, Problem, check_compatible, closest, whole_number
+from twonn.problem import Params, Problem, check_compatible, closest, direct_limit, whole_number
 from twonn.run import run
 from twonn.sweep import SweepResult, sweep
 from twonn.trajectory import Trajectory
@@ -173,7 +173,10 @@ class Spec(_Tables):
             check_compatible(self.problem, self.params)
 
     def run(
-        self, checkpoint: str | os.PathLike[str] | None = None, checkpoint_every: str | int = "60s"
+        self,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: str | int = "60s",
+        max_direct: int | None = None,
     ) -> Trajectory:
         """Run it, with a progress bar.
 
@@ -181,6 +184,8 @@ class Spec(_Tables):
         ----------
         checkpoint, checkpoint_every
             As of `run`.
+        max_direct : int, optional
+            As of `run`, in place of what the file says.
 
         Returns
         -------
@@ -191,11 +196,12 @@ class Spec(_Tables):
         TypeError, ValueError
             Naming the file, and the line of the option that is refused.
         """
+        options = {**self._tables["run"], **_replaced(max_direct)}
         with self._located("run"):
             return run(
                 self.problem,
                 self.params,
-                **self._tables["run"],
+                **options,
                 checkpoint=checkpoint,
                 checkpoint_every=checkpoint_every,
                 progress=True,
@@ -251,13 +257,20 @@ class SweepSpec(_Tables):
             for problem in self.problems:
                 check_compatible(problem, self.params)
 
-    def sweep(self, store: str | os.PathLike[str] | None = None, executor: str | None = None) -> SweepResult:
+    def sweep(
+        self,
+        store: str | os.PathLike[str] | None = None,
+        executor: str | None = None,
+        max_direct: int | None = None,
+    ) -> SweepResult:
         """Run what is not in the store yet, with a progress bar.
 
         Parameters
         ----------
         store, executor
             As of `sweep`.
+        max_direct : int, optional
+            As of `sweep`, in place of what the file says.
 
         Returns
         -------
@@ -268,9 +281,14 @@ class SweepSpec(_Tables):
         TypeError, ValueError
             Naming the file, and the line of the option that is refused.
         """
-        options = {**self._tables["run"], **self._tables.get("sweep", {})}
+        options = {**self._tables["run"], **self._tables.get("sweep", {}), **_replaced(max_direct)}
         with self._located("sweep" if "sweep" in self._tables else "run", also="run"):
             return sweep(self.problems, self.params, **options, store=store, executor=executor, progress=True)
+
+
+def _replaced(max_direct: int | None) -> dict[str, int]:
+    """Return the option that takes the place of the file's; what is wrong with it is not the file's fault."""
+    return {} if max_direct is None else {"max_direct": direct_limit(max_direct)}
 
 
 def _parsed(path: Path) -> tuple[str, dict[str, Any]]:

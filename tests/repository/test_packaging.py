@@ -57,7 +57,7 @@ def test_every_package_is_in_the_wheel():
 def test_the_changelog_and_the_citation_know_the_version():
     version = PROJECT["version"]
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    newest = re.search(r"^## (\S+)", changes, re.MULTILINE)
+    newest = re.search(r"^## (?!Unreleased$)(\S+)", changes, re.MULTILINE)
     assert newest and newest[1] == version
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert re.search(r"^version: (\S+)", citation, re.MULTILINE)[1] == version
