@@ -112,5 +112,10 @@ def difference(traj: twonn.Trajectory, truth: twonn.Trajectory) -> Difference:
     )
 
 
+def outcome(traj: twonn.Trajectory) -> twonn.Status:
+    """How a run ended, as stepping tells it, which does not look for minimisers."""
+    return twonn.Status.COMPLETED if traj.status is twonn.Status.CONVERGED else traj.status
+
+
 def dated(traj: twonn.Trajectory) -> list[tuple[float, int, int]]:
     return [(row["t"], int(row["before"]), int(row["after"])) for row in traj.transitions]

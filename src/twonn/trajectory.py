@@ -103,8 +103,9 @@ class Status(enum.Enum):
     """How a run ended.
 
     All steps were taken (COMPLETED), and the parameters had reached a finite minimiser to rounding
-    (CONVERGED). Or the run ended before: no unit was active on any sample (STATIONARY), something stopped
-    being finite (DIVERGED), it was stopped (INTERRUPTED), or the engine gave up (OBSTRUCTED).
+    (CONVERGED; only leaps look for that). Or the run ended before: no unit was active on any sample
+    (STATIONARY), something stopped being finite (DIVERGED), it was stopped (INTERRUPTED), or the engine gave
+    up (OBSTRUCTED).
     """
 
     COMPLETED = "completed"
