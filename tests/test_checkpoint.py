@@ -407,7 +407,9 @@ def test_a_limit_within_what_the_file_holds_is_refused(path, block_by_block, mon
     assert read(path)[0]["max_direct"] == 2**63 - 1
 
 
-@pytest.mark.parametrize("options", [{"engine": "direct"}, {"optimizer": "momentum"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"engine": "direct"}, {"engine": "leap"}, {"optimizer": "momentum"}], ids=str
+)
 def test_a_run_without_limit_is_given_any(options, path):
     twonn.run(CYCLE, CYCLING, 2000, checkpoint=path, **options)
     traj = twonn.resume(path, 3000, max_direct=1)

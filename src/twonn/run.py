@@ -411,7 +411,8 @@ def _check_ahead(
         expected = f"more than the {written_steps(taken)} steps that {place} holds"
         fix = "Start again with twonn.run for fewer."
         raise ValueError(refusal("steps", Verbatim(written_steps(changed.horizon)), expected, fix))
-    spent = 0 if _is_stepped(question) else int(values["spent"])
+    limited = question.engine == "auto" and question.optimizer is None
+    spent = int(values["spent"]) if limited else 0
     if changed.max_direct < question.max_direct and changed.max_direct <= spent:
         expected = f"more than the {written_steps(spent)} that {place} has used up"
         fix = "Give a larger one, or start again with twonn.run."
