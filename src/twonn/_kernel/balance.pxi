@@ -75,8 +75,7 @@ cdef int set_balance_scale(Leap* leap, double log_step) noexcept nogil:
         leap.share[k] = loss_slope(model, leap.margin[k]) if model.logistic else 0.0
         leap.rest[k] = loss_slope(model, -leap.margin[k]) if model.logistic else 1.0
         bend[k] = leap.rest[k]
-    y = (log_slope(model, leap.margin[0]) - log_slope(model, leap.margin[1]) - log_(ratio)
-         + (bend[1] * leap.margin_low[1] - bend[0] * leap.margin_low[0]))
+    y = log_ratio_of_slopes(leap) - log_(ratio) + (bend[1] * leap.margin_low[1] - bend[0] * leap.margin_low[0])
     # dy/dt = −(ω_0 + ρω_1) dm_0/dt + ω_1 dn_1/dt, with m_0 and n_1 moved by b and g_1
     stiffness = (bend[0] + ratio * bend[1]) * k00 - bend[1] * k01
     target = (bend[1] * k11 - (bend[0] + ratio * bend[1]) * k01) / (stiffness * ratio)
@@ -93,6 +92,8 @@ cdef int set_balance_scale(Leap* leap, double log_step) noexcept nogil:
     fastest = fastest_in_balance(leap, ratio * signed_expm1(leap.imbalance))
     log_push = model.log_rate + log_slope(model, leap.margin[1])
     leap.converged = leap.settled and fastest == 0.0
+    leap.remainder = y / ((bend[0] + ratio * bend[1]) * k00) if leap.converged else 0.0
+    leap.longest = max(log_(off * 1e17) / (exp_(log_push) * decay), 0.0) if off > 0.0 else 0.0
     leap.frozen = leap.settled and (fastest == 0.0 or log_push + log_(fastest) < -LAST_LOG)
     if leap.frozen:
         leap.log_scale = max(log_step, 1.0)
@@ -104,7 +105,6 @@ cdef int set_balance_scale(Leap* leap, double log_step) noexcept nogil:
     leap.log_scale = -(log_push + log_(fastest))
     leap.relaxation = exp_(log_push) * decay
     if not leap.settled:
-        leap.longest = log_(off * 1e17) / leap.relaxation
         leap.log_scale = min(leap.log_scale, log_(leap.longest))
     elif -4.0 < log_step - leap.log_scale < 1.0:
         leap.log_scale = log_step
@@ -112,6 +112,32 @@ cdef int set_balance_scale(Leap* leap, double log_step) noexcept nogil:
     set_weight(leap, 1)
     leap.weight[0] = ratio * leap.weight[1] * signed_expm1(leap.imbalance)
     return NONE
+
+
+cdef double log_ratio_of_slopes(const Leap* leap) noexcept nogil:
+    """ln(s_0/s_1), less the low parts of the margins."""
+    cdef Sum difference = two_sum(leap.margin[1], -leap.margin[0])
+    if leap.model.logistic:
+        return log_slope(leap.model, leap.margin[0]) - log_slope(leap.model, leap.margin[1])
+    return difference.high + difference.low
+
+
+cdef void settle(const Leap* leap, State* state) noexcept nogil:
+    """Go what is left of the way to the minimiser, less than 1e-14 of it, by pushes b of x̃_0."""
+    cdef double push = leap.model.label[0] * leap.remainder
+    cdef Sum c
+    cdef int j
+    for j in range(2):
+        if is_active(leap.pattern, j, 0):
+            c.high, c.low = state.c[j][0], state.c_low[j][0]
+            c = plus(c, push * state.v[j])
+            c = two_sum(c.high, c.low)
+            state.c[j][0], state.c_low[j][0] = c.high, c.low
+            if leap.model.trained:
+                c.high, c.low = state.v[j], state.v_low[j]
+                c = plus(c, push * leap.z[j][0])
+                c = two_sum(c.high, c.low)
+                state.v[j], state.v_low[j] = c.high, c.low
 
 
 cdef double fastest_in_balance(const Leap* leap, double b) noexcept nogil:

@@ -656,6 +656,10 @@ cdef void land(Course* run, Leap* leap, Time end) noexcept nogil:
     cdef State reached
     cdef double passed = leap.reached, landing = leap.landing
     cdef Time start = run.now, horizon = horizon_of(run), scheduled = next_scheduled(run)
+    if leap.converged:
+        run.converged = start
+        if start.step >= 0:
+            run.converged.step += <int64_t>ceil(leap.longest)
     # A sample at the end of the leap is left to the next one's start, unless it is the last and no
     # transition comes with it.
     while is_before(scheduled, end) or not (run.crossed or is_before(end, horizon)
@@ -663,7 +667,7 @@ cdef void land(Course* run, Leap* leap, Time end) noexcept nogil:
         fold(leap, &run.state, passed_until(leap, start, scheduled), &after)
         record(run, scheduled, &after, leap.pattern | on_average(leap, &after), run.unphased | leap.sliding)
         if not is_before(scheduled, horizon):
-            run.status = CONVERGED if leap.converged else COMPLETED
+            run.status = CONVERGED if leap.converged and not is_before(horizon, run.converged) else COMPLETED
             end = scheduled
             leap.onto = -1
             passed = landing = passed_until(leap, start, scheduled)
@@ -678,8 +682,6 @@ cdef void land(Course* run, Leap* leap, Time end) noexcept nogil:
     run.error += (leap.doubt + rounding(leap, passed)) * path_length(leap, &run.state, &reached)
     if leap.balanced:
         run.error = max(run.error, doubt_of_balance(leap))
-    if leap.converged and run.converged.log == -INFINITY and run.converged.step < 0:
-        run.converged = start
     run.error += path_length(leap, &reached, &after)
     run.state = after
     run.now = end

@@ -38,6 +38,7 @@ cdef struct Leap:
     double imbalance           # y at the start
     double relaxation          # λ
     double longest             # steps until y is y* to rounding
+    double remainder           # what b still sums up to, where the pushes of x̂_1 are 0
     bint[2] seen               # sample i moves a neuron
     double[2][2][2] gram       # G_ik as neuron j feels it, one that slides along its kink less
     double[2][2][2] gram_low
@@ -879,6 +880,10 @@ cdef void fold(const Leap* leap, const State* start, double passed, State* state
     cdef Sum[SUMS] sums
     cdef Sum change
     cdef int j, k
+    if leap.converged:
+        state[0] = start[0]
+        settle(leap, state)
+        return
     sums_at(leap, passed, sums)
     for j in range(2):
         for k in range(2):
