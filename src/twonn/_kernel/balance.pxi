@@ -67,7 +67,7 @@ cdef int set_balance_scale(Leap* leap, double log_step) noexcept nogil:
     relaxation be stable, λ < 2.
     """
     cdef const Model* model = leap.model
-    cdef double ratio = leap.ratio.high, log_push, target, stiffness, decay, fastest, off, y
+    cdef double ratio = leap.ratio.high, log_push, target, stiffness, decay, fastest, off, moved, y
     cdef double k00 = leap.coupling[0][0], k01 = leap.coupling[0][1], k11 = leap.coupling[1][1]
     cdef double[2] bend
     cdef int k
@@ -92,18 +92,23 @@ cdef int set_balance_scale(Leap* leap, double log_step) noexcept nogil:
     fastest = fastest_in_balance(leap, ratio * signed_expm1(leap.imbalance))
     log_push = model.log_rate + log_slope(model, leap.margin[1])
     leap.converged = leap.settled and fastest == 0.0
-    leap.remainder = y / ((bend[0] + ratio * bend[1]) * k00) if leap.converged else 0.0
-    leap.longest = max(log_(off * 1e17) / (exp_(log_push) * decay), 0.0) if off > 0.0 else 0.0
+    leap.relaxation = exp_(log_push) * decay
+    leap.remainder = y / ((bend[0] + ratio * bend[1]) * k00)
+    # Where y has come to its end the margins, which it moves, are what has a rounding.
+    moved = off * 1e17
+    if leap.settled:
+        moved = off * 9e15 / ((bend[0] + ratio * bend[1]) * abs(leap.margin[0]))
+    leap.longest = log_(moved) / leap.relaxation if moved > 1.0 else 0.0
     leap.frozen = leap.settled and (fastest == 0.0 or log_push + log_(fastest) < -LAST_LOG)
     if leap.frozen:
-        leap.log_scale = max(log_step, 1.0)
-        leap.inverse = leap.weight[0] = leap.weight[1] = 0.0
+        leap.log_scale = -log_(leap.relaxation) if leap.converged else max(log_step, 1.0)
+        leap.inverse = leap.relaxation if leap.converged else 0.0
+        leap.weight[0] = leap.weight[1] = 0.0
         return NONE
     leap.hurry = exp_(log_push) * (fastest if leap.settled else max(fastest, decay))
-    if not (leap.hurry <= 0.00390625 and exp_(log_push) * decay < 1.5):  # 1/256
+    if not (leap.hurry <= 0.00390625 and leap.relaxation < 1.5):  # 1/256
         return LARGE_STEPS
     leap.log_scale = -(log_push + log_(fastest))
-    leap.relaxation = exp_(log_push) * decay
     if not leap.settled:
         leap.log_scale = min(leap.log_scale, log_(leap.longest))
     elif -4.0 < log_step - leap.log_scale < 1.0:
@@ -122,11 +127,15 @@ cdef double log_ratio_of_slopes(const Leap* leap) noexcept nogil:
     return difference.high + difference.low
 
 
-cdef void settle(const Leap* leap, State* state) noexcept nogil:
-    """Go what is left of the way to the minimiser, less than 1e-14 of it, by pushes b of x̃_0."""
+cdef void settle(const Leap* leap, double passed, State* state) noexcept nogil:
+    """Go on to the minimiser by pushes b of x̃_0: what is left of the way, less than 1e-14 of it, decays as e^−λt."""
+    cdef double decays = expm1_(min(passed, 5.0))  # λt
     cdef double push = leap.model.label[0] * leap.remainder
     cdef Sum c
     cdef int j
+    # From the step on that the run is said to have converged at, it has.
+    if passed < 5.0 and decays < (1.0 - 1e-12) * leap.relaxation * ceil(leap.longest):
+        push *= -signed_expm1(-decays)
     for j in range(2):
         if is_active(leap.pattern, j, 0):
             c.high, c.low = state.c[j][0], state.c_low[j][0]
