@@ -85,19 +85,22 @@ cdef int set_balance_scale(Leap* leap, double log_step) noexcept nogil:
     off = abs(y - target)
     # y* is known to first order in the slow motion.
     leap.settled = off <= 1e-15 * (4.0 + abs(leap.margin[0]) + abs(leap.margin[1])) + 8.0 * target * target
+    decay = stiffness * ratio * exp_(y)
+    log_push = model.log_rate + log_slope(model, leap.margin[1])
+    # Where x̂_1 = 0 the rest is linear, but for its square.
+    leap.settled |= leap.gram[0][1][1] == 0.0 and off <= 1e-9 and exp_(log_push) * decay <= 0.9
     # Of a y* that small the state does not know the digits.
     leap.imbalance = target if leap.settled and abs(target) < 1e-7 else y
-    # from here on in units of g_1
-    decay = stiffness * ratio * exp_(leap.imbalance)
     fastest = fastest_in_balance(leap, ratio * signed_expm1(leap.imbalance))
-    log_push = model.log_rate + log_slope(model, leap.margin[1])
     leap.converged = leap.settled and fastest == 0.0
     leap.relaxation = exp_(log_push) * decay
+    if leap.converged and leap.relaxation <= 0.9:
+        leap.relaxation = -log1p_(-leap.relaxation)
     leap.remainder = y / ((bend[0] + ratio * bend[1]) * k00)
-    # Where y has come to its end the margins, which it moves, are what has a rounding.
+    # Steps until y is y* to rounding, or, where that is the end, until the margins are what they will be.
     moved = off * 1e17
     if leap.settled:
-        moved = off * 9e15 / ((bend[0] + ratio * bend[1]) * abs(leap.margin[0]))
+        moved = off * 9e15 / ((bend[0] + ratio * bend[1]) * max(abs(leap.margin[0]), 1e-300))
     leap.longest = log_(moved) / leap.relaxation if moved > 1.0 else 0.0
     leap.frozen = leap.settled and (fastest == 0.0 or log_push + log_(fastest) < -LAST_LOG)
     if leap.frozen:
@@ -128,8 +131,8 @@ cdef double log_ratio_of_slopes(const Leap* leap) noexcept nogil:
 
 
 cdef void settle(const Leap* leap, double passed, State* state) noexcept nogil:
-    """Go on to the minimiser by pushes b of x̃_0: what is left of the way, less than 1e-14 of it, decays as e^−λt."""
-    cdef double decays = expm1_(min(passed, 5.0))  # λt
+    """Go on to the minimiser by pushes b of x̃_0. So near to it what is left of the way decays as (1 − λ)^t."""
+    cdef double decays = expm1_(min(passed, 5.0))  # in the exponent, by then
     cdef double push = leap.model.label[0] * leap.remainder
     cdef Sum c
     cdef int j

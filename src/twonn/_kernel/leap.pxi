@@ -36,7 +36,7 @@ cdef struct Leap:
     bint converged             # and nothing moves any more
     Sum ratio                  # ρ
     double imbalance           # y at the start
-    double relaxation          # λ
+    double relaxation          # λ; where the rest of the way is linear, −ln(1 − λ)
     double longest             # steps until y is y* to rounding
     double remainder           # what b still sums up to, where the pushes of x̂_1 are 0
     bint[2] seen               # sample i moves a neuron
