@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import BALANCED, BALANCING, CYCLE, CYCLING, random_problem
+from cases import BALANCED, BALANCING, CYCLE, CYCLING, difference, random_problem
 
 import twonn
 from twonn import _core, checkpoint
@@ -1183,7 +1183,10 @@ def test_files_of_every_version_are_read(file, path):
     traj = twonn.resume(path)
     whole = twonn.run(question.problem, question.params, question.horizon, **options)
     assert 100 < values["step"] < question.horizon and traj.status is twonn.Status.COMPLETED
-    assert traj.states.tobytes() == whole.states.tobytes()
+    recorded = values["states"]
+    assert traj.states[: len(recorded)].tobytes() == recorded.tobytes()
+    # Bits have changed since then. The numbers have not: 1e-14 is what leaps aim at.
+    assert difference(traj, whole).norm <= 1e-14
     assert traj.transitions.tobytes() == whole.transitions.tobytes()
 
 

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 
 import gmpy2
+import mpmath
 import numpy as np
 import pytest
-from oracle import Textbook, binary128, textbook
+from oracle import Decoupled, Textbook, binary128, textbook
 
 import twonn
 from twonn import _core
@@ -51,6 +52,15 @@ def recurrence(
 def in_binary128(problem: twonn.Problem, params: twonn.Params, steps: int, samples=()) -> Textbook:
     with gmpy2.context(gmpy2.get_context(), precision=113):
         return recurrence(problem, params, steps, samples, number=binary128, exp=gmpy2.exp)
+
+
+#: Bits with which moves of 1e-20 a step are summed up to more digits than a double has.
+MANY = 200
+
+
+def in_many_bits(problem: twonn.Problem, params: twonn.Params, steps: int) -> Textbook:
+    with gmpy2.context(gmpy2.get_context(), precision=MANY):
+        return recurrence(problem, params, steps, number=lambda value: gmpy2.mpfr(value, MANY), exp=gmpy2.exp)
 
 
 def relative_errors(parameters, reference: Textbook, step: int) -> list[float]:
@@ -220,6 +230,135 @@ def test_the_gap_first_grows_and_then_falls():
 
 
 # --------------------------------------------------------------------------------------------------
+# Slow motion: what one step rounds, thousands of steps may round the same way
+
+
+def slow_start(
+    rng: np.random.Generator, change: float, *, loss: str, train_output: bool, apart: bool
+) -> tuple[twonn.Problem, twonn.Params]:
+    """A problem and a start whose margins, of up to 30, change by about `change` in the first step.
+
+    Neurons are apart if each sees one point at most and no two the same. Trained output weights then take
+    steps of another kind.
+    """
+    while True:
+        x, w, b, v = rng.normal(size=(4, 2))
+        z = np.maximum(np.outer(w, x) + b[:, None], 0)
+        seen = z > 0
+        most = max(seen.sum(axis=0).max(), seen.sum(axis=1).max())
+        margins = np.abs(v @ z)[seen.any(axis=0)]
+        if (most == 1 if apart else most == 2) and margins.min() > 0.3 * margins.max():
+            break
+    # Most margins above 0; and all those that are beyond 6.2, where the logistic s is small.
+    y = np.where(rng.random(2) < 0.9, np.where(v @ z < 0, -1, 1), 1)
+    size = (rng.choice([0.3, 3.0, 30.0]) / margins.max()) ** 0.5
+    w, b, v, z = size * w, size * b, size * v, size * z
+    fall = np.exp(-y * (v @ z))
+    slopes = fall if loss == "exponential" else fall / (1 + fall)
+    tangent = np.einsum("j,ji,jk,ik->ik", v**2, seen, seen, np.abs(np.outer(x, x) + 1))
+    if train_output:
+        tangent = tangent + z.T @ z
+    problem = twonn.Problem(
+        x=x, y=y, loss=loss, reduction="sum", train_output=train_output,
+        step_size=change / (tangent @ slopes).max(),
+    )  # fmt: skip
+    return problem, twonn.Params(w=w, b=b, v=v)
+
+
+def motion_errors(problem: twonn.Problem, params: twonn.Params, steps: int) -> list[float]:
+    """Of what every parameter has moved by, in units of what either point has moved it by, signs apart.
+
+    A State has these moves to more than the digits of a double, so that the rounding of the parameters
+    themselves hides nothing.
+    """
+    traj = direct(problem, params, steps=steps)
+    steps = traj.end_step  # a fast one may come to rest before
+    reference = in_many_bits(problem, params, steps)
+    x = problem.x[:, 0].tolist()
+    result = []
+    with gmpy2.context(gmpy2.get_context(), precision=MANY):
+        state = [gmpy2.mpfr(entry) for entry in traj.states[-1].tolist()]
+        for j, (w, b, v) in enumerate(
+            zip(params.w[:, 0].tolist(), params.b.tolist(), params.v.tolist(), strict=True)
+        ):
+            c = [state[2 * j + k] + state[4 + 2 * j + k] for k in (0, 1)]
+            z = np.abs(traj.preactivations[[0, -1], j]).max(axis=0).tolist()
+            moves = [
+                (
+                    w + c[0] * x[0] + c[1] * x[1] - reference.w[steps][j][0],
+                    abs(c[0] * x[0]) + abs(c[1] * x[1]),
+                ),
+                (b + c[0] + c[1] - reference.b[steps][j], abs(c[0]) + abs(c[1])),
+            ]
+            if problem.train_output:  # v and z change by little, so that h z Σ s is about z C/v
+                size = abs(c[0] / v) * z[0] + abs(c[1] / v) * z[1]
+                moves.append((state[8 + j] + state[10 + j] - reference.v[steps][j], size))
+            result += [float(abs(error) / size) if size else float(error != 0) for error, size in moves]
+    return result
+
+
+#: One rounding is at most this part of what it rounds.
+U = 2.0**-53
+
+# For fixed output weights the sum of s is that of its value at a span's start, right to U/4, and of its
+# changes since. A change is wrong by up to 6 U of itself, which are the operations that make an
+# increment, and by the rounding of the s that these start from, 2 U; it is at most an eighth of s. So
+# the sum is right to 1.25 U. With trained output weights the terms are products, S v and S z. S is
+# rounded up to twice, v and z up to twice, the product once; the seven additions within a group take
+# 2.75 U of what they add up to. That makes 7.75 U, if all of it goes one way.
+MOTION_ERROR = {False: 2 * U, True: 8 * U}
+
+
+@pytest.mark.parametrize("apart", [True, False], ids=["apart", "not apart"])
+@pytest.mark.parametrize("train_output", [False, True], ids=["fixed", "trained"])
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+def test_the_sum_of_steps_is_right_to_a_rounding_however_small_they_are(loss, train_output, apart):
+    seed = [43, loss == "logistic", train_output, apart]
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    errors = []
+    for n in (3, 5, 7, 8, 9, 10, 11, 12, 13, 14):
+        problem, params = slow_start(rng, 10.0**-n, loss=loss, train_output=train_output, apart=apart)
+        errors.append(max(motion_errors(problem, params, 2 * 4096 + 100)))  # two of the longest spans
+        print(f"{10.0**-n:.0e} {errors[-1]:.1e}")
+    assert max(errors) <= MOTION_ERROR[train_output]
+
+
+@pytest.mark.parametrize("train_output", [False, True], ids=["fixed", "trained"])
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+@pytest.mark.parametrize("step_size", [1e-5, 1e-9, 1e-12])
+def test_so_it_is_where_every_step_looks_at_the_pattern(step_size, loss, train_output):
+    problem = variant(CHATTER, x=[0.5, -0.5], step_size=step_size, loss=loss, train_output=train_output)
+    params = twonn.Params(w=[0.6, -0.7], b=[0.3, 0.35], v=[1.1, -0.9])  # on its kinks
+    assert max(motion_errors(problem, params, 4096)) <= MOTION_ERROR[train_output]
+    assert direct(problem, params, steps=4096).n_transitions > 3000
+
+
+@pytest.mark.parametrize(
+    ("v", "step_size", "steps"),
+    [(1e-8, 1e3, 10**5), (1e-6, 1.0, 10**6), (1e-4, 1e-2, 10**7), (3.0, 1e-4, 10**7)],
+)
+def test_slow_runs_end_at_the_exact_solution(v, step_size, steps):
+    problem = twonn.Problem(x=[1.0, -1.0], y=[1, -1], step_size=step_size, reduction="sum")
+    params = twonn.Params(w=[0.5, -0.5], b=[0.1, 0.1], v=[v, -v])
+    final = direct(problem, params, steps=steps).final
+    with mpmath.workdps(50):
+        # Both points alike, and each neuron is pushed by its own: m = v z, and z rises by v (x² + 1) A.
+        number = mpmath.mpf
+        z = number(0.5) + number(0.1)
+        moved = number(v) * Decoupled(number(v) * z, 2 * number(v) ** 2, step_size).accumulated(steps)
+        exact = (number(0.5) + moved, number(0.1) + moved)
+        for got, parameter in (
+            (final.w[0, 0], exact[0]),
+            (-final.w[1, 0], exact[0]),
+            (final.b[0], exact[1]),
+            (final.b[1], exact[1]),
+        ):
+            # The rounding of what is returned, and of the sum.
+            assert abs(number(got) - parameter) <= U * parameter + MOTION_ERROR[False] * moved
+
+
+# --------------------------------------------------------------------------------------------------
 # Transitions
 
 
@@ -294,6 +433,13 @@ KINDS = {
     "smooth": (PAPER, PAPER_START),
     "smooth logistic": (variant(PAPER, loss="logistic", step_size=0.5), PAPER_START),
     "trained": (variant(PAPER, train_output=True), PAPER_START),
+    "slow": (variant(PAPER, step_size=1e-9), PAPER_START),
+    "slow logistic": (variant(PAPER, loss="logistic", step_size=1e-9), PAPER_START),
+    "slow, trained": (variant(PAPER, train_output=True, step_size=1e-9), PAPER_START),
+    "slow, trained, both neurons on a point": (
+        variant(PAPER, x=[-1.0, 3.0], train_output=True, step_size=1e-9),
+        twonn.Params(w=[0.5, 0.4], b=[0.1, 0.2]),
+    ),
     "chatter": (CHATTER, CHATTER_START),
     "chatter logistic, trained": (
         variant(CHATTER, loss="logistic", train_output=True),

@@ -1,6 +1,7 @@
 """The bit contract across the builds of the kernel: each in a process of its own, every bit compared."""
 
 import hashlib
+import itertools
 import os
 import subprocess
 import sys
@@ -35,12 +36,12 @@ def random_runs(seed: int):
 
 
 def batches():
-    """Yield many runs of a problem, for lanes: neurons apart and not, with spans of every length."""
-    for x in ((-1.0, 1.0), (-1.0, 3.0), (2.0, 1.0)):
-        for train_output in (False, True):
-            for loss in ("exponential", "logistic"):
-                problem = twonn.Problem(x=x, y=[-1, 1], step_size=0.02, loss=loss, train_output=train_output)
-                yield problem, twonn.initializers.sample("he_normal_bias", 37, seed=7)
+    """Yield many runs of a problem, for lanes: neurons apart and not, fast and slow, all spans."""
+    for x, train_output, loss, step_size in itertools.product(
+        ((-1.0, 1.0), (-1.0, 3.0), (2.0, 1.0)), (False, True), ("exponential", "logistic"), (0.02, 1e-8)
+    ):
+        problem = twonn.Problem(x=x, y=[-1, 1], step_size=step_size, loss=loss, train_output=train_output)
+        yield problem, twonn.initializers.sample("he_normal_bias", 37, seed=7)
 
 
 def digest() -> tuple[str, list[str]]:

@@ -1,8 +1,10 @@
 """Many runs driven together by the kernel: every one of them with the bits that it has alone."""
 
+import mpmath
 import numpy as np
 import pytest
 from cases import random_problem
+from oracle import Decoupled
 
 import twonn
 from twonn import _core
@@ -82,13 +84,35 @@ def test_runs_together_are_the_runs_alone(seed, engine):
 @pytest.mark.parametrize("train_output", [False, True], ids=["fixed", "trained"])
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])
 @pytest.mark.parametrize("x", [(-1.0, 1.0), (2.0, 1.0), (-1.0, 3.0)])
-def test_long_runs_together_are_the_runs_alone(x, loss, train_output):
-    problem = twonn.Problem(x=x, y=[-1, 1], step_size=0.02, loss=loss, train_output=train_output)
+@pytest.mark.parametrize("step_size", [0.02, 1e-8])
+def test_long_runs_together_are_the_runs_alone(step_size, x, loss, train_output):
+    problem = twonn.Problem(x=x, y=[-1, 1], step_size=step_size, loss=loss, train_output=train_output)
     params = starts(problem, 21, seed=5)
     schedule = [0, 77_777, 300_000]
     batch = batch_of(problem, params, schedule, engine=_core.DIRECT)
     for r in range(21):
         assert_same(batch, r, alone(problem, params, r, schedule, engine=_core.DIRECT))
+
+
+def test_slow_runs_together_are_at_the_exact_solution():
+    seed = 44
+    print("seed", seed)
+    v = 10 ** np.random.default_rng(seed).uniform(-8, -5, 40)
+    problem = twonn.Problem(x=[1.0, -1.0], y=[1, -1], step_size=100.0, reduction="sum")
+    w, b = np.tile([[0.5], [-0.5]], (40, 1, 1)), np.full((40, 2), 0.1)
+    params = twonn.Params(w=w, b=b, v=np.stack([v, -v], axis=1))
+    steps = 50_000
+    batch = batch_of(problem, params, [0, steps], engine=_core.DIRECT)
+    with mpmath.workdps(40):
+        for r in range(40):
+            # Each neuron is pushed by its own point: m = v z, and z rises by v (x² + 1) A.
+            margin = mpmath.mpf(v[r]) * (mpmath.mpf(0.5) + mpmath.mpf(0.1))
+            moved = Decoupled(margin, 2 * mpmath.mpf(v[r]) ** 2, 100).accumulated(steps) * mpmath.mpf(v[r])
+            for place in (0, 3):  # C_00 and C_11, with what rounding left out
+                state = batch.sample_states[r, 1]
+                got = mpmath.mpf(state[place]) + mpmath.mpf(state[4 + place])
+                # Two roundings: see MOTION_ERROR in test_direct.py.
+                assert abs(abs(got) - moved) <= 2 * 2.0**-53 * moved
 
 
 def test_beyond_counting():

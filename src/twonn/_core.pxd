@@ -45,22 +45,29 @@ cdef extern from "_kernel/pair.h" nogil:
 cdef extern from "_kernel/smooth.h" nogil:
     enum: LANES                # runs that step together
     ctypedef struct FixedSmooth_one:
-        double s[2]
-        double decay[2][2]
-        double total[2]
-        double total_low[2]
+        double s[2][1]
+        double ds[2][1]
+        double now[2][1]
+        double coupling[2][2][1]
+        double steps[1]
+        double sum[2][1]
+        double sum_low[2][1]
     ctypedef struct TrainedSmooth_one:
-        double pull[2]
-        double v[2]
-        double z[2][2]
-        double gram[2][3]
-        double dv[2]
-        double dv_low[2]
-        double dz[2][2]
-        double impulse[2][2]
-        double impulse_low[2][2]
+        double pull[2][1]
+        double dpull[2][1]
+        double now[2][1]
+        double v[2][1]
+        double z[2][2][1]
+        double gram[2][3][1]
+        double dv[2][1]
+        double dv_low[2][1]
+        double dz[2][2][1]
+        double impulse[2][2][1]
+        double impulse_low[2][2][1]
     ctypedef struct ApartSmooth_pair:
         pair pull[1]
+        pair dpull[1]
+        pair now[1]
         pair v[1]
         pair z[1]
         pair gram[1]
@@ -78,13 +85,13 @@ cdef extern from "_kernel/smooth.h" nogil:
     int FIXED_FIELDS
     int TRAINED_FIELDS
     int APART_FIELDS
-    void fixed_steps_lanes(FixedSmooth_lanes* block, int n, bint logistic) noexcept
-    void trained_steps_lanes(TrainedSmooth_lanes* block, int n, double rate, bint logistic) noexcept
+    void fixed_steps_lanes(FixedSmooth_lanes* block, int n, bint logistic, bint cubic) noexcept
+    void trained_steps_lanes(TrainedSmooth_lanes* block, int n, double rate, bint logistic, bint cubic) noexcept
     void apart_steps_halves(ApartSmooth_halves* block, int n, double rate, bint logistic, bint cubic) noexcept
     void put_in_lane(void* lanes, int lane, const void* one, int fields) noexcept
     void take_from_lane(const void* lanes, int lane, void* one, int fields) noexcept
-    void fixed_steps_one(FixedSmooth_one* block, int n, bint logistic) noexcept
-    void trained_steps_one(TrainedSmooth_one* block, int n, double rate, bint logistic) noexcept
+    void fixed_steps_one(FixedSmooth_one* block, int n, bint logistic, bint cubic) noexcept
+    void trained_steps_one(TrainedSmooth_one* block, int n, double rate, bint logistic, bint cubic) noexcept
     void apart_steps_pair(ApartSmooth_pair* block, int n, double rate, bint logistic, bint cubic) noexcept
 
 # A State unfolded for stepping. Whatever changes is measured from the block's start. A pair runs over the
@@ -94,12 +101,13 @@ cdef struct Block:
     int span                   # steps for which that provably holds; 0: each has to look
     pair slope                 # s_i now (i)
     pair margin                # m_i at the start (i)
+    pair margin_low            # what rounding left out of it (i)
     FixedSmooth_one fixed      # such a stretch, by output weights
     TrainedSmooth_one trained
     ApartSmooth_pair alone     # instead of `trained` if the neurons are apart
     bint apart                 # no neuron sees both samples, no sample is seen by both neurons
     bint crossed               # then: neuron 0 goes with sample 1 and neuron 1 with sample 0
-    bint cubic                 # then: e^−Δm to degree 3 will do
+    bint cubic                 # in a span, s_i to degree 3 in Δm_i will do
     # general stretch
     pair kink[2]               # −z_ji at the start: neuron j is active on sample i while dz_ji exceeds it
     pair base[2]               # max(0, kink)

@@ -15,7 +15,7 @@ from twonn.problem import LARGEST_COUNT, Params, Problem
 Floats = NDArray[np.float64]
 
 #: Raised by whatever changes the bits of a run, so that no store mixes runs of two kinds.
-BITS = 4
+BITS = 5
 
 #: How many of its first transitions and slides a run of a batch keeps; all of them are counted.
 TRANSITIONS_KEPT, SLIDES_KEPT = 8, 4

@@ -5,48 +5,46 @@
 
    With the numbers of smooth_steps.h that are not zero, a step is
 
-       Δv = S Z,   ΔZ = N v S,   Δm = v ΔZ + Δv (Z + ΔZ).
+       Δv = S Z,   ΔZ = N v S,   Δm = (v + Δv) ΔZ + Δv Z.
 
-   Within a group of steps v and Z gather rounding; then they are what they were at the start plus a change again.
-   If cubic, e^−Δm is taken to degree 3: over the longest span |Δm| < 2^-14.7, which leaves out less than 2^-51 of S
-   in all. */
+   v and Z are what they were at the group's start plus what the group has added. */
 
 typedef struct {
-    REAL pull[CHAINS];      /* S */
+    REAL pull[CHAINS];      /* S at the start */
+    REAL dpull[CHAINS];     /* its change, from its rounding at the start on */
+    REAL now[CHAINS];       /* S */
     REAL v[CHAINS], z[CHAINS]; /* at the start; Z of its own sample */
     REAL gram[CHAINS];      /* N */
     REAL dv[CHAINS], dv_low[CHAINS]; /* change of v */
     REAL impulse[CHAINS], impulse_low[CHAINS]; /* Σ v S */
 } NAME(ApartSmooth);
 
-#define EACH_CHAIN _Pragma("GCC unroll 4") for (int c = 0; c < CHAINS; c++)
-
 static inline __attribute__((always_inline)) void NAME(apart_stretch)(NAME(ApartSmooth) *block, int n, double rate,
                                                                       int logistic, int cubic)
 {
     const REAL zero = block->v[0] - block->v[0], inverse_rate = 1.0 / rate - zero;
-    REAL pull[CHAINS], gram[CHAINS];
-    EACH_CHAIN pull[c] = block->pull[c], gram[c] = block->gram[c];
+    REAL now[CHAINS], pull[CHAINS], dpull[CHAINS], gram[CHAINS];
+    EACH_CHAIN {
+        now[c] = block->now[c], pull[c] = block->pull[c], dpull[c] = block->dpull[c];
+        gram[c] = block->gram[c];
+    }
     for (int step = 0; step < n;) {
         const int end = n - step < GROUP ? n : step + GROUP;
-        REAL v[CHAINS], z[CHAINS], gain[CHAINS], push[CHAINS];
+        REAL v[CHAINS], z[CHAINS], begin_v[CHAINS], begin_z[CHAINS], gain[CHAINS], push[CHAINS];
         EACH_CHAIN {
-            v[c] = block->v[c] + block->dv[c];
-            z[c] = block->z[c] + gram[c] * block->impulse[c];
+            v[c] = begin_v[c] = block->v[c] + block->dv[c];
+            z[c] = begin_z[c] = block->z[c] + gram[c] * block->impulse[c];
             gain[c] = push[c] = zero;
         }
         for (; step < end; step++) {
             EACH_CHAIN {
-                const REAL p = pull[c], dv = p * z[c], vp = v[c] * p, dz = gram[c] * vp;
-                z[c] += dz;
-                const REAL d = v[c] * dz + dv * z[c];
-                v[c] += dv;
+                const REAL p = now[c], dv = p * z[c], vp = v[c] * p, dz = gram[c] * vp;
                 gain[c] += dv;
                 push[c] += vp;
-                if (cubic)
-                    pull[c] = p - (p * d) * (1.0 - d * (0.5 - d * (1.0 / 6.0)));
-                else
-                    pull[c] = NAME(pull_after)(p, d, inverse_rate, logistic);
+                v[c] = begin_v[c] + gain[c];
+                const REAL d = v[c] * dz + dv * z[c];
+                z[c] = begin_z[c] + gram[c] * push[c];
+                NAME(lower)(&now[c], pull[c], &dpull[c], NAME(fall)(p, p * inverse_rate, d, logistic, cubic));
             }
         }
         EACH_CHAIN {
@@ -54,17 +52,17 @@ static inline __attribute__((always_inline)) void NAME(apart_stretch)(NAME(Apart
             NAME(add)(&block->impulse[c], &block->impulse_low[c], push[c]);
         }
     }
-    EACH_CHAIN block->pull[c] = pull[c];
+    EACH_CHAIN block->now[c] = now[c], block->dpull[c] = dpull[c];
 }
 
 static inline void NAME(apart_steps)(NAME(ApartSmooth) *block, int n, double rate, int logistic, int cubic)
 {
-    if (cubic)
-        NAME(apart_stretch)(block, n, rate, 0, 1);
+    if (logistic && cubic)
+        NAME(apart_stretch)(block, n, rate, 1, 1);
     else if (logistic)
         NAME(apart_stretch)(block, n, rate, 1, 0);
+    else if (cubic)
+        NAME(apart_stretch)(block, n, rate, 0, 1);
     else
         NAME(apart_stretch)(block, n, rate, 0, 0);
 }
-
-#undef EACH_CHAIN

@@ -113,22 +113,29 @@ cdef inline double power_of_two(int64_t k) noexcept nogil:
 
 cdef double exp_(double x) noexcept nogil:
     """exp(x), error below 0.7 ulp for normal results; inf, 0 and nan where libm gives them."""
+    return exp_sum(exactly(x)).high
+
+
+cdef inline Sum exp_sum(Sum argument) noexcept nogil:
+    """The same to about 2^-55 of itself where the result is normal, for an argument that has a low part."""
+    cdef double x = argument.high
     cdef double shift = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to an integer
     cdef double ln2_high = 0.6931471805598903  # 42 bits, so that k * ln2_high is exact
     cdef double ln2_low = 5.497923018708371e-14  # ln 2 - ln2_high
-    cdef double k, high, low, r, r_low, square, tail, one_plus
+    cdef double k, high, low, r, r_low, square, tail, one_plus, up, down
     cdef int64_t half
+    cdef Sum result
     if x != x:
-        return x
+        return exactly(x)
     if x > 800.0:
-        return INFINITY
+        return exactly(INFINITY)
     if x < -800.0:
-        return 0.0
+        return exactly(0.0)
     k = (x * 1.4426950408889634 + shift) - shift
     high = x - k * ln2_high
     low = k * ln2_low
     r = high - low
-    r_low = (high - r) - low
+    r_low = ((high - r) - low) + argument.low
     # exp(r) = 1 + r + r^2/2 + ...: Taylor to degree 13, remainder below 0.35^14/14! = 2^-57.5.
     square = r * r
     tail = square * (0.5 + r * (1 / 6.0 + r * (1 / 24.0 + r * (1 / 120.0 + r * (1 / 720.0
@@ -138,7 +145,12 @@ cdef double exp_(double x) noexcept nogil:
     tail += (r - (one_plus - 1.0)) + (r_low + r * r_low)
     # Two factors, because 2^k alone may not be a normal number.
     half = <int64_t>k >> 1
-    return (one_plus + tail) * power_of_two(half) * power_of_two(<int64_t>k - half)
+    up = power_of_two(half)
+    down = power_of_two(<int64_t>k - half)
+    result.high = one_plus + tail
+    result.low = (tail - (result.high - one_plus)) * up * down
+    result.high = result.high * up * down
+    return result
 
 
 cdef double log_(double x) noexcept nogil:

@@ -1,18 +1,29 @@
 """Direct stepping: a State is unfolded into a Block, stepped, and folded back."""
 
 cdef inline double loss_slope(const Model* model, double margin) noexcept nogil:
-    # s = −ℓ'(m)
+    return loss_slope_at(model, exactly(margin))
+
+
+cdef inline double loss_slope_at(const Model* model, Sum margin) noexcept nogil:
+    # s = −ℓ'(m). A rounded margin makes it wrong by |m| roundings.
     cdef double e
     if not model.logistic:
-        return exp_(-margin)
-    if margin < 0:
-        return 1.0 / (1.0 + exp_(margin))
-    e = exp_(-margin)
+        return exp_sum(negative(margin)).high
+    if margin.high < 0:
+        return 1.0 / (1.0 + exp_sum(margin).high)
+    e = exp_sum(negative(margin)).high
     return e / (1.0 + e)
 
 
-cdef inline pair loss_slopes(const Model* model, pair margin) noexcept nogil:
-    return pair_of(loss_slope(model, first(margin)), loss_slope(model, second(margin)))
+cdef Sum loss_slope_sum(const Model* model, Sum margin) noexcept nogil:
+    """The same to about 2^-55 of itself: what a span starts from, it keeps."""
+    cdef Sum e, one = exactly(1.0)
+    if not model.logistic:
+        return exp_sum(negative(margin))
+    if margin.high < 0:
+        return quotient(one, total(one, exp_sum(margin)))
+    e = exp_sum(negative(margin))
+    return quotient(e, total(one, e))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -66,15 +77,34 @@ cdef Sum preactivation_sum(const Model* model, const State* state, int j, int i)
     return finite_or(z, plain)
 
 
+cdef Sum margin_sum(const Model* model, const State* state, int i, const Sum* z) noexcept nogil:
+    """m_i to twice the working precision, from z_0i and z_1i."""
+    cdef Sum m = exactly(0.0)
+    cdef double plain = 0.0
+    cdef int j
+    for j in range(2):
+        if z[j].high > 0.0:
+            m = plus_product(m, state.v[j], z[j].high)
+            m.low += state.v_low[j] * z[j].high + state.v[j] * z[j].low
+            plain += state.v[j] * z[j].high
+    m = finite_or(m, plain)
+    return m if model.label[i] > 0.0 else negative(m)
+
+
 cdef void open_block(const Model* model, const State* state, Block* block) noexcept nogil:
     """Unfold a State; decide for how long the pattern provably holds."""
-    cdef int i, k
-    cdef pair z, sums
+    cdef int i, j, k
+    cdef Sum[2] exact, margin, slope
+    cdef pair z
     cdef pair zero = both(0.0)
     block.v = pair_of(state.v[0], state.v[1])
     block.dv = block.dv_low = zero
     for i in range(2):
-        z = pair_of(preactivation(model, state, 0, i), preactivation(model, state, 1, i))
+        for j in range(2):
+            exact[j] = preactivation_sum(model, state, j, i)
+        margin[i] = margin_sum(model, state, i, exact)
+        slope[i] = loss_slope_sum(model, margin[i])
+        z = pair_of(exact[0].high, exact[1].high)
         block.kink[i] = -z
         block.base[i] = where(above(-z, zero), -z)
         block.output[i] = where(above(z, zero), z)
@@ -84,15 +114,16 @@ cdef void open_block(const Model* model, const State* state, Block* block) noexc
             if not model.trained:
                 block.push[i][k] = block.push[i][k] * block.v
     block.pattern = pattern_of(above(block.output[0], zero), above(block.output[1], zero))
-    sums = sum_over_neurons(block.v * block.output[0], block.v * block.output[1])
-    block.margin = pair_of(model.label[0], model.label[1]) * sums
-    block.slope = loss_slopes(model, block.margin)
+    block.margin = pair_of(margin[0].high, margin[1].high)
+    block.margin_low = pair_of(margin[0].low, margin[1].low)
+    block.slope = pair_of(slope[0].high, slope[1].high)
     block.change = block.anchor = zero
     expand(model, block.slope, block.taylor)
     if model.trained:
-        open_trained(model, block)
+        open_trained(model, block, slope)
     else:
-        open_fixed(model, block)
+        open_fixed(model, block, slope)
+    block.cubic = block.span == LONGEST_SPAN
 
 
 cdef inline pair sum_over_neurons(pair sample0, pair sample1) noexcept nogil:
@@ -108,14 +139,14 @@ cdef inline int span_for(double per_step) noexcept nogil:
     return BLOCK_STEPS if per_step * BLOCK_STEPS <= 1.0 else 0
 
 
-cdef void open_fixed(const Model* model, Block* block) noexcept nogil:
+cdef void open_fixed(const Model* model, Block* block, const Sum* slope) noexcept nogil:
     """Fixed output weights: prove that for n steps no pre-activation changes sign and Δm stays small.
 
     With |Δm_i| <= Σ_k |h H_ik| s_k <= 1/(8n) at the start, s_k grows by less than a factor 1.16 within n steps
-    (1.16/8 < ln 1.16), so that |Δm_i| < 2^-10.7 for n >= 256 throughout and z_ji moves by less than 1.16 n times
-    its present rate. 1.2 leaves room for rounding.
+    (1.16/8 < ln 1.16, and ln s never falls faster than m rises), so that |Δm_i| < 2^-10.7 for n >= 256 throughout
+    and z_ji moves by less than 1.16 n times its present rate. 1.2 leaves room for rounding.
     """
-    cdef double[2] s = [first(block.slope), second(block.slope)]
+    cdef double[2] s = [slope[0].high, slope[1].high]
     cdef double[2] v = [first(block.v), second(block.v)]
     cdef double[2][2] push
     cdef double rate, worst = 0.0
@@ -125,14 +156,12 @@ cdef void open_fixed(const Model* model, Block* block) noexcept nogil:
         for k in range(2):
             push[0][k] = first(block.push[i][k])
             push[1][k] = second(block.push[i][k])
-            block.fixed.decay[i][k] = 0.0
+            block.fixed.coupling[i][k][0] = 0.0
             for j in range(2):
                 if is_active(block.pattern, j, i) and is_active(block.pattern, j, k):
-                    block.fixed.decay[i][k] -= model.label[i] * v[j] * push[j][k]
-            rate += abs(block.fixed.decay[i][k]) * s[k]
+                    block.fixed.coupling[i][k][0] += model.label[i] * v[j] * push[j][k]
+            rate += abs(block.fixed.coupling[i][k][0]) * s[k]
         worst = larger_or_nan(worst, 8.0 * rate)
-        if model.logistic and rate != 0.0 and s[i] > 0.001953125:  # 2^-9, see fixed_steps
-            worst = INFINITY
         for j in range(2):
             rate = 0.0
             for k in range(2):
@@ -140,12 +169,14 @@ cdef void open_fixed(const Model* model, Block* block) noexcept nogil:
                     rate += abs(push[j][k]) * s[k]
             if rate != 0.0:
                 worst = larger_or_nan(worst, 1.2 * rate / abs(kink_at(block, j, i)))
-        block.fixed.s[i] = s[i]
-        block.fixed.total[i] = block.fixed.total_low[i] = 0.0
+        block.fixed.s[i][0] = block.fixed.now[i][0] = s[i]
+        block.fixed.ds[i][0] = slope[i].low
+        block.fixed.sum[i][0] = block.fixed.sum_low[i][0] = 0.0
+    block.fixed.steps[0] = 0.0
     block.span = span_for(worst)
 
 
-cdef void open_trained(const Model* model, Block* block) noexcept nogil:
+cdef void open_trained(const Model* model, Block* block, const Sum* slope) noexcept nogil:
     """Trained output weights: the same, while v_j and z_ji move too.
 
     ρ = Σ_k S_k √G_kk over active units bounds how fast a neuron's parameters grow relative to the larger of |v_j|,
@@ -157,44 +188,47 @@ cdef void open_trained(const Model* model, Block* block) noexcept nogil:
     cdef double[2][2] z
     cdef double[2] v
     cdef double growth, size, rate, worst, delta
+    cdef Sum pull
     cdef int i, j, k, n
     for k in range(2):
-        trained.pull[k] = model.rate * (first(block.slope) if k == 0 else second(block.slope))
+        pull = times(slope[k], model.rate)
+        trained.pull[k][0] = trained.now[k][0] = pull.high
+        trained.dpull[k][0] = pull.low
     for j in range(2):
-        trained.v[j] = first(block.v) if j == 0 else second(block.v)
-        trained.dv[j] = trained.dv_low[j] = 0.0
+        trained.v[j][0] = first(block.v) if j == 0 else second(block.v)
+        trained.dv[j][0] = trained.dv_low[j][0] = 0.0
         for i in range(2):
-            trained.z[j][i] = 0.0
+            trained.z[j][i][0] = 0.0
             if is_active(block.pattern, j, i):
-                trained.z[j][i] = model.label[i] * -kink_at(block, j, i)
-            trained.dz[j][i] = trained.impulse[j][i] = trained.impulse_low[j][i] = 0.0
-            trained.gram[j][2 * i] = model.gram[i][i] if is_active(block.pattern, j, i) else 0.0
-        trained.gram[j][1] = 0.0
+                trained.z[j][i][0] = model.label[i] * -kink_at(block, j, i)
+            trained.dz[j][i][0] = trained.impulse[j][i][0] = trained.impulse_low[j][i][0] = 0.0
+            trained.gram[j][2 * i][0] = model.gram[i][i] if is_active(block.pattern, j, i) else 0.0
+        trained.gram[j][1][0] = 0.0
         if is_active(block.pattern, j, 0) and is_active(block.pattern, j, 1):
-            trained.gram[j][1] = model.label[0] * model.label[1] * model.gram[0][1]
+            trained.gram[j][1][0] = model.label[0] * model.label[1] * model.gram[0][1]
     growth = 0.0
     for j in range(2):
         rate = 0.0
         for k in range(2):
             if is_active(block.pattern, j, k):
-                rate += trained.pull[k] * sqrt(model.gram[k][k])
+                rate += trained.pull[k][0] * sqrt(model.gram[k][k])
         growth = larger_or_nan(growth, rate)
     n = span_for(16.0 * growth)
     while n:
         delta = 1.25 * n * growth
         worst = 0.0
         for j in range(2):
-            size = abs(trained.v[j])
+            size = abs(trained.v[j][0])
             for i in range(2):
-                if trained.z[j][i] != 0.0:
-                    size = larger_or_nan(size, abs(trained.z[j][i]) / sqrt(model.gram[i][i]))
-            v[j] = abs(trained.v[j]) + delta * size
+                if trained.z[j][i][0] != 0.0:
+                    size = larger_or_nan(size, abs(trained.z[j][i][0]) / sqrt(model.gram[i][i]))
+            v[j] = abs(trained.v[j][0]) + delta * size
             for i in range(2):
-                z[j][i] = abs(trained.z[j][i]) + delta * size * sqrt(model.gram[i][i])
+                z[j][i] = abs(trained.z[j][i][0]) + delta * size * sqrt(model.gram[i][i])
                 rate = 0.0
                 for k in range(2):
                     if is_active(block.pattern, j, k):
-                        rate += trained.pull[k] * abs(model.gram[i][k])
+                        rate += trained.pull[k][0] * abs(model.gram[i][k])
                 if rate != 0.0:
                     worst = larger_or_nan(worst, 1.2 * rate * v[j] / abs(kink_at(block, j, i)))
         for i in range(2):
@@ -202,11 +236,8 @@ cdef void open_trained(const Model* model, Block* block) noexcept nogil:
             for j in range(2):
                 for k in range(2):
                     if is_active(block.pattern, j, i) and is_active(block.pattern, j, k):
-                        rate += trained.pull[k] * (v[j] * v[j] * abs(model.gram[i][k]) + z[j][k] * z[j][i])
+                        rate += trained.pull[k][0] * (v[j] * v[j] * abs(model.gram[i][k]) + z[j][k] * z[j][i])
             worst = larger_or_nan(worst, 8.0 * rate)
-            # s_i > 2^-9 where a neuron sees it; see pull_after
-            if model.logistic and rate != 0.0 and trained.pull[i] > 0.001953125 * model.rate:
-                worst = INFINITY
         if n * worst <= 1.0:
             break
         n = 1024 if n > 1024 else BLOCK_STEPS if n > BLOCK_STEPS else 0
@@ -220,13 +251,13 @@ cdef void open_apart(const Model* model, Block* block) noexcept nogil:
     cdef int seen0 = block.pattern & 3, seen1 = block.pattern >> 2, sample0, sample1
     block.apart = seen0 != 3 and seen1 != 3 and seen0 & seen1 == 0
     block.crossed = block.apart and (seen0 == 2 or seen1 == 1)
-    block.cubic = block.apart and block.span == LONGEST_SPAN and not model.logistic
     if block.apart:
         sample0, sample1 = block.crossed, 1 - block.crossed
-        block.alone.pull[0] = pair_of(trained.pull[sample0], trained.pull[sample1])
+        block.alone.pull[0] = block.alone.now[0] = pair_of(trained.pull[sample0][0], trained.pull[sample1][0])
+        block.alone.dpull[0] = pair_of(trained.dpull[sample0][0], trained.dpull[sample1][0])
         block.alone.v[0] = block.v
-        block.alone.z[0] = pair_of(trained.z[0][sample0], trained.z[1][sample1])
-        block.alone.gram[0] = pair_of(trained.gram[0][2 * sample0], trained.gram[1][2 * sample1])
+        block.alone.z[0] = pair_of(trained.z[0][sample0][0], trained.z[1][sample1][0])
+        block.alone.gram[0] = pair_of(trained.gram[0][2 * sample0][0], trained.gram[1][2 * sample1][0])
         block.alone.dv[0] = block.alone.dv_low[0] = both(0.0)
         block.alone.impulse[0] = block.alone.impulse_low[0] = both(0.0)
 
@@ -260,8 +291,8 @@ cdef void close_block(const Model* model, const State* start, const Block* block
             state.c_low[j][k] = impulse.low
     for j in range(2):
         if block.span and model.trained:
-            v.high = entry(block.alone.dv[0], j) if block.apart else block.trained.dv[j]
-            v.low = entry(block.alone.dv_low[0], j) if block.apart else block.trained.dv_low[j]
+            v.high = entry(block.alone.dv[0], j) if block.apart else block.trained.dv[j][0]
+            v.low = entry(block.alone.dv_low[0], j) if block.apart else block.trained.dv_low[j][0]
         else:
             v.high = first(block.dv) if j == 0 else second(block.dv)
             v.low = first(block.dv_low) if j == 0 else second(block.dv_low)
@@ -283,11 +314,12 @@ cdef inline Sum impulse_of(const Block* block, bint trained, int j, int k) noexc
             r.high = entry(block.alone.impulse[0], j)
             r.low = entry(block.alone.impulse_low[0], j)
         else:
-            r.high = block.trained.impulse[j][k]
-            r.low = block.trained.impulse_low[j][k]
+            r.high = block.trained.impulse[j][k][0]
+            r.low = block.trained.impulse_low[j][k][0]
     else:
-        r.high = block.fixed.total[k]
-        r.low = block.fixed.total_low[k]
+        r.high = block.fixed.sum[k][0]
+        r.low = block.fixed.sum_low[k][0]
+        r = total(times(exactly(block.fixed.s[k][0]), block.fixed.steps[0]), r)
     return r
 
 
@@ -342,6 +374,19 @@ cdef inline void expand(const Model* model, pair s, pair* taylor) noexcept nogil
     if model.logistic:
         taylor[2] = taylor[2] * (both(1.0) - both(2.0) * s)
         taylor[3] = taylor[3] * (both(1.0) - both(6.0) * s * (both(1.0) - s))
+
+
+cdef inline double slope_after(const Model* model, double margin, double margin_low, double change) noexcept nogil:
+    cdef Sum m = two_sum(margin, change)
+    m.low += margin_low
+    return loss_slope_at(model, m)
+
+
+cdef inline pair slopes_after(const Model* model, const Block* block, pair change) noexcept nogil:
+    """s_i where the margins have changed by so much since the block's start."""
+    return pair_of(
+        slope_after(model, first(block.margin), first(block.margin_low), first(change)),
+        slope_after(model, second(block.margin), second(block.margin_low), second(change)))
 
 
 cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patterns,
@@ -418,7 +463,7 @@ cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patter
                 expand(model, s, taylor)
             else:
                 anchor = change
-                expand(model, loss_slopes(model, block.margin + change), taylor)
+                expand(model, slopes_after(model, block, change), taylor)
             x = anchor - change
         s = (taylor[0] + taylor[1] * x) + (x * x) * (taylor[2] + taylor[3] * x)
     block.slope = s
@@ -449,14 +494,14 @@ cdef void advance(const Model* model, Block* block, int n, uint8_t* patterns) no
     elif model.trained:
         if block.apart:
             apart_steps_pair(&block.alone, n, model.rate, model.logistic, block.cubic)
-            block.slope = pair_of(entry(block.alone.pull[0], block.crossed) / model.rate,
-                                  entry(block.alone.pull[0], 1 - block.crossed) / model.rate)
+            block.slope = pair_of(entry(block.alone.now[0], block.crossed) / model.rate,
+                                  entry(block.alone.now[0], 1 - block.crossed) / model.rate)
         else:
-            trained_steps_one(&block.trained, n, model.rate, model.logistic)
-            block.slope = pair_of(block.trained.pull[0] / model.rate, block.trained.pull[1] / model.rate)
+            trained_steps_one(&block.trained, n, model.rate, model.logistic, block.cubic)
+            block.slope = pair_of(block.trained.now[0][0] / model.rate, block.trained.now[1][0] / model.rate)
     else:
-        fixed_steps_one(&block.fixed, n, model.logistic)
-        block.slope = pair_of(block.fixed.s[0], block.fixed.s[1])
+        fixed_steps_one(&block.fixed, n, model.logistic, block.cubic)
+        block.slope = pair_of(block.fixed.now[0][0], block.fixed.now[1][0])
 
 
 cdef int steps_to_divergence(const Model* model, const State* start, int n) noexcept nogil:

@@ -6,7 +6,7 @@ step has to look at the pattern a run is stepped by itself.
 
 cdef enum:
     FEWEST_LANE_STEPS = 64     # that are worth a lane
-    KINDS = 3                  # of blocks, as trained output goes: general, neurons apart, apart and cubic
+    KINDS = 4                  # of blocks: 2 if the neurons are apart, plus 1 if cubic
     SEATS = KINDS * LANES      # never are as many taken
     NO_LANE = -1
 
@@ -35,7 +35,8 @@ cdef struct Room:
 cdef void step_in_lanes(Course* courses, Py_ssize_t first, Py_ssize_t runs, int64_t steps) noexcept nogil:
     """Take at least `steps` steps in all of the runs from `first` on that are RUNNING, or all that are left.
 
-    Blocks of one kind step together, when they fill the lanes or when no run comes any more.
+    Blocks of one kind step together, when they fill the lanes or when no run comes any more. Then those that are
+    not cubic go first: they will be, and the others can wait for their company.
     """
     cdef Room room
     cdef int64_t spent = 0
@@ -50,6 +51,8 @@ cdef void step_in_lanes(Course* courses, Py_ssize_t first, Py_ssize_t runs, int6
             first += 1
         if room.taken[kind] == 0:
             return
+        if room.taken[kind] < LANES and room.taken[0] + room.taken[2] > 0:
+            kind = 0 if room.taken[0] >= room.taken[2] else 2
         fill_lanes(&room, kind)
         step_lanes(&room, kind, steps, &spent)
 
@@ -76,7 +79,7 @@ cdef void take_seat(Room* room, Course* run, int64_t* spent) noexcept nogil:
         begin_block(run, turn)
         if turn.block.span and turn.last >= FEWEST_LANE_STEPS:
             seat.taken = True
-            seat.kind = turn.block.apart + turn.block.cubic if run.model.trained else 0
+            seat.kind = 2 * (run.model.trained and turn.block.apart) + turn.block.cubic
             seat.lane = NO_LANE
             seat.left = turn.last - turn.last % GROUP
             room.taken[seat.kind] += 1
@@ -115,11 +118,11 @@ cdef void step_lanes(Room* room, int kind, int64_t steps, int64_t* spent) noexce
             few = min(few, seat.left) if model != NULL else seat.left
             model = &seat.turn.run.model
     if not model.trained:
-        fixed_steps_lanes(&lanes.fixed, few, model.logistic)
-    elif kind == 0:
-        trained_steps_lanes(&lanes.trained, few, model.rate, model.logistic)
+        fixed_steps_lanes(&lanes.fixed, few, model.logistic, kind == 1)
+    elif kind < 2:
+        trained_steps_lanes(&lanes.trained, few, model.rate, model.logistic, kind == 1)
     else:
-        apart_steps_halves(&lanes.apart, few, model.rate, model.logistic, kind == 2)
+        apart_steps_halves(&lanes.apart, few, model.rate, model.logistic, kind == 3)
     for n in range(SEATS):
         seat = &room.seats[n]
         if is_stepped(seat, kind):
@@ -160,4 +163,4 @@ cdef inline void* smooth_of(Turn* turn) noexcept nogil:
 cdef inline int fields_of(const Seat* seat) noexcept nogil:
     if not seat.turn.run.model.trained:
         return FIXED_FIELDS
-    return APART_FIELDS if seat.kind else TRAINED_FIELDS
+    return APART_FIELDS if seat.kind >= 2 else TRAINED_FIELDS

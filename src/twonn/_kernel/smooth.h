@@ -5,7 +5,7 @@
 
 #include "pair.h"
 
-/* Two registers' worth of runs: a step is a long chain of operations, and two of them keep the units busy. */
+/* Two registers' worth of runs. */
 #if defined(__AVX512F__)
 enum { LANES = 16 };
 #elif defined(__AVX__)
@@ -13,24 +13,30 @@ enum { LANES = 8 };
 #else
 enum { LANES = 4 };
 #endif
-typedef double lanes __attribute__((vector_size(8 * LANES)));
 typedef double half __attribute__((vector_size(4 * LANES))); /* one register */
 
 enum { GROUP = 8 }; /* steps that are added up before they are added to a compensated sum */
 
+/* Chains of operations that go side by side. A type wider than a register would live in memory. */
+#define EACH_CHAIN _Pragma("GCC unroll 4") for (int c = 0; c < CHAINS; c++)
+
 #define REAL double
 #define NAME(name) name##_one
+#define CHAINS 1
 #include "increments.h"
 #include "smooth_steps.h"
 #undef REAL
 #undef NAME
+#undef CHAINS
 
-#define REAL lanes
+#define REAL half
 #define NAME(name) name##_lanes
+#define CHAINS 2
 #include "increments.h"
 #include "smooth_steps.h"
 #undef REAL
 #undef NAME
+#undef CHAINS
 
 #define REAL pair
 #define NAME(name) name##_pair
@@ -49,6 +55,8 @@ enum { GROUP = 8 }; /* steps that are added up before they are added to a compen
 #undef REAL
 #undef NAME
 #undef CHAINS
+
+#undef EACH_CHAIN
 
 /* A struct of lanes is that of one run, with a number from each lane in place of each of these numbers. */
 enum {
