@@ -301,7 +301,7 @@ def _question(problem, params, steps, **options):
     defaults = {
         "engine": "direct",
         "sliding": "average",
-        "samples_per_decade": 20.0,
+        "samples_per_decade": None,
         "sample_steps": None,
         "optimizer": None,
     }
@@ -328,6 +328,8 @@ EXTENDED = {
     "slide": (CHATTER, CHATTERING, {}, [5000, 10**6, 10**12, 10**100]),
     "walk": (SLIDING, SLIDER, {"sliding": "step"}, [5000, 60_000]),
     "late": (LATE, late_switch(16.0), {}, [10**6, 10**14, 10**15, 10**17, 10**20]),
+    "thinned": (PAPER, START, {}, [10**12, 10**900, 10**1500, 10**3000, 10**20_000]),
+    "20 asked for": (PAPER, START, {"samples_per_decade": 20}, [10**12, 10**900, 10**1500]),
     "listed": (PAPER, START, {"sample_steps": [10, 1000]}, [1001, 10**6, 10**12]),
     "adam": (PAPER, START, {"optimizer": twonn.Adam(beta1=0.8)}, [100, 101, 3000]),
     "converges": (BALANCED, BALANCING, {"max_direct": 10**6}, [1000, 10**6, 10**9, 2**63, 10**400]),
@@ -432,6 +434,16 @@ def test_a_run_can_be_ended_earlier(path):
     assert identical(
         twonn.resume(path, log10_steps=7.0), twonn.run(CHATTER, CHATTERING, 10**7, engine="direct")
     )
+
+
+def test_a_nearer_horizon_that_has_more_samples_than_the_file_is_refused(path, block_by_block):
+    """By default, beyond 10^1000 steps, samples are the farther apart the farther the horizon is."""
+    traj = twonn.run(PAPER, START, 10**3000, checkpoint=path, on_block=stopping_at({5}))
+    assert traj.status is twonn.Status.INTERRUPTED and traj.log_t[-1] < math.log(10**30)
+    for steps in (10**1500, 10**30):
+        with pytest.raises(ValueError, match=r"steps: got 10\^\d+; expected .* no more densely than "):
+            twonn.resume(path, steps)
+    assert identical(twonn.resume(path, 10**2500), twonn.run(PAPER, START, 10**2500))
 
 
 def test_a_file_of_a_run_that_has_ended_gives_its_result(path):
@@ -1179,6 +1191,7 @@ def test_files_of_every_version_are_read(file, path):
     options = {name: getattr(question, name) for name in ("engine", "sliding", "sample_steps", "max_direct")}
     options["optimizer"] = question.optimizer or "gd"
     if question.sample_steps is None:
+        assert question.samples_per_decade is not None  # as it was then
         options["samples_per_decade"] = question.samples_per_decade
     traj = twonn.resume(path)
     whole = twonn.run(question.problem, question.params, question.horizon, **options)

@@ -478,14 +478,21 @@ def test_reproduce_refuses(refused, tmp_path):
         ("1.5e3", 1500),
         ("9007199254740993", 2**53 + 1),
         ("1e23", 10**23),  # not a binary64 number
+        ("0^7", 0),
     ],
 )
 def test_numbers_of_steps_are_exact(text, steps):
     assert whole_steps(text) == steps
 
 
+def test_numbers_of_steps_up_to_the_longest_horizon():
+    for exponent in (600_000, 1_000_000):
+        assert whole_steps(f"10^{exponent}") == whole_steps(f"1e{exponent}") == 10**exponent
+
+
 @pytest.mark.parametrize(
-    "text", ["", "-1", "1.5", "1e-3", "ten", "10**-1", "1.5^2", "10^6^2", "1e9999999", "inf", "1_"]
+    "text",
+    ["", "-1", "1.5", "1e-3", "ten", "10**-1", "1.5^2", "10^6^2", "1e9999999", "10^1043000", "inf", "1_"],
 )
 def test_other_numbers_of_steps_are_refused(text):
     with pytest.raises(ValueError, match=r"steps: got .* expected a whole number"):

@@ -684,6 +684,14 @@ EITHER = ("exactly one of steps and log10_steps", "steps=10**6 or log10_steps=6.
 EXPONENT = ("a number from 0 to 1e+06", "log10_steps=16.0")
 
 
+def test_the_longest_horizon_is_ten_to_a_million():
+    assert horizon(10**1_000_000, None) == horizon(None, 1e6) == 10**1_000_000
+    # The first whole power beyond what the kernel takes, and what is so long that it must not be printed.
+    for exponent in (1_000_001, 1_042_307, 1_043_000, 5_000_000):
+        parts = (f"steps: got about 10^{exponent};", "from 0 to 10^1000000", "Ask for fewer")
+        assert_refused(ValueError, parts, horizon, 10**exponent, None)
+
+
 @pytest.mark.parametrize(
     ("steps", "log10_steps", "error", "parts"),
     [
@@ -764,9 +772,49 @@ def test_steps_beyond_what_is_counted_are_given_by_their_logarithms(steps, densi
     assert next_one > logs[-1] * (1 - 4 * float(np.finfo(float).eps))
 
 
-def test_more_samples_than_memory_holds_are_refused():
-    parts = ("samples_per_decade: got 1000", "20,000,000", "Lower samples_per_decade")
-    assert_refused(ValueError, parts, sample_schedule, 10**400_000, 1000, None)
+@pytest.mark.parametrize("log10_steps", [0, 5.5, 16, 100, 999.95, 1000, 1000.5])
+def test_the_default_density_is_20_as_long_as_that_is_few_samples(log10_steps):
+    counted, logs = sample_schedule(horizon(None, log10_steps), None, None)
+    explicit = sample_schedule(horizon(None, log10_steps), 20, None)
+    assert counted.tobytes() == explicit[0].tobytes() and logs.tobytes() == explicit[1].tobytes()
+    assert len(counted) + len(logs) <= 20_001
+
+
+@pytest.mark.parametrize("log10_steps", [1000.55, 1001, 1999.9, 4321.5, 1e5, 3e5, 999_999.9, 1e6])
+def test_the_default_density_is_thinned_evenly(log10_steps):
+    """Every n-th of 20 samples per decade, n the least power of two that leaves no more than 20,001."""
+    steps = horizon(None, log10_steps)
+    counted, logs = sample_schedule(steps, None, None)
+    assert 10_000 <= len(counted) + len(logs) <= 20_001
+    n = 2 ** math.ceil(math.log2(log10_steps / 1000.5))
+    ideal = [10 ** (k * n / 20) for k in range(math.ceil(18.96 * 20 / n))]
+    # Rounded to a whole step; 10 ** exponent has its error, and that of the exponent times ln 10 below 44.
+    early = {0, *(round(step) for step in ideal if step < 1000)}
+    assert set(counted[: len(early)].tolist()) == early
+    apart = [step for step in ideal if step >= 1000]
+    assert np.allclose(counted[len(early) :], apart, rtol=100 * 2.0**-53, atol=0.5)
+    first = len(ideal)
+    later = np.arange(first, first + len(logs) - 1) * n / 20 * math.log(10)
+    assert np.allclose(logs[:-1], later, rtol=4 * 2.0**-53, atol=0)
+    assert logs[-2] < logs[-1] == math.log(steps) <= logs[-2] + n / 20 * math.log(10) * (1 + 1e-9)
+
+
+def test_the_samples_of_a_longer_horizon_are_among_those_of_a_shorter_one():
+    shorter: tuple[np.ndarray, np.ndarray] | None = None
+    for log10_steps in (900, 1500, 2800, 1e4, 99_999, 1e6):
+        counted, logs = sample_schedule(horizon(None, log10_steps), None, None)
+        if shorter is not None:
+            assert set(counted.tolist()) <= set(shorter[0].tolist())
+            assert set(logs[logs < shorter[1][-1]].tolist()) <= set(shorter[1].tolist())
+        shorter = counted, logs
+
+
+def test_a_density_that_is_asked_for_is_honoured_up_to_ten_million_samples():
+    counted, logs = sample_schedule(10**480_000, 20, None)
+    assert 9_599_000 < len(counted) + len(logs) <= 10_000_000
+    for steps, density in ((10**510_000, 20), (10**400_000, 1000)):
+        parts = (f"samples_per_decade: got {density}", "10,000,000", "Lower samples_per_decade")
+        assert_refused(ValueError, parts, sample_schedule, steps, density, None)
 
 
 @pytest.mark.parametrize("log_steps", [0.0, 3.2, 43.7, 921.03, 230258.5])
@@ -852,7 +900,6 @@ DENSITY = ("a finite number > 0", "samples_per_decade=20")
         (math.inf, None, ValueError, ("samples_per_decade: got inf", *DENSITY)),
         (1e7, None, ValueError, ("samples_per_decade: got 10000000.0", "at most 1000", "sample_s")),
         ("20", None, TypeError, ("samples_per_decade: got '20'", "plain real number")),
-        (None, None, TypeError, ("samples_per_decade: got None", "plain real number")),
         (True, None, TypeError, ("samples_per_decade: got True", "plain real number")),
     ],
 )

@@ -76,6 +76,34 @@ def test_log10_steps_is_the_same_horizon():
     assert twonn.run(PROBLEM, START, log10_steps=2.5).horizon == 316
 
 
+def test_horizons_beyond_the_longest_are_refused_by_name():
+    for run in (twonn.run, twonn.sweep):
+        with pytest.raises(ValueError, match=r"^steps: got about 10\^1043000; expected .* to 10\^1000000"):
+            run(PROBLEM, START, steps=10**1_043_000)
+
+
+def test_far_horizons_have_no_more_than_20001_samples_unless_asked_for():
+    """The samples are some of those at 20 per decade, with their bits, and `repr` says so."""
+    traj = twonn.run(PROBLEM, START, log10_steps=5000)
+    assert 10_000 < len(traj.t) <= 20_001
+    assert "0.4 decades apart, thinned to at most 20,001" in repr(traj)
+    assert "0.4 decades apart, thinned to at most 20,001" in traj._repr_html_()
+    dense = twonn.run(PROBLEM, START, log10_steps=5000, samples_per_decade=20)
+    assert len(dense.t) > 99_000 and "thinned" not in repr(dense)
+    same = np.isin(dense.log_t, traj.log_t)
+    assert dense.states[same].tobytes() == traj.states.tobytes()
+    for options in ({"samples_per_decade": 1}, {"sample_steps": [1, 10, 10**4000]}):
+        assert "thinned" not in repr(twonn.run(PROBLEM, START, log10_steps=5000, **options))
+    assert "thinned" not in repr(twonn.run(PROBLEM, START, log10_steps=1000))
+    assert len(twonn.run(PROBLEM, START, log10_steps=1e5).t) <= 20_001
+
+
+def test_a_thinned_trajectory_says_so_from_a_file(tmp_path):
+    traj = twonn.run(PROBLEM, START, log10_steps=1001)
+    traj.save(tmp_path / "far.npz")
+    assert "0.1 decades apart" in repr(traj) == repr(twonn.load(tmp_path / "far.npz"))
+
+
 def test_numpy_integers_and_arrays_are_steps():
     traj = twonn.run(PROBLEM, START, steps=np.int64(1000), sample_steps=np.array([1, 10, 100]))
     assert traj.t.tolist() == [0, 1, 10, 100, 1000]

@@ -144,6 +144,16 @@ def test_every_run_is_the_run_that_run_does(options, steps):
         assert not result["n_transitions_exact"].all()
 
 
+def test_sampled_far_horizons_say_how_far_apart_the_samples_are():
+    starts = STARTS[:1]
+    result = twonn.sweep(PAPER, starts, 10**1500, trajectories=["gap"])
+    assert result["gap"].shape[1] == len(twonn.run(PAPER, starts[0], 10**1500).t) <= 20_001
+    assert "0.1 decades apart, thinned to at most 20,001" in repr(result)
+    assert "thinned" not in repr(twonn.sweep(PAPER, starts, 10**1500))
+    dense = twonn.sweep(PAPER, starts, 10**1500, trajectories=["gap"], samples_per_decade=20)
+    assert "thinned" not in repr(dense) and dense["gap"].shape[1] > 29_000
+
+
 def test_fitted_exponents():
     """Against the parabola through three local exponents, solved for with its own matrix.
 

@@ -140,7 +140,9 @@ FIELDS = (
     Field("optimizer", "text", (), "JSON object: name, and options"),
     Field("engine", "text", (), "auto, direct or leap"),
     Field("sliding", "text", (), "average or step"),
-    Field("samples_per_decade", "<f8", (), "density of the samples, where none are listed"),
+    Field(
+        "samples_per_decade", "<f8", (), "density of the samples; nan where they are listed, or by default"
+    ),
     Field("sample_steps", "text", (), "JSON: the steps to record as hexadecimal texts, or null"),
     Field("horizon", "text", (), "steps asked for, hexadecimal", hashed=False),
     _since(
@@ -263,15 +265,20 @@ class Question:
     horizon: int
     engine: str
     sliding: str
-    samples_per_decade: float
+    samples_per_decade: float | None
     sample_steps: Sequence[int] | None
     optimizer: Optimizer | None
     max_direct: int = MAX_DIRECT
+
+    @property
+    def samples_by_default(self) -> bool:
+        return self.samples_per_decade is None and self.sample_steps is None
 
 
 def fields_of(question: Question) -> dict[str, Any]:
     """Return the fields that say what is asked."""
     problem, params, listed = question.problem, question.params, question.sample_steps
+    density = question.samples_per_decade if listed is None else None
     return {
         **{name: getattr(problem, name) for name in _PROBLEM},
         "start_w": params.w,
@@ -282,7 +289,7 @@ def fields_of(question: Question) -> dict[str, Any]:
         ),
         "engine": question.engine,
         "sliding": question.sliding,
-        "samples_per_decade": question.samples_per_decade if listed is None else math.nan,
+        "samples_per_decade": math.nan if density is None else density,
         "sample_steps": json.dumps(None if listed is None else [hex(step) for step in listed]),
         "horizon": hex(question.horizon),
         "max_direct": question.max_direct,
@@ -301,13 +308,14 @@ def question_of(values: Values) -> Question:
     params = Params(values["start_w"], values["start_b"], values["start_v"])
     check_compatible(problem, params)
     listed = json.loads(values["sample_steps"])
+    density = float(values["samples_per_decade"])
     return Question(
         problem=problem,
         params=params,
         horizon=int(values["horizon"], 16),
         engine=values["engine"],
         sliding=values["sliding"],
-        samples_per_decade=float(values["samples_per_decade"]),
+        samples_per_decade=None if math.isnan(density) else density,
         sample_steps=None if listed is None else [int(step, 16) for step in listed],
         optimizer=chosen(json.loads(values["optimizer"])),
         max_direct=int(values["max_direct"]),

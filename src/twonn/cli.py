@@ -19,7 +19,15 @@ from typer.core import TyperGroup
 
 from twonn import _core, config
 from twonn.checkpoint import FIELDS, CheckpointError, check_place, digest, is_checkpoint, previous
-from twonn.problem import Verbatim, direct_limit, one_of, refusal, steps_of_log, written_steps
+from twonn.problem import (
+    LARGEST_LOG10_STEPS,
+    Verbatim,
+    direct_limit,
+    one_of,
+    refusal,
+    steps_of_log,
+    written_steps,
+)
 from twonn.run import first_signal, so_far
 from twonn.run import resume as resume_run
 from twonn.trajectory import Status, Trajectory, load
@@ -47,8 +55,6 @@ _TRANSITIONS_SHOWN = 10
 #: How much of a text in a checkpoint it shows.
 _LONGEST_TEXT = 60
 
-_DIGITS = 10**6
-
 _EVERY = typer.Option(
     "--checkpoint-every", metavar="TIME|STEPS", help="Between checkpoints, such as 60s, 10min, 2h or 10^9."
 )
@@ -61,7 +67,8 @@ _MAX_DIRECT = typer.Option(
 
 #: Ways to write a number of steps.
 _STEPS = re.compile(
-    r"(?P<base>\d+)(\*\*|\^)(?P<power>\d{1,6})|(?P<number>\d+(_\d+)*(\.\d+)?([eE]\+?\d{1,6})?)"
+    r"(?P<base>\d+)(\*\*|\^)(?P<power>\d{1,7})|"
+    r"(?P<number>\d+(_\d+)*(\.\d+)?([eE]\+?(?P<exponent>\d{1,7}))?)"
 )
 
 
@@ -326,17 +333,20 @@ def whole_steps(text: str, argument: str = "steps") -> int:
     Raises
     ------
     ValueError
-        If it is not a whole number >= 0.
+        If it is not a whole number >= 0, or beyond the longest horizon.
     """
-    match = _STEPS.fullmatch(text)
+    match, number = _STEPS.fullmatch(text), Fraction(1, 2)
     # A power of too many digits would take for ever to multiply out.
-    if match and match["base"] and len(match["base"]) * int(match["power"]) <= _DIGITS:
-        return int(int(match["base"]) ** int(match["power"]))
-    if match and match["number"] and (number := Fraction(match["number"])).denominator == 1:
+    if match and match["base"]:
+        base, power = int(match["base"]), int(match["power"])
+        if power * math.log10(max(base, 1)) <= LARGEST_LOG10_STEPS:
+            number = Fraction(base**power)
+    elif match and int(match["exponent"] or 0) <= LARGEST_LOG10_STEPS:
+        number = Fraction(match["number"])
+    if number.denominator == 1:
         return int(number)
-    raise ValueError(
-        refusal(argument, text, "a whole number >= 0", "Write e.g. 1000000, 10**6, 10^6 or 1e6.")
-    )
+    expected = f"a whole number from 0 to 10^{LARGEST_LOG10_STEPS:.0f}"
+    raise ValueError(refusal(argument, text, expected, "Write e.g. 1000000, 10**6, 10^6 or 1e6."))
 
 
 def _limit(text: str | None) -> int | None:

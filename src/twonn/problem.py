@@ -30,12 +30,18 @@ REDUCTIONS = ("mean", "sum")
 #: inside the range can only overflow by moving, which is divergence, and no activation underflows.
 SMALLEST_INPUT, LARGEST_INPUT = 1e-50, 1e50
 
-_LARGEST_LOG10_STEPS = 1e6
+#: Decimal logarithm of the longest horizon.
+LARGEST_LOG10_STEPS = 1e6
 
 #: Steps are counted exactly up to here, and by their logarithm beyond.
 LARGEST_COUNT = 2**63 - 1
 
-_MOST_SAMPLES = 20_000_000
+#: Samples of every decade by default, and how many there are then at most; a longer horizon has fewer of them
+#: in every decade.
+DEFAULT_DENSITY, MOST_BY_DEFAULT = 20.0, 20_001
+
+#: Most samples that are recorded at a density that is asked for: some gigabytes.
+_MOST_SAMPLES = 10_000_000
 
 
 # --------------------------------------------------------------------------------------------------
@@ -709,10 +715,10 @@ def horizon(steps: object, log10_steps: object) -> int:
             )
         )
     if steps is not None:
-        return whole_number("steps", steps, least=0, fix="Write a Python int such as 10**6.")
-    expected = f"a number from 0 to {_LARGEST_LOG10_STEPS:g}"
+        return _not_too_long(whole_number("steps", steps, least=0, fix="Write a Python int such as 10**6."))
+    expected = f"a number from 0 to {LARGEST_LOG10_STEPS:g}"
     exponent = real_number("log10_steps", log10_steps, expected)
-    if not 0 <= exponent <= _LARGEST_LOG10_STEPS:
+    if not 0 <= exponent <= LARGEST_LOG10_STEPS:
         raise ValueError(refusal("log10_steps", log10_steps, expected, "Write e.g. log10_steps=16.0."))
     return power_of_ten(exponent)
 
@@ -721,6 +727,17 @@ def direct_limit(max_direct: object) -> int:
     """Return how many steps may be taken one by one; more than can be counted are as many as can."""
     fix = "Write a Python int such as 10**10."
     return min(whole_number("max_direct", max_direct, least=1, fix=fix), LARGEST_COUNT)
+
+
+def _not_too_long(steps: int) -> int:
+    """Return the steps, or refuse what is beyond the longest horizon."""
+    # By its logarithm: to compare with the power takes long, and its digits would take for ever.
+    exponent = math.log10(steps) if steps else 0.0
+    if exponent > LARGEST_LOG10_STEPS:
+        expected = f"a whole number from 0 to 10^{LARGEST_LOG10_STEPS:.0f}"
+        got = Verbatim(f"about 10^{exponent:.10g}")
+        raise ValueError(refusal("steps", got, expected, "Ask for fewer steps."))
+    return steps
 
 
 def power_of_ten(exponent: float) -> int:
@@ -754,7 +771,8 @@ def sample_schedule(
     """Return the steps to record, strictly increasing from 0 to `steps`, both included.
 
     Without an explicit list they are 10^(k/samples_per_decade), rounded, repetitions removed. Steps beyond
-    2^63 − 1 are given by their natural logarithms, in the second array.
+    2^63 − 1 are given by their natural logarithms, in the second array. A density of None stands for
+    `DEFAULT_DENSITY` with at most `MOST_BY_DEFAULT` samples; see `default_stride`.
     """
     if sample_steps is not None:
         chosen = sorted({0, *_explicit_samples(sample_steps, steps), steps})
@@ -762,6 +780,8 @@ def sample_schedule(
         return np.array(counted, dtype=np.int64), np.array(
             [math.log(step) for step in chosen[len(counted) :]]
         )
+    if samples_per_decade is None:
+        return _spaced(steps, DEFAULT_DENSITY, default_stride(steps))
     density = positive_number("samples_per_decade", samples_per_decade, "Write e.g. samples_per_decade=20.")
     if density > 1000:
         raise ValueError(
@@ -772,18 +792,64 @@ def sample_schedule(
                 "Give sample_steps to record particular steps.",
             )
         )
-    spaced = _log_spaced(density)
-    spaced = spaced[: np.searchsorted(spaced, min(steps, LARGEST_COUNT))]
+    if (number := _n_spaced(steps, density)) > _MOST_SAMPLES:
+        raise ValueError(
+            refusal(
+                "samples_per_decade",
+                samples_per_decade,
+                f"no more than {_MOST_SAMPLES:,} samples in all, not {number:,}",
+                "Lower samples_per_decade, or give sample_steps.",
+            )
+        )
+    return _spaced(steps, density)
+
+
+def default_stride(steps: int) -> int:
+    """Return how many of the samples at `DEFAULT_DENSITY` there are to each one that is recorded by default.
+
+    It is the least power of two with which they are at most `MOST_BY_DEFAULT`: the samples of a longer
+    horizon are then among those of a shorter one, so that a run can be extended.
+    """
+    stride = 1
+    while _n_spaced(steps, DEFAULT_DENSITY, stride) > MOST_BY_DEFAULT:
+        stride *= 2
+    return stride
+
+
+def thinned_spacing(steps: int) -> str:
+    """Say how far apart samples are where there would be too many at the default density; "" elsewhere."""
+    if (stride := default_stride(steps)) == 1:
+        return ""
+    spacing = f"{stride / DEFAULT_DENSITY:.10g} decades apart"
+    return f"{spacing}, thinned to at most {MOST_BY_DEFAULT:,} as no samples_per_decade was given"
+
+
+def _spaced(steps: int, density: float, stride: int = 1) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return 0, the steps 10^(k/density) before `steps`, k = 0, stride, 2 stride, …, and `steps`."""
+    counted = _counted(steps, density, stride)
     if steps <= LARGEST_COUNT:
-        return np.append(spaced, np.int64(steps)), np.empty(0)
-    return spaced, _late_log_spaced(density, math.log(steps), samples_per_decade)
+        return np.append(counted, np.int64(steps)), np.empty(0)
+    late = _late_indices(density, math.log(steps), stride)
+    logs = np.arange(late.start, late.stop, late.step) / density * math.log(10)
+    return counted, np.append(logs, math.log(steps))
+
+
+def _n_spaced(steps: int, density: float, stride: int = 1) -> int:
+    """Return the number of these samples."""
+    late = range(0) if steps <= LARGEST_COUNT else _late_indices(density, math.log(steps), stride)
+    return len(_counted(steps, density, stride)) + len(late) + 1
+
+
+def _counted(steps: int, density: float, stride: int) -> NDArray[np.int64]:
+    spaced = _log_spaced(density, stride)
+    return spaced[: np.searchsorted(spaced, min(steps, LARGEST_COUNT))]
 
 
 @functools.lru_cache(maxsize=64)
-def _log_spaced(density: float) -> NDArray[np.int64]:
-    """Return 0 and the steps 10^(k/density), rounded, up to 2^63 − 1."""
+def _log_spaced(density: float, stride: int) -> NDArray[np.int64]:
+    """Return 0 and the steps 10^(k/density), k = 0, stride, …, rounded, up to 2^63 − 1."""
     chosen = {0}
-    for index in itertools.count():
+    for index in itertools.count(step=stride):
         whole, rest = divmod(index, density)
         if whole > 19:  # at a density near zero, a power too large to be computed
             break
@@ -794,21 +860,14 @@ def _log_spaced(density: float) -> NDArray[np.int64]:
     return _frozen(np.array(sorted(chosen), dtype=np.int64))
 
 
-def _late_log_spaced(density: float, log_steps: float, given: object) -> NDArray[np.float64]:
-    """Return ln 10^(k/density) beyond 2^63 − 1 and before `log_steps`, which is added."""
+def _late_indices(density: float, log_steps: float, stride: int) -> range:
+    """Return the multiples k of a stride with 10^(k/density) beyond 2^63 − 1 and before e^log_steps."""
     first = math.floor(density * math.log10(LARGEST_COUNT)) + 1
-    last = math.ceil(density * log_steps / math.log(10))
-    if last - first > _MOST_SAMPLES:
-        raise ValueError(
-            refusal(
-                "samples_per_decade",
-                given,
-                f"no more than {_MOST_SAMPLES:,} samples in all, not {last:,}",
-                "Lower samples_per_decade, or give sample_steps.",
-            )
-        )
-    logs = np.arange(first, max(last, first)) / density * math.log(10)
-    return np.append(logs[logs < log_steps], log_steps)
+    stop = math.ceil(density * log_steps / math.log(10))
+    while stop > first and (stop - 1) / density * math.log(10) >= log_steps:  # by rounding
+        stop -= 1
+    first += -first % stride
+    return range(first, max(stop, first), stride)
 
 
 def _explicit_samples(sample_steps: object, steps: int) -> list[int]:

@@ -41,6 +41,7 @@ from twonn.problem import (
     Verbatim,
     check_compatible,
     checked_path,
+    default_stride,
     direct_limit,
     flag,
     horizon,
@@ -95,7 +96,7 @@ def run(
     log10_steps: float | None = None,
     engine: str = "auto",
     sliding: str = "average",
-    samples_per_decade: float = 20,
+    samples_per_decade: float | None = None,
     sample_steps: Sequence[int] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: str | int = "60s",
@@ -112,7 +113,7 @@ def run(
     params : Params
         The start: one network.
     steps : int
-        Number of steps, >= 0. Exactly one of `steps` and `log10_steps` is given.
+        Number of steps, from 0 to 10^1000000. Exactly one of `steps` and `log10_steps` is given.
     log10_steps : float
         Its decimal logarithm; rounded to the nearest whole number of steps.
     engine : {"auto", "direct", "leap"}
@@ -125,9 +126,11 @@ def run(
         every few steps for ever, while the neuron slides along the kink. "average" leaps over that, with the
         mean in place of the sawtooth, as soon as this is accurate to second order in 1/t. "step" takes every
         step of a neuron that slides.
-    samples_per_decade : float
-        Density of the recorded steps, 10^(k/samples_per_decade) rounded. Step 0 and the last step are
-        always recorded.
+    samples_per_decade : float, optional
+        Density of the recorded steps, 10^(k/samples_per_decade) rounded, up to 10,000,000 samples in all.
+        Step 0 and the last step are always recorded. By default it is 20, but no more than 20,001 samples
+        are recorded: where there would be more (beyond 10^1000 steps), every second, fourth, eighth, … of
+        them, evenly in ln t, and the trajectory's ``repr`` says so.
     sample_steps : sequence of int, optional
         Steps to record instead, increasing; step 0 and the last step are added.
     checkpoint : str or path, optional
@@ -234,7 +237,8 @@ def resume(
         What `run` was given as ``checkpoint``.
     steps, log10_steps : int, float
         A new horizon, counted from step 0; the one that the run was asked for by default. It may be longer,
-        also for a run that has completed, or shorter, but not within what the file holds.
+        also for a run that has completed, or shorter, but not within what the file holds. At the default
+        density it must not be so much shorter that samples would be recorded more densely than in the file.
     checkpoint_every, progress, on_block
         As of `run`.
     max_direct : int, optional
@@ -398,7 +402,8 @@ def _opened(
     )
     if (changed.horizon, changed.max_direct) != (question.horizon, question.max_direct):
         _check_ahead(changed, question, kernel, values, place)
-        question, kernel = changed, _prepared(changed, values)
+        kernel = _prepared(changed, _resampled(values, question, changed, place))
+        question = changed
     return kernel, question, values, damage
 
 
@@ -417,6 +422,26 @@ def _check_ahead(
         expected = f"more than the {written_steps(spent)} that {place} has used up"
         fix = "Give a larger one, or start again with twonn.run."
         raise ValueError(refusal("max_direct", Verbatim(written_steps(changed.max_direct)), expected, fix))
+
+
+def _resampled(values: dict[str, Any], before: Question, question: Question, place: Path) -> dict[str, Any]:
+    """Return a file's values with those samples only that the run to another horizon has.
+
+    The default density depends on the horizon. The samples of the longer one are among those of the shorter.
+    """
+    if not question.samples_by_default:
+        return values
+    held, wanted = (default_stride(_reachable(one)) for one in (before, question))
+    if wanted < held:
+        expected = f"a horizon at which samples are recorded no more densely than {place} holds them"
+        fix = "Start again with twonn.run, or go on to a longer horizon."
+        raise ValueError(refusal("steps", Verbatim(written_steps(question.horizon)), expected, fix))
+    if wanted == held:  # always so where every step is taken
+        return values
+    steps, logs = sample_schedule(_reachable(question), None, None)
+    kept = np.isin(values["steps"], steps) | ((values["steps"] < 0) & np.isin(values["logs"], logs))
+    rows = ("steps", "logs", "states", "patterns", "unphased_then")
+    return {**values, **{name: values[name][kept] for name in rows}, "n_samples": int(kept.sum())}
 
 
 def _kernel(question: Question, steps: np.ndarray, logs: np.ndarray) -> _core.Run:

@@ -36,6 +36,7 @@ from twonn.problem import (
     one_of,
     refusal,
     sample_schedule,
+    thinned_spacing,
     whole_number,
     written_steps,
 )
@@ -156,9 +157,19 @@ class SweepResult:
             "outcome": self.message,
             "runs": f"{_count(len(self.problems), 'problem')} × {_count(len(self.params), 'start')}",
             "steps": written_steps(self.horizon),
+            **self._samples(),
             "status": ", ".join(outcomes),
             "kept": "in memory" if self.store is None else f"in {self.store}",
         }
+
+    def _samples(self) -> dict[str, str]:
+        layout = self._columns.layout
+        number, spacing = layout.sizes["sample"], thinned_spacing(self.horizon)
+        if not (spacing and "log_t" in layout.columns):
+            return {}
+        counted, late = sample_schedule(self.horizon, None, None)
+        by_default = number == len(counted) + len(late)
+        return {"samples": f"{number:,} of each run, {spacing}"} if by_default else {}
 
     def __repr__(self) -> str:
         return "SweepResult\n" + "\n".join(f"  {name:<12}{text}" for name, text in self._facts().items())
@@ -183,7 +194,7 @@ def sweep(
     engine: str = "auto",
     sliding: str = "average",
     trajectories: bool | Sequence[str] = False,
-    samples_per_decade: float = 20,
+    samples_per_decade: float | None = None,
     sample_steps: Sequence[int] | None = None,
     chunk_size: int | None = None,
     retries: int = 3,
@@ -354,7 +365,7 @@ def _plan(
     sliding: str,
     optimizer: Optimizer | None,
     trajectories: bool | Sequence[str],
-    samples_per_decade: float,
+    samples_per_decade: float | None,
     sample_steps: Sequence[int] | None,
     chunk_size: int | None,
     max_direct: int,

@@ -25,6 +25,8 @@ from twonn.problem import (
     Problem,
     check_compatible,
     checked_path,
+    sample_schedule,
+    thinned_spacing,
     written_steps,
 )
 
@@ -284,9 +286,7 @@ class Trajectory(Networks):
                 f"{'' if problem.bias else ', no biases'}"
             ),
             **({} if self.optimizer is None else {"optimizer": str(self.optimizer)}),
-            "samples": f"{len(self.t)}, from step 0 to {written_steps(int(self.t[-1]))}"
-            if math.isfinite(self.t[-1])
-            else f"{len(self.t)}, from step 0 to e^{self.log_t[-1]:.6g}",
+            "samples": self._samples(),
             "engines": self._engines(),
             "transitions": f"{'' if self.n_transitions_exact else 'at least '}{self.n_transitions:,}, "
             f"last pattern {int(self.pattern[-1]):04b}",
@@ -303,6 +303,17 @@ class Trajectory(Networks):
                 f"optimal {geometry.optimal_margin(problem):.6g})"
             )
         return facts
+
+    def _samples(self) -> str:
+        last = written_steps(int(self.t[-1])) if math.isfinite(self.t[-1]) else f"e^{self.log_t[-1]:.6g}"
+        text = f"{len(self.t)}, from step 0 to {last}"
+        if len(self.t) > 2 and (spacing := thinned_spacing(self.horizon)):
+            steps, logs = sample_schedule(self.horizon, None, None)
+            default = times(np.append(steps, np.full(len(logs), -1)), np.append(np.zeros(len(steps)), logs))
+            # The last sample of a run that has ended early is none of them.
+            if np.isin(self.log_t[:-1], default[1]).all():
+                text += f", {spacing}"
+        return text
 
     def _engines(self) -> str:
         leaps = self.segments[self.segments["engine"] != "direct"]
