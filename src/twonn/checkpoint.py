@@ -235,6 +235,10 @@ FIELDS = (
 )
 
 
+#: What there is one row of for every sample.
+PER_SAMPLE = {field.name for field in FIELDS if field.shape[:1] == ("n",)}
+
+
 def _fields_for(gd: bool) -> list[Field]:
     return [field for field in FIELDS if field.of in ("all", "gd" if gd else "other")]
 

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from twonn import _core, config
 from twonn.checkpoint import (
     MAX_DIRECT,
+    PER_SAMPLE,
     CheckpointError,
     Question,
     check_place,
@@ -440,8 +441,8 @@ def _resampled(values: dict[str, Any], before: Question, question: Question, pla
         return values
     steps, logs = sample_schedule(_reachable(question), None, None)
     kept = np.isin(values["steps"], steps) | ((values["steps"] < 0) & np.isin(values["logs"], logs))
-    rows = ("steps", "logs", "states", "patterns", "unphased_then")
-    return {**values, **{name: values[name][kept] for name in rows}, "n_samples": int(kept.sum())}
+    rows = {name: values[name][kept] for name in PER_SAMPLE}
+    return {**values, **rows, "n_samples": int(kept.sum())}
 
 
 def _kernel(question: Question, steps: np.ndarray, logs: np.ndarray) -> _core.Run:
