@@ -58,7 +58,7 @@ def random_problem(seed: int, *, sliding: bool = False) -> tuple[twonn.Problem, 
         "bias": bias,
     }
     params = twonn.initializers.sample(name, 1, seed, d, bias=bias)[0]
-    limit = _stability_limit(twonn.Problem(x=x, y=y, step_size=1.0, **options), params)
+    limit = stability_limit(twonn.Problem(x=x, y=y, step_size=1.0, **options), params)
     step_size = 10 ** rng.uniform(-3, max(np.log10(limit), -2.9))
     return twonn.Problem(x=x, y=y, step_size=float(step_size), **options), params
 
@@ -72,7 +72,7 @@ def _points(rng: np.random.Generator, d: int, bias: bool, sliding: bool) -> np.n
                 return np.array([x[0], sign * x[1]])
 
 
-def _stability_limit(problem: twonn.Problem, params: twonn.Params) -> float:
+def stability_limit(problem: twonn.Problem, params: twonn.Params) -> float:
     """2 over the curvature at the start, by Gershgorin's circles."""
     x, y, v = problem.x, problem.y, params.v
     z = x @ params.w.T + params.b
