@@ -82,6 +82,8 @@ def _points(rng: random.Random, kind: str, d: int) -> np.ndarray:
     second = np.array([_coordinate(rng) for _ in range(d)]) * scale
     if (kind == "side" and first @ second < 0) or (kind == "opposed" and first @ second > 0):
         second = -second
+    if np.array_equal(first, second):  # what shrinking likes best, and Problem refuses
+        second = 2 * second
     return np.array([first, second])
 
 
