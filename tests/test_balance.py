@@ -32,7 +32,9 @@ FIXED = [name for name, (problem, _) in EXAMPLES.items() if not problem.train_ou
 LIMIT = 10**7
 
 
-def far(problem: twonn.Problem, params: twonn.Params, log10_steps: float = 16.0, **options) -> twonn.Trajectory:
+def far(
+    problem: twonn.Problem, params: twonn.Params, log10_steps: float = 16.0, **options
+) -> twonn.Trajectory:
     options = {"samples_per_decade": 3 if log10_steps < 100 else 0.03, "max_direct": LIMIT, **options}
     return twonn.run(problem, params, log10_steps=log10_steps, **options)
 
@@ -59,10 +61,10 @@ def stepped(problem: twonn.Problem, params: twonn.Params, steps: int, samples=()
 
 
 def minimiser(problem: twonn.Problem, params: twonn.Params) -> tuple[float, float]:
-    """w_0 where the gradient vanishes, d = 1, fixed output, neuron 0 active alone; and the curvature of ln there.
+    """Return w_0 where the gradient vanishes, for d = 1, fixed output, and neuron 0 active alone.
 
-    x_0 s(v x_0 w) = x_1 s(−v x_1 w) with s = e^−m or 1/(1 + e^m); the logarithms of the two sides part by the
-    second number for 1 of w.
+    There x_0 s(v x_0 w) = x_1 s(−v x_1 w), with s = e^−m or 1/(1 + e^m). The second number is how fast the
+    logarithms of the two sides part with w.
     """
     with mpmath.workdps(40):
         (x0,), (x1,) = ([mpmath.mpf(float(c)) for c in point] for point in problem.x)
@@ -107,13 +109,13 @@ def test_from_the_end_step_on_nothing_changes_and_before_it_does(name):
     problem, params = EXAMPLES[name]
     end = far(problem, params).end_step
     before = end - end // 10
-    truth = stepped(problem, params, end + end // 4, [before, end])
+    truth = stepped(problem, params, end + end // 10, [before, end])
     limit = minimiser(problem, params)[0]
     ulp = math.ulp(float(limit))
     with mpmath.workdps(40):
         off = {step: float(abs(mpmath.mpf(str(true[0][0])) - limit)) / ulp for step, true in truth.w.items()}
     # What is left of the way is below the rounding of w, and was not.
-    assert off[end] <= 0.5 and off[end + end // 4] <= 0.5
+    assert off[end] <= 0.5 and off[end + end // 10] <= 0.5
     assert off[before] > 0.5
 
 
@@ -149,7 +151,7 @@ SEEDS = range(120)
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_run_on_a_ray_dies_or_converges(seed):
-    case, traj = on_a_ray(seed)
+    _, traj = on_a_ray(seed)
     if traj.status is twonn.Status.STATIONARY:
         assert traj.pattern[-1] == 0
         return
@@ -159,7 +161,7 @@ def test_a_run_on_a_ray_dies_or_converges(seed):
 
 
 def imbalance(traj: twonn.Trajectory) -> float:
-    """ln of how the two pushes along the ray compare, relative to what rounding leaves of it.
+    """Logarithm of how the two pushes along the ray compare, relative to what rounding leaves of it.
 
     The margins have the rounding of f: of |v_j z_ji|, a unit in the last place of each and one of their sum.
     """
@@ -198,7 +200,7 @@ def slow_to_converge(train_output: bool) -> list[Case]:
         if traj.status is twonn.Status.CONVERGED
         and case.problem.train_output == train_output
         and case.problem.dimension < 10
-        and 10**4 < traj.end_step
+        and traj.end_step > 10**4
     ]
     return wanted[:4]
 
@@ -289,7 +291,7 @@ def test_nearly_coincident_points_agree_with_stepping(seed):
 
 def test_the_nearly_coincident_points_are_leapt_over():
     runs = [nearby(seed)[1] for seed in range(60)]
-    opposite = [traj for traj in runs if traj.problem.y[0] != traj.problem.y[1] and traj.pattern[-1] in (3, 12, 15)]
-    assert len(opposite) >= 5
-    shares = [traj.segments["t_stop"][traj.segments["engine"] == "leap"].max(initial=0) / 1e6 for traj in opposite]
+    balanced = [t for t in runs if t.problem.y[0] != t.problem.y[1] and t.pattern[-1] in (3, 12, 15)]
+    assert len(balanced) >= 5
+    shares = [t.segments["t_stop"][t.segments["engine"] == "leap"].max(initial=0) / 1e6 for t in balanced]
     assert np.median(shares) == 1.0

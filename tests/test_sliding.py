@@ -239,12 +239,23 @@ def test_a_misclassified_sample_whose_neuron_is_dead_is_leapt_over_between_trans
     # exp(h s v² det G/G_01) = exp(0.005 · 1 · 1 · 1/0.75), s = 1: x = ±0.5.
     problem = twonn.Problem(x=[0.5, -0.5], y=[1, -1], step_size=0.01)
     params = twonn.Params(w=[0.5, 0.1], b=[0.5, -1.0])
-    traj = twonn.run(problem, params, 10**10)
-    assert traj.n_transitions_exact and len(traj.slides) == 0 and not traj.unphased.any()
+    traj = twonn.run(problem, params, 10**10, sliding="step")
+    assert traj.n_transitions_exact and not traj.unphased.any()
+    assert traj.slides[["neuron", "sample", "t_exit"]].tolist() == [(0, 1, math.inf)]
     on = traj.transitions[traj.transitions["after"] > traj.transitions["before"]]
     late = on["t"][on["t"] > 1e7]
     assert len(late) > 500
     assert late[1:] / late[:-1] == pytest.approx(math.exp(0.005 / 0.75), rel=1e-5)
+    # Their mean is the same course in a few leaps. With strokes of a = h s |G_01| and a rise of κ̂α in all,
+    # κ̂ = G_00 − G_01²/G_11 = 0.8, α = h s G_11/G_01, z_00 − (G_01/G_11) z_01 is within a κ̂α/8 of it; a tenth
+    # of that for what is of higher order.
+    mean = twonn.run(problem, params, 10**10)
+    assert not mean.n_transitions_exact and mean.unphased[-1] == 2
+    assert mean.segments["blocks"][mean.segments["engine"] == "slide"].sum() < 20
+    slow = [run.preactivations[-1, 0] @ [1.0, -0.75 / 1.25] for run in (traj, mean)]
+    assert abs(slow[0] - slow[1]) <= 1.1 * (0.005 * 0.75) * 0.8 * (0.005 * 1.25 / 0.75) / 8
+    # h s G_11, s = 1
+    assert mean.teeth[-1, 0, 1] == pytest.approx(0.005 * 1.25, rel=1e-3)
 
 
 def test_an_active_fraction_of_1_is_the_limit_of_stepping():
