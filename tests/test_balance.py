@@ -111,12 +111,11 @@ def test_from_the_end_step_on_nothing_changes_and_before_it_does(name):
     before = end - end // 10
     truth = stepped(problem, params, end + end // 10, [before, end])
     limit = minimiser(problem, params)[0]
-    ulp = math.ulp(float(limit))
     with mpmath.workdps(40):
-        off = {step: float(abs(mpmath.mpf(str(true[0][0])) - limit)) / ulp for step, true in truth.w.items()}
-    # What is left of the way is below the rounding of w, and was not.
-    assert off[end] <= 0.5 and off[end + end // 10] <= 0.5
-    assert off[before] > 0.5
+        off = {step: float(abs(mpmath.mpf(str(w[0][0])) / limit - 1)) for step, w in truth.w.items()}
+    # What is left of the way is below the working precision, and was not.
+    assert off[end] <= 2.0**-52 and off[end + end // 10] <= 2.0**-52
+    assert off[before] > 2.0**-52
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -1,4 +1,4 @@
-"""Every run ends: lasting teeth, kinks that attract, exact counts, and a search over problems of every kind."""
+"""Every run ends: lasting teeth, kinks that attract, exact counts, and a search over all problems."""
 
 import functools
 import math
@@ -41,7 +41,7 @@ def apart_but_for_teeth(truth: twonn.Trajectory, traj: twonn.Trajectory, n: int)
 
 
 def wiggle(traj: twonn.Trajectory, n: int) -> float:
-    """Return how far lasting teeth take the served point's margin off its mean course: a κ̂α/8, from the formulas.
+    """Return how far lasting teeth take the served margin off its mean course: a κ̂α/8, from the formulas.
 
     In units of the parameters: a change of v_j z_jk by that is one of w_j by that over |v_j| √G_kk.
     """
