@@ -71,10 +71,7 @@ def wiggle(traj: twonn.Trajectory, n: int) -> float:
 
 def assert_is_what_stepping_gives(case: Case, steps: int) -> None:
     _, problem, params = case
-    truth, traj = (
-        twonn.run(problem, params, steps, samples_per_decade=2, engine=engine)
-        for engine in ("direct", "auto")
-    )
+    truth, traj = both_ways(problem, params, steps, samples_per_decade=2)
     if traj.n_transitions_exact and traj.error_estimate < 1e-12:
         assert traj.n_transitions == truth.n_transitions
         assert dated(traj) == dated(truth)
@@ -195,10 +192,7 @@ def unserved(seed: int, steps: int = 2 * 10**6) -> tuple[twonn.Trajectory, twonn
         if z[0, 0] > 0 and z[0, 1] > 0 and z[1, 1] < 0:
             break
     params = twonn.Params(w=w, b=b, v=rng.uniform(0.5, 1.5, size=2))
-    return tuple(
-        twonn.run(problem, params, steps, samples_per_decade=4, engine=engine)
-        for engine in ("direct", "auto")
-    )
+    return both_ways(problem, params, steps, samples_per_decade=4)
 
 
 UNSERVED = range(30)
@@ -267,10 +261,7 @@ def test_harmful_neurons_on_opposed_points(name, loss, train_output):
     problem = twonn.Problem(
         x=problem.x, y=[1, 1], step_size=0.003, bias=False, loss=loss, train_output=train_output
     )
-    truth, traj = (
-        twonn.run(problem, params, 10**6, samples_per_decade=4, engine=engine)
-        for engine in ("direct", "auto")
-    )
+    truth, traj = both_ways(problem, params, 10**6, samples_per_decade=4)
     assert outcome(traj) is outcome(truth)
     # Nothing but the kinks holds w: what is not within a tooth agrees.
     push = problem.rate * (0.5 if loss == "logistic" else 1.0)
@@ -286,17 +277,16 @@ def test_harmful_neurons_on_opposed_points(name, loss, train_output):
 # Counts of transitions
 
 
-@pytest.mark.parametrize("seed", range(40))
+# The last one was miscounted by leaps up to a kink that attracts.
+@pytest.mark.parametrize("seed", [*range(30), 594])
 def test_a_count_that_is_called_exact_is(seed):
     """Trained output, logistic loss, small steps: chatter at a point that no other neuron serves."""
-    rng = np.random.default_rng([5, seed])
     print("seed", seed)
+    rng = np.random.default_rng([5, seed])
     x = rng.normal(size=(2, 2))
     problem = twonn.Problem(x=x, y=[1, -1], step_size=1e-4, loss="logistic", train_output=True)
-    params = twonn.Params(w=rng.normal(size=(2, 2)), b=rng.normal(size=2), v=rng.uniform(0.3, 2.0, size=2))
-    truth, traj = (
-        twonn.run(problem, params, 10**6, engine=engine, sample_steps=[]) for engine in ("direct", "auto")
-    )
+    params = twonn.Params(w=rng.normal(size=(2, 2)), b=rng.normal(size=2), v=rng.normal(size=2))
+    truth, traj = both_ways(problem, params, 10**6, sample_steps=[])
     if traj.n_transitions_exact:
         assert traj.n_transitions == truth.n_transitions
         assert np.array_equal(traj.transition_counts, truth.transition_counts)
@@ -308,9 +298,7 @@ def test_a_count_that_is_called_exact_is(seed):
 def test_counts_of_cases_that_are_called_exact_are(seed):
     print("seed", seed)
     _, problem, params = random_case(1000 + seed)
-    truth, traj = (
-        twonn.run(problem, params, 10**6, engine=engine, sample_steps=[]) for engine in ("direct", "auto")
-    )
+    truth, traj = both_ways(problem, params, 10**6, sample_steps=[])
     if traj.n_transitions_exact:
         assert traj.n_transitions == truth.n_transitions
 
