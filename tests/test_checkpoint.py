@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import BALANCED, BALANCING, CYCLE, CYCLING, random_problem
+from forging import rewritten, sealed
 
 import twonn
 from twonn import _core, checkpoint
@@ -802,31 +803,6 @@ def test_a_missing_file_gives_way_to_the_one_before(path, small):
         assert identical(twonn.resume(path), small)
 
 
-def sealed(contents: bytes) -> bytes:
-    """Contents with length and checksum put right."""
-    head = bytearray(contents[:-32])
-    head[16:24] = struct.pack("<Q", len(contents))
-    return bytes(head) + hashlib.sha256(head).digest()
-
-
-def rewritten(values, version=checkpoint.VERSION, **changes):
-    """The bytes of a file with some values changed, though not as the table says."""
-    body = b""
-    listed = []
-    for name, value in {**values, **changes}.items():
-        if value is None:
-            continue
-        text = isinstance(value, str)
-        array = np.frombuffer(value.encode(), np.uint8) if text else np.asarray(value)
-        listed.append(
-            {"name": name, "dtype": "text" if text else array.dtype.str, "shape": list(array.shape)}
-        )
-        body += array.tobytes()
-    directory = json.dumps(listed).encode()
-    head = struct.pack("<8sIIQ", checkpoint.MAGIC, version, len(directory), 0)
-    return sealed(head + directory + body + bytes(32))
-
-
 #: Fields that version 1 of the format did not have.
 LATER = [field.name for field in FIELDS if field.since > 1]
 
@@ -1243,3 +1219,11 @@ print(_core.ISA, traj.states.tobytes().hex())
         shutil.copy(path, copy)
         done = python(program, str(copy), env={**os.environ, "TWONN_ISA": name})
         assert done.stdout.split() == [name, whole.states.tobytes().hex()], done.stderr
+
+
+@needs_sources
+def test_the_document_has_the_relations_of_the_code():
+    text = (ROOT / "docs" / "format.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (all|gd|other optimizers) \| (.*) \|$", text, flags=re.MULTILINE)
+    names = {"all": "all", "gd": "gd", "other": "other optimizers"}
+    assert rows == [(names[relation.of], relation.meaning) for relation in checkpoint.RELATIONS]

@@ -20,7 +20,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from twonn import _core, config
 from twonn.checkpoint import (
+    ENGINES,
     MAX_DIRECT,
+    SLIDING,
     CheckpointError,
     Question,
     check_place,
@@ -28,6 +30,7 @@ from twonn.checkpoint import (
     interval,
     locked,
     previous,
+    provenance_of,
     question_of,
     read,
     write,
@@ -53,8 +56,15 @@ from twonn.problem import (
 )
 from twonn.trajectory import SEGMENT, SLIDE, TRANSITION, Status, Trajectory, times
 
-#: Steps, or leaps that cost as much, between two looks at the keyboard: some tens of milliseconds.
+#: The most steps, or leaps that cost as much, between two looks at the keyboard: some tens of milliseconds
+#: where steps cost what they do as a rule.
 _CHUNK = 1 << 21
+
+#: The first ones, before it is known what they cost here, by numbers of a point.
+_FIRST_CHUNK = 1 << 16
+
+#: Seconds that such a chunk is made to take.
+_CHUNK_SECONDS = 0.05
 
 #: Seconds between two looks at where the run is, for the last checkpoint: what has to be done again to go on
 #: from the file of a run that has ended.
@@ -76,6 +86,8 @@ _OBSTACLES = {
 
 #: The outcome in the checkpoint of a run that goes on.
 _UNDER_WAY = "running"
+
+_OUTCOMES = (_UNDER_WAY, *(status.value for status in Status))
 
 _STATUS = {
     _core.COMPLETED: Status.COMPLETED,
@@ -187,8 +199,8 @@ def run(
     check_compatible(problem, params)
     start = single_run(params)
     asked = horizon(steps, log10_steps)
-    one_of("engine", engine, tuple(_ENGINES))
-    one_of("sliding", sliding, ("average", "step"))
+    one_of("engine", engine, ENGINES)
+    one_of("sliding", sliding, SLIDING)
     other = chosen(optimizer)
     if other is not None:
         require_steps(other, engine)
@@ -301,11 +313,12 @@ def so_far(path: str | os.PathLike[str]) -> tuple[Trajectory, dict[str, Any]]:
     if damage is not None:
         warnings.warn(f"{damage} This is {previous(place)}.", RuntimeWarning, stacklevel=2)
     if values["outcome"] not in (_UNDER_WAY, Status.INTERRUPTED.value):
+        pace = _Pace(question)
         while kernel.status == _core.RUNNING:
-            kernel.advance(_CHUNK)
+            pace.advance(kernel)
     if kernel.status == _core.RUNNING:
         kernel.interrupt()
-    return _trajectory(question, kernel, json.loads(values["provenance"])), values
+    return _trajectory(question, kernel, provenance_of(values["provenance"])), values
 
 
 # --------------------------------------------------------------------------------------------------
@@ -387,9 +400,10 @@ def _opened(
     """
     values, damage = read(place)
     try:
+        one_of("outcome", values["outcome"], _OUTCOMES)
         question = question_of(values)
         kernel = _prepared(question, values)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # the checksum is right: not twonn's
+    except (KeyError, TypeError, ValueError) as error:  # the checksum is right: not twonn's
         raise CheckpointError(f"{place}: not what a checkpoint has to be ({error}).") from error
     changed = replace(
         question,
@@ -448,14 +462,15 @@ def _carried_out(
 ) -> Trajectory:
     """Drive a kernel until the run ends, or is interrupted."""
     reachable = _reachable(question)
+    pace = _Pace(question)
     if question.horizon > reachable:
-        _try_to_end(kernel, question.horizon)
+        _try_to_end(kernel, question.horizon, pace)
     if saver is not None:
         saver.begin()
     stopped = False
     with first_signal() as came, _reporting(progress) as report:
         while kernel.status == _core.RUNNING and not (stopped or came()):
-            kernel.advance(_CHUNK if saver is None else saver.steps_to_go(_steps_taken(kernel)))
+            pace.advance(kernel, _CHUNK if saver is None else saver.steps_to_go(_steps_taken(kernel)))
             if saver is not None and kernel.status == _core.RUNNING:
                 saver.look(kernel)
             report(_steps_taken(kernel), reachable)
@@ -469,6 +484,28 @@ def _carried_out(
     if kernel.status == _core.RUNNING:
         kernel.interrupt()
     return _trajectory(question, kernel, _provenance({} if saver is None else saver.opened))
+
+
+class _Pace:
+    """Advances a kernel by as much as takes some tens of milliseconds, so that signals are noticed in time.
+
+    Steps differ in what they cost: by the dimension where optimizers take them, and a hundredfold where
+    numbers are subnormal. Where a run is paused changes none of its bits.
+    """
+
+    def __init__(self, question: Question) -> None:
+        self._steps = max(1, min(_CHUNK, _FIRST_CHUNK // question.problem.dimension))
+
+    def advance(self, kernel: _core.Run | _core.OptimizerRun, most: int | None = None) -> None:
+        """Take the steps of one chunk, at least one and at most `most`, or a block of them."""
+        steps = self._steps if most is None else max(1, min(self._steps, most))
+        begun = time.perf_counter()
+        kernel.advance(steps)
+        seconds = time.perf_counter() - begun
+        if seconds > 2 * _CHUNK_SECONDS:
+            self._steps = max(1, steps // 2)
+        elif seconds < _CHUNK_SECONDS and steps == self._steps:
+            self._steps = min(2 * steps, _CHUNK)
 
 
 def _present(question: Question, kernel: _core.Run) -> tuple[int, Params]:
@@ -582,7 +619,7 @@ def _provenance(opened: Mapping[str, Any]) -> dict[str, str]:
     now = config.provenance()
     if not opened:
         return now
-    then = json.loads(opened["provenance"])
+    then = provenance_of(opened["provenance"])
     earlier = [then.pop("earlier")] if "earlier" in then else []
     if then != now:
         differing = ", ".join(f"{name} {value}" for name, value in then.items() if now.get(name) != value)
@@ -590,9 +627,11 @@ def _provenance(opened: Mapping[str, Any]) -> dict[str, str]:
     return {**now, **({"earlier": "; ".join(earlier)} if earlier else {})}
 
 
-def _try_to_end(kernel: _core.Run, asked: int) -> None:
+def _try_to_end(kernel: _core.Run, asked: int, pace: _Pace) -> None:
     """Step on to see whether the run comes to rest or diverges by itself; else refuse the horizon."""
-    kernel.advance(_TRIAL_STEPS)
+    end = kernel.step + _TRIAL_STEPS
+    while kernel.status == _core.RUNNING and kernel.step < end:
+        pace.advance(kernel, end - kernel.step)
     if kernel.status == _core.RUNNING:
         raise ValueError(
             refusal(
@@ -715,6 +754,7 @@ class _FirstSignal:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.number = number
+        _core.note_signal()
         self.let_go()
 
     def let_go(self) -> None:

@@ -1,0 +1,270 @@
+"""Forged checkpoints are refused or give a run, and hurt nobody: no crash, no hang, no other error.
+
+``TWONN_FORGERIES`` is the number of random ones for each kind of run; `make sanitize` takes many, with a
+kernel that checks every access to memory and all arithmetic.
+"""
+
+import itertools
+import json
+import os
+import signal
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from forging import at_random, every_field, every_size, rewritten
+
+import twonn
+from twonn import _core
+from twonn.checkpoint import RELATIONS, CheckpointError, read
+from twonn.run import so_far
+
+run_module = sys.modules["twonn.run"]
+
+FORGERIES = int(os.environ.get("TWONN_FORGERIES", "300"))
+
+#: Seconds after which a child that hangs is ended by the system: many times what it takes.
+PATIENCE = int(os.environ.get("TWONN_PATIENCE", "600"))
+
+PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
+START = twonn.Params(w=[0.4309350268754409, -1.470759627697770])
+CHATTER = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.05)
+CHATTERING = twonn.Params(w=[0.6, -0.4], b=[0.3, 0.3])
+TRAINED = twonn.Problem(x=[-0.3, 0.8], y=[1, -1], step_size=0.05, reduction="sum", train_output=True)
+SPACE = twonn.Problem(x=[[-1.0, 0.5], [0.75, -0.5]], y=[-1, 1], step_size=0.05, loss="logistic")
+SLIDER = twonn.Params(w=[0.6, -0.4], b=[0.3, 0.9])
+
+#: Runs of every kind, paused somewhere: problem, start, steps, blocks until the pause, options.
+RUNS = {
+    "begun": (PAPER, START, 3000, 0, {"engine": "direct"}),
+    "stepped": (PAPER, START, 3000, 3, {"engine": "direct", "sample_steps": [5, 700]}),
+    "flipping": (CHATTER, CHATTERING, 30_000, 40, {"engine": "direct"}),
+    "leapt": (PAPER, START, 10**12, 4, {}),
+    "sliding": (CHATTER, CHATTERING, 10**16, 14, {}),
+    "trained": (TRAINED, SLIDER, 10**12, 28, {}),
+    "beyond counting": (PAPER, START, 10**60, 9, {}),
+    "slid by steps": (CHATTER, CHATTERING, 10**6, 90, {"sliding": "step"}),
+    "adam": (PAPER, START, 3000, 500, {"optimizer": "adam"}),
+    "momentum": (SPACE, twonn.Params(w=[[0.9, 0.1], [-1.4, 0.2]]), 3000, 500, {"optimizer": "momentum"}),
+}
+
+
+@pytest.fixture
+def block_by_block(monkeypatch):
+    monkeypatch.setattr(run_module, "_CHUNK", 1)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.twonn"
+
+
+def paused(path, name):
+    """What is in the file of one of the runs."""
+    problem, params, steps, blocks, options = RUNS[name]
+    calls = itertools.count()
+    twonn.run(problem, params, steps, checkpoint=path, on_block=lambda *_: next(calls) >= blocks, **options)
+    values, damage = read(path)
+    assert damage is None and values["outcome"] == "interrupted"
+    path.with_name(f"{path.name}.previous").unlink(missing_ok=True)
+    return values
+
+
+def attempt(path) -> str:
+    """Look at a file and go on from it for a moment."""
+    try:
+        so_far(path)
+        twonn.resume(path, on_block=lambda *_: True)
+    except CheckpointError:
+        return "refused"
+    except ValueError as error:  # what was asked for may still be refused, by name
+        assert str(error).split(":")[0] in ("steps", "engine", "sliding", "samples_per_decade"), error
+        return "refused"
+    return "run"
+
+
+def in_child(path, values, forgeries) -> dict[str, int]:
+    """Try forgeries in a process of its own, whose death is told with the forgery that it died of."""
+    notes = path.with_name("notes")
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(PATIENCE)
+        warnings.simplefilter("ignore")  # numbers that overflow in a forged state
+        counts = {"refused": 0, "run": 0}
+        try:
+            for changes in forgeries:
+                notes.write_text(f"{ {name: str(value)[:300] for name, value in changes.items()} }")
+                path.write_bytes(rewritten(values, **changes))
+                counts[attempt(path)] += 1
+                path.with_name(f"{path.name}.previous").unlink(missing_ok=True)
+            notes.write_text(json.dumps(counts))
+            os._exit(0)
+        except BaseException as error:
+            notes.write_text(f"{type(error).__name__}: {error} from {notes.read_text()}")
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(pid, 0)
+    assert os.WIFEXITED(status), f"died of signal {os.WTERMSIG(status)} at {notes.read_text()}"
+    assert os.WEXITSTATUS(status) == 0, notes.read_text()
+    return json.loads(notes.read_text())
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_no_forged_file_hurts(name, path, block_by_block, monkeypatch):
+    values = paused(path, name)
+    monkeypatch.setattr(run_module, "_CHUNK", 4096)
+    seed = sorted(RUNS).index(name)
+    print("seed", seed)
+    rng = np.random.default_rng([605, seed])
+    random = itertools.chain.from_iterable(
+        itertools.islice(at_random(values, rng, most), FORGERIES // 3) for most in (1, 2, 4)
+    )
+    for kind, forgeries in {
+        "fields": every_field(values),
+        "sizes": every_size(values),
+        "random": random,
+    }.items():
+        counts = in_child(path, values, forgeries)
+        print(name, kind, counts)
+        assert counts["refused"] > counts["run"] * (kind != "random")
+
+
+# --------------------------------------------------------------------------------------------------
+# What was found once, and every relation by itself
+
+FOUND = {
+    "a step that is cut to an int": ("stepped", {"step": np.array(2**63 - 1)}),
+    "a step that never ends": ("flipping", {"step": np.array(2**31 - 1)}),
+    "provenance that is no object": ("stepped", {"provenance": "[1]"}),
+}
+
+
+@pytest.mark.parametrize("what", FOUND)
+def test_what_was_found_is_refused(what, path, block_by_block):
+    name, changes = FOUND[what]
+    values = paused(path, name)
+    assert in_child(path, values, [{}, changes]) == {"refused": 1, "run": 1}
+
+
+def changed(values, name, **entries):
+    """An array of a file with some entries, by their indices in it, changed."""
+    array = np.array(values[name])
+    for place, entry in entries.items():
+        array[tuple(map(int, place.removeprefix("_").split("_")))] = entry
+    return {name: array}
+
+
+#: Words of each relation -> the run whose file is forged, and how, so that it alone does not hold.
+BROKEN = {
+    "at most `horizon`": ("stepped", lambda v: {"horizon": hex(int(v["step"]) - 1)}),
+    "-1 at step 0 only": ("stepped", lambda v: {"last_pattern": np.array(-1, np.int32)}),
+    "`n_transitions` is at most": ("stepped", lambda v: too_many(v)),
+    "add up": ("flipping", lambda v: changed(v, "counts", _6_7=v["counts"][6, 7] + 1)),
+    "follow on": ("flipping", lambda v: changed(v, "transition_patterns", _3_0=5)),
+    "begin with the start": ("sliding", lambda v: changed(v, "states", _0_8=0.5)),
+    "`segments` join": ("leapt", lambda v: changed(v, "segments", _1_1=v["segments"][1, 1] + 1)),
+    "`walked`": ("leapt", lambda v: {"walked": v["step"] + 1}),
+    "`n_slides`": ("sliding", lambda v: {"n_slides": np.array(2**61), **all_rows(v)}),
+    "at most one sample": ("sliding", lambda v: {"held": np.array(3, np.int32)}),
+    "`averaged` is 1": ("sliding", lambda v: {"averaged": np.array(0, np.int32)}),
+    "have a neuron": ("sliding", lambda v: changed(v, "late_slides", _0_0=0.5)),
+    "`episode` is a row": ("sliding", lambda v: {"episode": np.array([1, 1])}),
+    "`step` and `last_pattern` are": (
+        "adam",
+        lambda v: {"last_pattern": np.array(-1, np.int32), "step": np.array(0)},
+    ),
+    "second moments": ("adam", lambda v: changed(v, "moving", _3_0=-1.0)),
+}
+
+
+def too_many(values):
+    """More transitions than steps, as many as are counted."""
+    many = int(values["step"]) + 1
+    patterns = np.array([[6, 7], [7, 6]] * many, np.uint8)[:many]
+    counts = np.zeros((16, 16), np.int64)
+    np.add.at(counts, (patterns[:, 0], patterns[:, 1]), 1)
+    times = np.repeat([[1.0, -np.inf, 1.0, 1.0]], many, 0)
+    return {
+        "n_transitions": np.array(many),
+        "counts": counts,
+        "transition_patterns": patterns,
+        "transition_times": times,
+        "last_pattern": np.array(patterns[-1, 1], np.int32),
+    }
+
+
+def all_rows(values):
+    """Room for all the episodes that are recorded, of which only two are open."""
+    rows = np.zeros((_core.SLIDES_KEPT, 5))
+    rows[: len(values["slides"])] = values["slides"]
+    return {"slides": rows}
+
+
+@pytest.mark.parametrize("words", BROKEN)
+def test_every_relation_is_needed(words, path, block_by_block):
+    (relation,) = [relation for relation in RELATIONS if words in relation.meaning]
+    name, forge = BROKEN[words]
+    values = paused(path, name)
+    path.write_bytes(rewritten(values, **forge(values)))
+    with pytest.raises(CheckpointError) as refused:
+        read(path)
+    assert f"it does not hold that {relation.meaning}" in str(refused.value)
+
+
+def test_there_is_a_forgery_for_every_relation():
+    assert all(sum(words in relation.meaning for words in BROKEN) == 1 for relation in RELATIONS)
+
+
+SCHEDULED = {
+    "a sample too few": ("flipping", lambda v: fewer_samples(v), "its samples are not those"),
+    "another sample": ("flipping", lambda v: changed(v, "steps", _3=4), "its samples are not those"),
+    "a wild state": ("stepped", lambda v: changed(v, "state", _0=6e299), "state is out of bounds"),
+    "wild moments": ("momentum", lambda v: changed(v, "moving", _2_0=1e305), "moving is out of bounds"),
+    "a wild logarithm": ("beyond counting", lambda v: far(v), "its step is behind the horizon"),
+    "no such outcome": ("stepped", lambda v: {"outcome": "asleep"}, "outcome: got 'asleep'"),
+    "a leap with Adam": ("adam", lambda v: {"engine": "leap"}, "engine: got 'leap'"),
+}
+
+
+def fewer_samples(values):
+    names = ("steps", "logs", "states", "patterns", "unphased_then")
+    return {"n_samples": values["n_samples"] - 1, **{name: values[name][:-1] for name in names}}
+
+
+def far(values):
+    logs = np.array(values["segment_logs"])
+    logs[-1, 1] = 1e6
+    return {"log_step": np.array(1e6), "segment_logs": logs}
+
+
+@pytest.mark.parametrize("case", SCHEDULED)
+def test_what_only_the_run_itself_can_tell_is_refused(case, path, block_by_block):
+    name, forge, words = SCHEDULED[case]
+    values = paused(path, name)
+    path.write_bytes(rewritten(values, **forge(values)))
+    for opening in (so_far, twonn.resume):
+        with pytest.raises(CheckpointError, match=rf"not what a checkpoint has to be \(.*{words}"):
+            opening(path)
+
+
+@pytest.mark.parametrize("name", ["sliding", "adam"])
+def test_the_kernel_leaves_its_memory_for_no_state(name, path, block_by_block):
+    """Without the tables of the format in front of it."""
+    values = paused(path, name)
+    question = twonn.checkpoint.question_of(values)
+    tried = 0
+    for field, (least, most) in _core.LIMITS.items():
+        if field not in values:
+            continue
+        bounds = np.iinfo(values[field].dtype)
+        for entry in {least - 1, most + 1} & set(range(-300, 3000)) | {bounds.min, bounds.max} - {
+            least,
+            most,
+        }:
+            state = {**values, field: np.full(values[field].shape, entry, values[field].dtype)}
+            with pytest.raises(ValueError, match=field if field != "step" or entry < 0 else "horizon"):
+                run_module._prepared(question, state)
+            tried += 1
+    assert tried > 6
