@@ -517,6 +517,53 @@ def test_other_intervals_are_refused(every):
         checkpoint.interval(every)
 
 
+def written(path) -> object:
+    return json.loads(read(path)[0]["checkpoint_every"])
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "adam"])
+def test_the_interval_travels_in_the_file(optimizer, path):
+    """A run that is killed again and again before the next checkpoint would be due by default."""
+    options = {"optimizer": optimizer} if optimizer != "gd" else {"engine": "direct"}
+    seen = []
+
+    def watch(step, params):
+        seen.append((step, int(read(path)[0]["step"])))
+        return step > 10**6 * (1 + len(sessions))
+
+    sessions = [0]
+    twonn.run(PAPER, START, 10**12, checkpoint=path, checkpoint_every=300_000, on_block=watch, **options)
+    for _ in range(2):
+        sessions.append(len(seen))
+        twonn.resume(path, on_block=watch)
+    assert all(step - held < 300_000 for step, held in seen)
+    assert all(len({held for _, held in seen[start:]}) > 2 for start in sessions)
+    assert written(path) == 300_000
+
+
+def test_another_interval_is_kept_from_then_on(path):
+    stop = {"on_block": lambda *_: True}
+    twonn.run(PAPER, START, 10**12, engine="direct", checkpoint=path, **stop)
+    assert written(path) == "60s"
+    for every, expected in [("1.5 h", "1.5 h"), (None, "1.5 h"), (10**400, 2**63 - 1), (7, 7), (None, 7)]:
+        twonn.resume(path, checkpoint_every=every, **stop)
+        assert written(path) == expected
+    with pytest.raises(ValueError, match="checkpoint_every: got 0"):
+        twonn.resume(path, checkpoint_every=0, **stop)
+    assert written(path) == 7
+
+
+@pytest.mark.parametrize(
+    "every", ["null", "0", "-1", "1.5", "true", '"1 day"', '"0s"', '["60s"]', "{", "1" * 5000]
+)
+def test_an_interval_that_is_none_is_refused(every, path, small):
+    values, _ = read(path)
+    previous(path).unlink()
+    path.write_bytes(rewritten(values, checkpoint_every=every))
+    with pytest.raises(twonn.CheckpointError, match=r"run\.twonn: not what a checkpoint has to be"):
+        twonn.resume(path)
+
+
 def test_on_block_is_given_steps_and_parameters(path):
     for optimizer in ("gd", "momentum"):
         seen = []
@@ -1135,7 +1182,7 @@ def test_the_table_has_every_field_of_the_kernel(kind):
     declared = fields_of_struct(inside.split("\n", 1)[1] if kind == "gd" else inside)
     assert NOT_STORED[kind] <= declared
     asked = set(checkpoint.fields_of(_question(PAPER, START, 1)))
-    about = {"outcome", "seconds", "provenance"}
+    about = {"checkpoint_every", "outcome", "seconds", "provenance"}
     table = {field.name for field in FIELDS if field.of in ("all", kind)} - asked - about
     assert table == (declared - NOT_STORED[kind]) | more
     optimizer = twonn.Adam() if kind == "other" else None

@@ -30,6 +30,7 @@ from twonn.optimizers import Optimizer, chosen, require_steps
 from twonn.problem import LARGEST_COUNT, Params, Problem, check_compatible, one_of, refusal, whole_number
 
 __all__ = [
+    "CHECKPOINT_EVERY",
     "ENGINES",
     "FIELDS",
     "MAGIC",
@@ -62,6 +63,9 @@ VERSION = 2
 
 #: Steps that the engine "auto" takes one by one, if nothing else is asked, before it gives up.
 MAX_DIRECT = 10**10
+
+#: Time between checkpoints, if nothing else is asked.
+CHECKPOINT_EVERY = "60s"
 
 #: Magic, version, bytes of the directory, bytes of the file.
 _HEAD = struct.Struct("<8sIIQ")
@@ -134,6 +138,10 @@ def _gd(
     return Field(name, dtype, shape, meaning, "gd", True, least, most, nan)
 
 
+def _since(version: int, field: Field, before: Callable[[Values], Any]) -> Field:
+    return replace(field, since=version, before=before)
+
+
 #: What binary64 arithmetic with twice its precision needs the parameters to be below, as the kernel sees to.
 _LARGEST = math.nextafter(2.0**996, 0.0)
 
@@ -176,6 +184,17 @@ FIELDS = (
         lambda values: MAX_DIRECT,
     ),
     # circumstances
+    _since(
+        2,
+        Field(
+            "checkpoint_every",
+            "text",
+            (),
+            'JSON: time between checkpoints, such as "60s", or a number of steps',
+            hashed=False,
+        ),
+        lambda values: json.dumps(CHECKPOINT_EVERY),
+    ),
     Field("outcome", "text", (), "running, or how the run ended, a little later than here", hashed=False),
     Field("seconds", "<f8", (), "spent on the run so far, in all sessions", hashed=False, least=0),
     Field(
@@ -677,7 +696,8 @@ def _with_later_fields(values: dict[str, Any], version: int) -> dict[str, Any]:
         raise ValueError("its fields are not those of its version")
     for field in later:
         assert field.before is not None
-        values[field.name] = np.array(field.before(values), field.dtype)
+        value = field.before(values)
+        values[field.name] = value if field.dtype == "text" else np.array(value, field.dtype)
     return values
 
 
@@ -701,6 +721,7 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{field.name} is out of bounds")
     question_of(values)
     provenance_of(values["provenance"])
+    interval(json.loads(values["checkpoint_every"]))
     for relation in RELATIONS:
         if relation.of in ("all", "gd" if gd else "other") and not relation.holds(values):
             raise ValueError(f"it does not hold that {relation.meaning}")
@@ -917,4 +938,5 @@ def described(field: Field) -> tuple[str, ...]:
     """Return the row of a field in docs/format.md."""
     shape = ", ".join(map(str, field.shape))
     runs = {"all": "all", "gd": "gd", "other": "other optimizers"}[field.of]
-    return (field.name, field.dtype, f"({shape})", runs, "yes" if field.hashed else "no", field.meaning)
+    hashed = "yes" if field.hashed else "no"
+    return (field.name, field.dtype, f"({shape})", runs, str(field.since), hashed, field.meaning)

@@ -18,7 +18,15 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from twonn import _core, config
-from twonn.checkpoint import FIELDS, CheckpointError, check_place, digest, is_checkpoint, previous
+from twonn.checkpoint import (
+    CHECKPOINT_EVERY,
+    FIELDS,
+    CheckpointError,
+    check_place,
+    digest,
+    is_checkpoint,
+    previous,
+)
 from twonn.problem import Verbatim, direct_limit, one_of, refusal, steps_of_log, written_steps
 from twonn.run import first_signal, so_far
 from twonn.run import resume as resume_run
@@ -142,7 +150,7 @@ def run(
         Path | None,
         typer.Option(metavar="FILE", help="File from which twonn resume goes on; must not exist yet."),
     ] = None,
-    every: Annotated[str, _EVERY] = "60s",
+    every: Annotated[str, _EVERY] = CHECKPOINT_EVERY,
     max_direct: Annotated[str | None, _MAX_DIRECT] = None,
 ) -> None:
     """Run what a spec file asks for and save the trajectory.
@@ -171,7 +179,7 @@ def resume(
         Path | None,
         typer.Option(metavar="FILE.npz", help="Where to save the trajectory; FILE.npz by default."),
     ] = None,
-    every: Annotated[str, _EVERY] = "60s",
+    every: Annotated[str | None, _EVERY] = None,
     max_direct: Annotated[str | None, _MAX_DIRECT] = None,
 ) -> None:
     """Go on with a run from its checkpoint, and save the trajectory."""
@@ -182,7 +190,7 @@ def resume(
         traj = resume_run(
             file,
             None if steps is None else whole_steps(steps),
-            checkpoint_every=_checkpoint_every(every),
+            checkpoint_every=None if every is None else _checkpoint_every(every),
             progress=True,
             max_direct=_limit(max_direct),
         )

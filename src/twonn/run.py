@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from twonn import _core, config
 from twonn.checkpoint import (
+    CHECKPOINT_EVERY,
     ENGINES,
     MAX_DIRECT,
     SLIDING,
@@ -110,7 +111,7 @@ def run(
     samples_per_decade: float = 20,
     sample_steps: Sequence[int] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_every: str | int = "60s",
+    checkpoint_every: str | int = CHECKPOINT_EVERY,
     progress: bool | Callable[[int, int], None] = False,
     on_block: Callable[[int, Params], object] | None = None,
     max_direct: int = MAX_DIRECT,
@@ -148,7 +149,8 @@ def run(
         kept beside it as ``FILE.previous``. If it cannot be written later on, a RuntimeWarning says so, the
         run goes on, and the last one that could be written stays.
     checkpoint_every : str or int
-        Time between checkpoints, such as "60s", "10min" or "2h", or a number of steps.
+        Time between checkpoints, such as "60s", "10min" or "2h", or a number of steps. It is kept in the
+        file, so that `resume` does the same.
     progress : bool or callable
         True shows a progress bar on work that takes over a second; a callable is called between chunks of
         the run with the steps taken and the steps asked for.
@@ -205,7 +207,7 @@ def run(
     if other is not None:
         require_steps(other, engine)
     place = None if checkpoint is None else _free_place(checkpoint)
-    every = interval(checkpoint_every)
+    interval(checkpoint_every)
     _check_watchers(progress, on_block)
     limit = direct_limit(max_direct)
     question = Question(
@@ -224,7 +226,7 @@ def run(
         return _carried_out(question, kernel, None, progress, on_block)
     with locked(place):
         _refuse_existing(place)
-        saver = _Saver(place, every, question, kernel, {})
+        saver = _Saver(place, checkpoint_every, question, kernel, {})
         return _carried_out(question, kernel, saver, progress, on_block)
 
 
@@ -233,7 +235,7 @@ def resume(
     steps: int | None = None,
     *,
     log10_steps: float | None = None,
-    checkpoint_every: str | int = "60s",
+    checkpoint_every: str | int | None = None,
     progress: bool | Callable[[int, int], None] = False,
     on_block: Callable[[int, Params], object] | None = None,
     max_direct: int | None = None,
@@ -247,7 +249,9 @@ def resume(
     steps, log10_steps : int, float
         A new horizon, counted from step 0; the one that the run was asked for by default. It may be longer,
         also for a run that has completed, or shorter, but not within what the file holds.
-    checkpoint_every, progress, on_block
+    checkpoint_every : str or int, optional
+        As of `run`; what the run, or the last `resume`, was given by default.
+    progress, on_block
         As of `run`.
     max_direct : int, optional
         As of `run`; the one that the run was given by default. With a larger one a run goes on that is
@@ -280,7 +284,8 @@ def resume(
     last step.
     """
     place = _behind_links(checked_path(path))
-    every = interval(checkpoint_every)
+    if checkpoint_every is not None:
+        interval(checkpoint_every)
     _check_watchers(progress, on_block)
     asked = None if steps is None and log10_steps is None else horizon(steps, log10_steps)
     limit = None if max_direct is None else direct_limit(max_direct)
@@ -294,6 +299,7 @@ def resume(
                 f"{damage} Going on from {previous(place)}, at step {written_steps(_steps_taken(kernel))}."
             )
             warnings.warn(message, RuntimeWarning, stacklevel=2)
+        every = json.loads(values["checkpoint_every"]) if checkpoint_every is None else checkpoint_every
         saver = _Saver(place, every, question, kernel, values, intact=damage is None)
         return _carried_out(question, kernel, saver, progress, on_block)
 
@@ -521,8 +527,8 @@ class _Saver:
     Parameters
     ----------
     place : Path
-    every : (float, int or None)
-        Seconds and steps between two of them.
+    every : str or int
+        Time or steps between two of them, as `run` takes it.
     question : Question
     kernel : _core.Run
         At the step where this session begins.
@@ -535,7 +541,7 @@ class _Saver:
     def __init__(
         self,
         place: Path,
-        every: tuple[float, int | None],
+        every: str | int,
         question: Question,
         kernel: _core.Run,
         opened: Mapping[str, Any],
@@ -543,8 +549,9 @@ class _Saver:
     ) -> None:
         self.opened = opened
         self._place = place
-        self._seconds, self._steps = every
-        self._asked = fields_of(question)
+        self._seconds, self._steps = interval(every)
+        written = json.dumps(every if self._steps is None else min(self._steps, LARGEST_COUNT))
+        self._asked = {**fields_of(question), "checkpoint_every": written}
         self._intact = intact
         self._begun = self._written = time.monotonic()
         self._take(kernel)

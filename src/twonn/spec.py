@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from twonn import initializers
+from twonn.checkpoint import CHECKPOINT_EVERY
 from twonn.problem import Params, Problem, check_compatible, closest, direct_limit, whole_number
 from twonn.run import run
 from twonn.sweep import SweepResult, sweep
@@ -175,7 +176,7 @@ class Spec(_Tables):
     def run(
         self,
         checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: str | int = "60s",
+        checkpoint_every: str | int = CHECKPOINT_EVERY,
         max_direct: int | None = None,
     ) -> Trajectory:
         """Run it, with a progress bar.

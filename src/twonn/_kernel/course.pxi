@@ -662,6 +662,7 @@ cdef bint try_to_leap(Course* run, int64_t* cost) noexcept nogil:
         run.credit -= cost[0] - (end.step - run.now.step)
     if not land(run, &leap, end):
         run[0] = before
+        cost[0] = 0
         return True
     if leap.before_kink:
         run.obstacle = NEAR_KINK
