@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import fcntl
 import hashlib
 import itertools
 import json
@@ -13,6 +14,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -24,7 +26,8 @@ from forging import rewritten, sealed
 
 import twonn
 from twonn import _core, checkpoint
-from twonn.checkpoint import FIELDS, _read_one, digest, previous, read
+from twonn.checkpoint import FIELDS, _read_one, digest, read
+from twonn.files import locked, previous
 from twonn.run import so_far
 
 run_module = sys.modules["twonn.run"]
@@ -590,6 +593,36 @@ def test_a_fault_in_on_block_leaves_the_last_checkpoint(path):
     assert read(path)[0]["step"] > 8 * 10**6
 
 
+@pytest.mark.parametrize("where", ["main thread", "another thread"])
+@pytest.mark.parametrize("what", [KeyboardInterrupt, SystemExit, ValueError])
+def test_an_exception_loses_nothing_that_was_computed(what, where, path):
+    """The next checkpoint is due in a minute."""
+    reached, raised = [], []
+
+    def fault(step, params):
+        if step > 10**7:
+            reached.append(step)
+            raise what
+
+    def work():
+        try:
+            twonn.run(PAPER, START, 10**12, engine="direct", checkpoint=path, on_block=fault)
+        except BaseException as error:
+            raised.append(type(error))
+
+    if where == "main thread":
+        work()
+    else:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert raised == [what]
+    values, damage = read(path)
+    assert damage is None and values["step"] == reached[0] and values["outcome"] == "interrupted"
+    traj = twonn.resume(path, 2 * 10**7)
+    assert identical(traj, twonn.run(PAPER, START, 2 * 10**7, engine="direct"))
+
+
 def test_an_existing_file_is_not_overwritten(path):
     twonn.run(PAPER, START, 100, checkpoint=path)
     before = path.read_bytes()
@@ -687,7 +720,7 @@ def test_a_second_process_is_refused_with_the_id_of_the_first(path):
 
 def test_a_lock_whose_file_is_removed_meanwhile_is_claimed_again(path, monkeypatch):
     lock = path.with_name("run.twonn.lock")
-    genuine, calls = checkpoint.fcntl.flock, []
+    genuine, calls = fcntl.flock, []
 
     def removing(*arguments):
         genuine(*arguments)
@@ -695,8 +728,8 @@ def test_a_lock_whose_file_is_removed_meanwhile_is_claimed_again(path, monkeypat
             lock.unlink()
         calls.append(1)
 
-    monkeypatch.setattr(checkpoint.fcntl, "flock", removing)
-    with checkpoint.locked(path):
+    monkeypatch.setattr(fcntl, "flock", removing)
+    with locked(path):
         assert lock.exists()
     assert len(calls) == 2
 
@@ -716,6 +749,96 @@ def test_a_second_run_in_the_same_process_is_refused_too(path):
 
     twonn.run(PAPER, START, 10**12, engine="direct", checkpoint=path, on_block=again)
     assert f"process {os.getpid()} on " in errors[0]
+
+
+def under_another_name(path, step, names):
+    """Try to go on with the file of a run under way, by its other names; return what is said of each."""
+    said = {}
+    for name in names:
+        try:
+            twonn.resume(path.with_name(name), on_block=lambda *_: True)
+            said[name] = "went on"
+        except twonn.CheckpointError as error:
+            said[name] = str(error)
+    return said
+
+
+def test_a_hard_link_is_no_way_around_the_lock(path):
+    """Another name of the file under way, made before or meanwhile, and the generation before it."""
+    twonn.run(PAPER, START, 10**12, engine="direct", checkpoint=path, on_block=lambda *_: True)
+    os.link(path, path.with_name("before"))
+    seen, steps = [], itertools.count()
+
+    def watch(step, params):
+        number = next(steps)
+        names = ["before"] if number == 0 else []
+        if number in (3, 4):
+            os.link(path, path.with_name(f"meanwhile{number}"))
+            names = [f"meanwhile{number}", "run.twonn.previous"]
+        seen.append(under_another_name(path, step, names))
+        return number == 5
+
+    twonn.resume(path, checkpoint_every=1, on_block=watch)
+    said = [text for each in seen for text in each.values()]
+    assert len(said) == 5
+    assert all(
+        "another process is writing this file under another name, a hard link" in text for text in said
+    )
+    # And afterwards each is a file of its own.
+    values = read(path)[0]
+    assert twonn.resume(path.with_name("meanwhile3"), on_block=lambda *_: True).end_step > 0
+    assert read(path)[0]["step"] == values["step"]
+
+
+def test_two_names_of_one_generation_are_no_second_process(path):
+    """As a kill leaves them between two calls."""
+    twonn.run(PAPER, START, 10**6, checkpoint=path)
+    previous(path).unlink(missing_ok=True)
+    os.link(path, previous(path))
+    assert twonn.resume(path, 10**7).status is twonn.Status.COMPLETED
+
+
+def test_no_descriptor_stays_open(path):
+    count = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+    if count is None:
+        pytest.skip("there is no /proc")
+    twonn.run(PAPER, START, 10**7, engine="direct", checkpoint=path, checkpoint_every=10**5)
+    twonn.resume(path, 2 * 10**7, checkpoint_every=10**5)
+    for _ in range(3):
+        with pytest.raises(twonn.CheckpointError), locked(path):
+            twonn.resume(path)
+    assert len(os.listdir("/proc/self/fd")) == count
+
+
+WITHOUT_LOCKS = """
+import sys
+sys.modules["fcntl"] = None
+import twonn
+problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
+start = twonn.Params(w=[0.43, -1.47])
+traj = twonn.run(problem, start, 1000)
+traj.save("a.npz")
+assert twonn.load("a.npz").t[-1] == 1000
+for attempt in (lambda: twonn.run(problem, start, 1000, checkpoint="b"), lambda: twonn.resume("a.twonn")):
+    try:
+        attempt()
+    except twonn.CheckpointError as error:
+        print(error)
+from twonn.run import so_far
+assert so_far("a.twonn")[0].end_step == 1000
+"""
+
+
+def test_without_posix_locks_all_but_checkpoints_works(tmp_path):
+    twonn.run(PAPER, START, 1000, checkpoint=tmp_path / "a.twonn")
+    done = python(WITHOUT_LOCKS, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split(": ", 1)[0] for line in lines] == ["b", "a.twonn"]
+    assert all(
+        "this system has no POSIX file locks" in line and "Run without checkpoint=" in line for line in lines
+    )
+    assert {p.name for p in tmp_path.iterdir()} == {"a.npz", "a.twonn", "a.twonn.previous"}
 
 
 def python(program: str, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
@@ -1061,7 +1184,8 @@ def test_whatever_call_fails_there_is_a_good_file(call, times, path, small, monk
 
     monkeypatch.setattr(os, call, failing)
     try:
-        checkpoint.write(path, values)
+        with locked(path) as lock:
+            checkpoint.write(path, values, lock)
     except OSError as error:
         assert error.errno == errno.EIO
     monkeypatch.undo()
@@ -1078,7 +1202,8 @@ def test_what_is_written_is_durable_before_it_takes_its_place(path, small, monke
         monkeypatch.setattr(
             os, name, lambda *a, name=name, genuine=genuine: (calls.append(name), genuine(*a))[1]
         )
-    checkpoint.write(path, read(path)[0])
+    with locked(path) as lock:
+        checkpoint.write(path, read(path)[0], lock)
     assert calls == ["fsync", "link", "replace", "fsync"]
 
 

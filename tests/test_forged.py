@@ -84,7 +84,7 @@ def attempt(path) -> str:
     return "run"
 
 
-def in_child(path, values, forgeries) -> dict[str, int]:
+def in_child(path, put, forgeries, attempt=attempt) -> dict[str, int]:
     """Try forgeries in a process of its own, whose death is told with the forgery that it died of."""
     notes = path.with_name("notes")
     pid = os.fork()
@@ -96,7 +96,7 @@ def in_child(path, values, forgeries) -> dict[str, int]:
         try:
             for changes in forgeries:
                 notes.write_text(f"{ {name: str(value)[:300] for name, value in changes.items()} }")
-                path.write_bytes(rewritten(values, **changes))
+                put(changes)
                 counts[attempt(path)] += 1
                 path.with_name(f"{path.name}.previous").unlink(missing_ok=True)
             notes.write_text(json.dumps(counts))
@@ -122,11 +122,11 @@ def test_no_forged_file_hurts(name, path, block_by_block, monkeypatch):
         itertools.islice(at_random(values, rng, most), FORGERIES // 3) for most in (1, 2, 4)
     )
     for kind, forgeries in {
-        "fields": every_field(values),
+        "fields": every_field(values, rng),
         "sizes": every_size(values),
         "random": random,
     }.items():
-        counts = in_child(path, values, forgeries)
+        counts = in_child(path, lambda changes: path.write_bytes(rewritten(values, **changes)), forgeries)
         print(name, kind, counts)
         assert counts["refused"] > counts["run"] * (kind != "random")
 
@@ -145,7 +145,11 @@ FOUND = {
 def test_what_was_found_is_refused(what, path, block_by_block):
     name, changes = FOUND[what]
     values = paused(path, name)
-    assert in_child(path, values, [{}, changes]) == {"refused": 1, "run": 1}
+
+    def put(forged):
+        path.write_bytes(rewritten(values, **forged))
+
+    assert in_child(path, put, [{}, changes]) == {"refused": 1, "run": 1}
 
 
 def changed(values, name, **entries):
@@ -268,3 +272,65 @@ def test_the_kernel_leaves_its_memory_for_no_state(name, path, block_by_block):
                 run_module._prepared(question, state)
             tried += 1
     assert tried > 6
+
+
+# --------------------------------------------------------------------------------------------------
+# Saved trajectories
+
+
+def load_and_look(path) -> str:
+    """Read a trajectory and all that follows from it."""
+    try:
+        traj = twonn.load(path)
+    except CheckpointError:
+        return "refused"
+    assert repr(traj).startswith("Trajectory")
+    for name in ("w", "margins", "log_loss", "distances", "gap", "gap_error", "teeth", "boundary", "final"):
+        try:
+            getattr(traj, name)
+        except ValueError as error:
+            assert name == "boundary" and "of dimension 2" in str(error)
+    return "run"
+
+
+@pytest.mark.parametrize("name", ["sliding", "momentum"])
+def test_no_forged_trajectory_hurts(name, path):
+    problem, params, steps, _, options = RUNS[name]
+    twonn.run(problem, params, steps, **options).save(path)
+    with np.load(path) as file:
+        arrays = {key: file[key] for key in file.files}
+    seed = sorted(RUNS).index(name)
+    print("seed", seed)
+    rng = np.random.default_rng([606, seed])
+    stored = {key: array for key, array in arrays.items() if key not in twonn.trajectory.VARIABLES}
+    stored["pattern"] = arrays["pattern"]
+    # Fields of rows are forged as arrays of their own, texts as texts.
+    flat = {}
+    for key, array in stored.items():
+        if array.dtype.kind == "U":
+            flat[key] = str(array)
+        for field in array.dtype.names or ():
+            if field != "engine":
+                flat[f"{key}.{field}"] = array[field]
+        if array.dtype.names is None and array.dtype.kind in "iuf":
+            flat[key] = array
+
+    def put(changes):
+        forged = dict(arrays)
+        for key, value in changes.items():
+            whole, _, field = key.partition(".")
+            if field and isinstance(value, np.ndarray) and value.shape == arrays[whole].shape:
+                forged[whole] = forged[whole].copy()
+                forged[whole][field] = value
+            elif value is None:
+                forged.pop(whole)
+            else:
+                forged[whole] = np.array(value)
+        np.savez(path, **forged)
+
+    random = itertools.islice(at_random(flat, rng, 3), FORGERIES)
+    path = path.with_name("run.npz")
+    forgeries = itertools.chain(every_field(flat, rng), every_size(flat), random)
+    counts = in_child(path, put, forgeries, load_and_look)
+    print(name, counts)
+    assert counts["refused"] > 200

@@ -1,4 +1,4 @@
-"""Files from which a run goes on to the same bits: the format, durable writing, recovery, locks.
+"""Files from which a run goes on to the same bits: the format, and recovery from the one before.
 
 The format is described in docs/format.md. One table, `FIELDS`, declares all that is in a file; writer,
 reader, digest, ``twonn inspect`` and that document derive from it.
@@ -6,26 +6,21 @@ reader, digest, ``twonn inspect`` and that document derive from it.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import json
 import math
-import os
 import re
-import socket
 import struct
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from twonn import _core
+from twonn.files import CheckpointError, Lock, previous, regular, replacing
 from twonn.optimizers import Optimizer, chosen, require_steps
 from twonn.problem import LARGEST_COUNT, Params, Problem, check_compatible, one_of, refusal, whole_number
 
@@ -38,22 +33,18 @@ __all__ = [
     "RELATIONS",
     "SLIDING",
     "VERSION",
-    "CheckpointError",
     "Field",
     "Question",
     "Relation",
-    "check_place",
     "digest",
     "fields_of",
     "interval",
     "is_checkpoint",
-    "locked",
-    "previous",
     "provenance_of",
     "question_of",
     "read",
-    "replacing",
     "write",
+    "written",
 ]
 
 MAGIC = b"TWONN\r\n\x1a"
@@ -73,10 +64,6 @@ _CHECKSUM = hashlib.sha256().digest_size
 
 #: What a file holds, by name: numbers as arrays, and texts.
 Values = Mapping[str, Any]
-
-
-class CheckpointError(Exception):
-    """A file that cannot be read as what it should be, or is in use; the message says why."""
 
 
 # --------------------------------------------------------------------------------------------------
@@ -546,7 +533,7 @@ _PROBLEM = ("x", "y", "step_size", "loss", "reduction", "bias", "train_output")
 _STEPS = re.compile("0x(0|[1-9a-f][0-9a-f]*)")
 
 
-def _written(name: str, steps: object) -> int:
+def written(name: str, steps: object) -> int:
     """Return the number of steps that a text says, as `hex` writes it and in no other way."""
     if not isinstance(steps, str) or not _STEPS.fullmatch(steps):
         raise ValueError(f"{name} is no hexadecimal number of steps")
@@ -559,7 +546,7 @@ def _listed(text: str) -> list[int] | None:
         return None
     if not isinstance(steps, list):
         raise ValueError("sample_steps is no list")
-    return [_written("sample_steps", step) for step in steps]
+    return [written("sample_steps", step) for step in steps]
 
 
 def provenance_of(text: str) -> dict[str, str]:
@@ -586,7 +573,7 @@ def question_of(values: Values) -> Question:
     return Question(
         problem=problem,
         params=params,
-        horizon=_written("horizon", values["horizon"]),
+        horizon=written("horizon", values["horizon"]),
         engine=one_of("engine", values["engine"], ENGINES),
         sliding=one_of("sliding", values["sliding"], SLIDING),
         samples_per_decade=float(values["samples_per_decade"]),
@@ -747,26 +734,13 @@ def _is_within(field: Field, value: np.ndarray[Any, Any]) -> bool:
 # Files
 
 
-def check_place(path: Path) -> None:
-    """Refuse before a long run what could only fail after it."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "this is a folder, not a file", str(path))
-
-
 def is_checkpoint(path: Path) -> bool:
     """Whether a file begins like a checkpoint."""
     try:
-        with _regular(path) as file:
+        with regular(path) as file:
             return file.read(len(MAGIC)) == MAGIC
     except (OSError, CheckpointError):
         return False
-
-
-def previous(path: Path) -> Path:
-    """Return where the generation before the last is kept."""
-    return path.with_name(f"{path.name}.previous")
 
 
 def read(path: Path) -> tuple[dict[str, Any], str | None]:
@@ -786,16 +760,9 @@ def read(path: Path) -> tuple[dict[str, Any], str | None]:
             raise error from None
 
 
-def _regular(path: Path) -> BinaryIO:
-    """Open a file to read, unless it is a pipe or the like, which might never end."""
-    if path.exists() and not path.is_file():
-        raise CheckpointError(f"{path}: not a regular file.")
-    return open(path, "rb")
-
-
 def _read_one(path: Path) -> dict[str, Any]:
     try:
-        with _regular(path) as file:
+        with regular(path) as file:
             contents = file.read(len(MAGIC))
             if contents == MAGIC:  # and else not all of it, however large
                 contents += file.read()
@@ -809,107 +776,17 @@ def _read_one(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def write(path: Path, values: Values, *, keep: bool = True) -> None:
-    """Write a checkpoint; the one before it is kept beside it, unless it is not worth that.
+def write(path: Path, values: Values, lock: Lock, *, keep: bool = True) -> None:
+    """Write a checkpoint whose lock is held; the one before is kept beside it, unless it is not worth that.
 
     Raises
     ------
     OSError
         If it cannot be written; what was there before is there still.
     """
-    with replacing(path, f"{path.name}.part", keep) as file:
+    with replacing(path, lock, keep) as file:
         for piece in _pieces(values):
             file.write(piece)
-
-
-@contextmanager
-def replacing(path: Path, temporary: str, keep: bool = False) -> Iterator[BinaryIO]:
-    """Give a file to write that takes the place of `path` once it is complete and durable.
-
-    Until then there is the old one, under its name; with `keep`, there is afterwards too, as `previous`.
-    """
-    part = path.with_name(temporary)
-    try:
-        with open(part, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if keep and path.exists():
-            _keep(path)
-        os.replace(part, path)
-        _make_folder_durable(path.parent)
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-def _keep(path: Path) -> None:
-    previous(path).unlink(missing_ok=True)
-    try:
-        os.link(path, previous(path))
-    except OSError:  # a file system without links
-        os.replace(path, previous(path))
-
-
-def _make_folder_durable(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Let nobody else write the checkpoint meanwhile.
-
-    The lock belongs to the process and goes with it, however it ends: only the file that carries it may stay.
-
-    Raises
-    ------
-    CheckpointError
-        With the id of the process that holds the lock.
-    """
-    lock = path.with_name(f"{path.name}.lock")
-    number = _claimed(lock, path)
-    try:
-        os.ftruncate(number, 0)
-        os.pwrite(number, f"{os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-        yield
-    finally:
-        with suppress(OSError):
-            lock.unlink()
-        os.close(number)
-
-
-def _claimed(lock: Path, path: Path) -> int:
-    """Return the descriptor of the lock's file, with the lock."""
-    while True:
-        number = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Its former holder may have removed the file after it was opened here.
-            if lock.exists() and os.path.samestat(os.fstat(number), lock.stat()):
-                return number
-        except BlockingIOError as error:
-            holder = _holder(number)
-            os.close(number)
-            raise CheckpointError(
-                f"{path}: process {holder} is writing this checkpoint. "
-                "Wait until it ends, or stop it; then go on with twonn.resume."
-            ) from error
-        except BaseException:
-            os.close(number)
-            raise
-        os.close(number)
-
-
-def _holder(number: int) -> str:
-    for _ in range(100):  # it writes its id just after it has the lock
-        if text := os.pread(number, 200, 0).decode(errors="replace").strip():
-            return text
-        time.sleep(0.01)
-    return "of unknown id"
 
 
 # --------------------------------------------------------------------------------------------------

@@ -18,15 +18,8 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from twonn import _core, config
-from twonn.checkpoint import (
-    CHECKPOINT_EVERY,
-    FIELDS,
-    CheckpointError,
-    check_place,
-    digest,
-    is_checkpoint,
-    previous,
-)
+from twonn.checkpoint import CHECKPOINT_EVERY, FIELDS, digest, is_checkpoint
+from twonn.files import CheckpointError, check_place, previous
 from twonn.problem import Verbatim, direct_limit, one_of, refusal, steps_of_log, written_steps
 from twonn.run import first_signal, so_far
 from twonn.run import resume as resume_run

@@ -24,18 +24,15 @@ from twonn.checkpoint import (
     ENGINES,
     MAX_DIRECT,
     SLIDING,
-    CheckpointError,
     Question,
-    check_place,
     fields_of,
     interval,
-    locked,
-    previous,
     provenance_of,
     question_of,
     read,
     write,
 )
+from twonn.files import CheckpointError, Lock, check_place, locked, previous
 from twonn.networks import parameters_of
 from twonn.optimizers import Optimizer, chosen, kernel_of, require_steps
 from twonn.problem import (
@@ -224,9 +221,9 @@ def run(
     kernel = _prepared(question)
     if place is None:
         return _carried_out(question, kernel, None, progress, on_block)
-    with locked(place):
+    with locked(place) as lock:
         _refuse_existing(place)
-        saver = _Saver(place, checkpoint_every, question, kernel, {})
+        saver = _Saver(place, lock, checkpoint_every, question, kernel, {})
         return _carried_out(question, kernel, saver, progress, on_block)
 
 
@@ -292,7 +289,7 @@ def resume(
     if not (place.exists() or previous(place).exists()):
         raise CheckpointError(f"{place}: there is no such file.")
     check_place(place)
-    with locked(place):
+    with locked(place) as lock:
         kernel, question, values, damage = _opened(place, asked, limit)
         if damage is not None:
             message = (
@@ -300,7 +297,7 @@ def resume(
             )
             warnings.warn(message, RuntimeWarning, stacklevel=2)
         every = json.loads(values["checkpoint_every"]) if checkpoint_every is None else checkpoint_every
-        saver = _Saver(place, every, question, kernel, values, intact=damage is None)
+        saver = _Saver(place, lock, every, question, kernel, values, intact=damage is None)
         return _carried_out(question, kernel, saver, progress, on_block)
 
 
@@ -475,12 +472,18 @@ def _carried_out(
         saver.begin()
     stopped = False
     with first_signal() as came, _reporting(progress) as report:
-        while kernel.status == _core.RUNNING and not (stopped or came()):
-            pace.advance(kernel, _CHUNK if saver is None else saver.steps_to_go(_steps_taken(kernel)))
-            if saver is not None and kernel.status == _core.RUNNING:
-                saver.look(kernel)
-            report(_steps_taken(kernel), reachable)
-            stopped = on_block is not None and bool(on_block(*_present(question, kernel)))
+        try:
+            while kernel.status == _core.RUNNING and not (stopped or came()):
+                pace.advance(kernel, _CHUNK if saver is None else saver.steps_to_go(_steps_taken(kernel)))
+                if saver is not None and kernel.status == _core.RUNNING:
+                    saver.look(kernel)
+                report(_steps_taken(kernel), reachable)
+                stopped = on_block is not None and bool(on_block(*_present(question, kernel)))
+        except BaseException:
+            # A second signal is to stop it at once; but for that, what was computed is worth a checkpoint.
+            if saver is not None and not came():
+                saver.end(kernel)
+            raise
     if kernel.status == _core.OBSTRUCTED and question.engine == "leap":
         if saver is not None:
             saver.withdraw()
@@ -493,7 +496,7 @@ def _carried_out(
 
 
 class _Pace:
-    """Advances a kernel by as much as takes some tens of milliseconds, so that signals are noticed in time.
+    """Advances a kernel by what takes some tens of milliseconds, so that signals are noticed in time.
 
     Steps differ in what they cost: by the dimension where optimizers take them, and a hundredfold where
     numbers are subnormal. Where a run is paused changes none of its bits.
@@ -527,6 +530,7 @@ class _Saver:
     Parameters
     ----------
     place : Path
+    lock : Lock
     every : str or int
         Time or steps between two of them, as `run` takes it.
     question : Question
@@ -541,6 +545,7 @@ class _Saver:
     def __init__(
         self,
         place: Path,
+        lock: Lock,
         every: str | int,
         question: Question,
         kernel: _core.Run,
@@ -548,7 +553,7 @@ class _Saver:
         intact: bool = True,
     ) -> None:
         self.opened = opened
-        self._place = place
+        self._place, self._lock = place, lock
         self._seconds, self._steps = interval(every)
         written = json.dumps(every if self._steps is None else min(self._steps, LARGEST_COUNT))
         self._asked = {**fields_of(question), "checkpoint_every": written}
@@ -617,7 +622,7 @@ class _Saver:
             "seconds": self.opened.get("seconds", 0.0) + time.monotonic() - self._begun,
             "provenance": json.dumps(_provenance(self.opened)),
         }
-        write(self._place, values, keep=self._intact)
+        write(self._place, values, self._lock, keep=self._intact)
         self._intact = True
 
 
