@@ -1,4 +1,4 @@
-"""Lines of spec files: where an item begins, however it is written, and without reading the text again and again."""
+"""Lines of spec files: where an item begins, however it is written, found without reading on and on."""
 
 import tomllib
 

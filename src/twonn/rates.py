@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from twonn import geometry
 from twonn.problem import Verbatim, refusal
 from twonn.trajectory import Trajectory, required
+from twonn.values import Value
 
 if TYPE_CHECKING:
     import pandas
@@ -226,8 +226,8 @@ _IN_T = ("C/(t ln t)", "C·t^−α")
 # What fit_rate gives back
 
 
-@dataclass(frozen=True)
-class LawFit:
+@dataclass(frozen=True, eq=False)
+class LawFit(Value):
     """One law, fitted.
 
     Attributes
@@ -251,7 +251,7 @@ class LawFit:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RateFit:
+class RateFit(Value):
     """Which law a gap follows, and with which numbers.
 
     Attributes
@@ -265,7 +265,7 @@ class RateFit:
         limit, of gap − limit.
     constant, shift, limit : float
         C, κ and limit of the law; nan where it has no C or κ, 0 where it has no limit.
-    intervals : dict
+    intervals : mapping
         For each of "exponent", "constant", "shift" and "limit" its value give or take the largest difference
         that another window makes. This is no confidence interval: there is no noise.
     fits : tuple of LawFit
@@ -286,7 +286,7 @@ class RateFit:
     constant: float
     shift: float
     limit: float
-    intervals: dict[str, tuple[float, float]]
+    intervals: Mapping[str, tuple[float, float]]
     fits: tuple[LawFit, ...]
     log_t: Floats
     gap: Floats
@@ -325,7 +325,7 @@ class RateFit:
         with np.errstate(all="ignore"):
             return np.asarray(_BY_NAME[self.law].predict(log_t, dict(self.best.numbers)))
 
-    @cached_property
+    @property
     def table(self) -> pandas.DataFrame:
         """All laws as a DataFrame, the best predictor first.
 
@@ -414,7 +414,6 @@ def fit_rate(trajectory_or_log_t: Trajectory | ArrayLike, gap: ArrayLike | None 
     log_t, gap = log_t[used], gap[used]
     trained = isinstance(trajectory_or_log_t, Trajectory) and trajectory_or_log_t.problem.train_output
     _check_late_enough(log_t, gap, zeros, n_lost, LATE_TRAINED if trained else LATE)
-    log_t.flags.writeable = gap.flags.writeable = False
     with np.errstate(all="ignore"):
         fits = sorted((_compared(law, log_t, gap) for law in LAWS), key=lambda fit: fit.prediction_error)
         if not fits[0].prediction_error <= WORST_PREDICTION:
@@ -433,7 +432,6 @@ def fit_rate(trajectory_or_log_t: Trajectory | ArrayLike, gap: ArrayLike | None 
         extrapolated = [_extrapolated(log_t, gap - limit, best, window) for window in _usable(log_t)]
         if best.law in _IN_T:
             extrapolated = [math.inf] * len(extrapolated)
-    exponents.flags.writeable = False
     stated = {
         "exponent": extrapolated,
         "constant": [one.get("constant", math.nan) for one in numbers],

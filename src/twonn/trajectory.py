@@ -10,7 +10,6 @@ import os
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
@@ -29,6 +28,7 @@ from twonn.problem import (
     checked_path,
     written_steps,
 )
+from twonn.values import Value, derived
 
 if TYPE_CHECKING:
     import pandas
@@ -119,8 +119,10 @@ class Status(enum.Enum):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Trajectory(Networks):
+class Trajectory(Value, Networks):
     """One run of gradient descent, sampled.
+
+    It is a value: equal to another if all that it holds is, read-only, and the same after pickling.
 
     Attributes
     ----------
@@ -171,7 +173,7 @@ class Trajectory(Networks):
         of them, beside `teeth`; 0 where every step was taken.
     error_estimate : float
         The same relative to the norm of the final parameters.
-    provenance : dict
+    provenance : mapping
         Versions, compiler, flags and instruction set that computed it.
     w, b, v : ndarray, shapes (n, 2, d), (n, 2), (n, 2)
         Parameters.
@@ -209,24 +211,19 @@ class Trajectory(Networks):
     unphased: NDArray[np.uint8]
     segments: NDArray[np.void]
     error_bound: float
-    provenance: dict[str, str]
+    provenance: Mapping[str, str]
     obstacle: str = ""
-
-    def __post_init__(self) -> None:
-        for name, stored in _STORED.items():
-            if stored.shape:
-                getattr(self, name).flags.writeable = False
 
     # ----------------------------------------------------------------------------------------------
     # Derived arrays
 
-    @cached_property
+    @derived
     def _weights(self) -> tuple[Floats, Floats]:
         start = self.params
         w, b, _ = parameters_of(self.problem, start.w[None], start.b[None], self.optimizer, self.states[None])
         return w[0], b[0]
 
-    @cached_property
+    @derived
     def preactivations(self) -> Floats:
         start = self.params
         z = preactivations_of(self.problem, start.w[None], start.b[None], self.optimizer, self.states[None])
@@ -420,7 +417,7 @@ class Trajectory(Networks):
             "format": np.array(_FORMAT),
             "problem": np.array(json.dumps(_described(self.problem))),
             "optimizer": np.array(json.dumps(_optimizer_described(self.optimizer))),
-            "provenance": np.array(json.dumps(self.provenance)),
+            "provenance": np.array(json.dumps(dict(self.provenance))),
             "start_w": self.params.w,
             "start_b": self.params.b,
             "start_v": self.params.v,
