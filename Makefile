@@ -3,6 +3,7 @@
 # make bench       everything beside what one would otherwise write; tables and figures in bench/results
 # make bench-quick the same with sizes that show no more than that it runs
 # make lint        style and types
+# make lowest      the tests with the oldest versions that pyproject.toml allows of what is named there
 # make sanitize    the tests that exercise the kernel, many forged files among them, under AddressSanitizer and UBSan
 # make docs        the documentation, in docs/_build/html
 # make dist        source distribution, a wheel from it, and the wheel's tests in an environment of its own
@@ -13,13 +14,20 @@ BIN := $(VENV)/bin
 SOURCES := pyproject.toml setup.py $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd' \
 	-o -name '*.pxi' -o -name '*.pyi' -o -name '*.h' -o -path '*/_kernel/*.c' -o -name '*.mplstyle')
 
-.PHONY: reproduce test sanitize bench bench-quick lint docs dist clean
+.PHONY: reproduce test lowest sanitize bench bench-quick lint docs dist clean
 
 reproduce: $(VENV)/installed
 	$(BIN)/twonn reproduce --output reproduction
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto -p no:benchmark
+
+lowest: $(SOURCES)
+	rm -rf build/lowest
+	$(PYTHON) -m venv build/lowest
+	build/lowest/bin/python -m pip install --quiet uv
+	build/lowest/bin/uv pip install --quiet --python build/lowest/bin/python --resolution lowest-direct ".[test]"
+	cd build && lowest/bin/python -m pytest --pyargs twonn -n auto -p no:benchmark
 
 # A build of its own, of the baseline kernel, with what these tests need beside it. Leaks are not looked for: the
 # interpreter has its own. A test that needs the other builds is not among them.

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import xarray
 from typer.testing import CliRunner
 
 import twonn
-from twonn import _core, initializers, report, spec
+from twonn import _core, cli, initializers, report, spec
 from twonn.cli import PLOTS, app, whole_steps
 
 SPEC = """\
@@ -59,6 +60,15 @@ def refused(command):
 def write(tmp_path, text: str, name: str = "spec.toml") -> str:
     (tmp_path / name).write_text(text, encoding="utf-8")
     return name
+
+
+def test_warnings_are_shown_to_those_whom_they_are_for(capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = cli._warn
+        warnings.warn("a package of a package has a new name for something", DeprecationWarning, stacklevel=1)
+        warnings.warn("the disk is full", RuntimeWarning, stacklevel=1)
+    assert capsys.readouterr() == ("", "twonn: the disk is full\n")
 
 
 def process(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
@@ -400,7 +410,7 @@ def test_plot_refuses(refused, saved, tmp_path):
     assert "store of a sweep" in refused("plot", "traj.npz", "--kind", "constants")
     (tmp_path / "folder").mkdir()
     assert "not the readable store of a sweep" in refused("plot", "folder", "--kind", "constants")
-    assert "not a readable twonn trajectory" in refused("plot", "folder")
+    assert "not a regular file" in refused("plot", "folder")
     assert not list(tmp_path.glob("*.png"))
 
 

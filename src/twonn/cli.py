@@ -88,7 +88,9 @@ class _Command(TyperGroup):
             _refuse(str(error), error)
 
 
-def _warn(message: Warning | str, *_: object) -> None:
+def _warn(message: Warning | str, category: type[Warning], *_: object) -> None:
+    if issubclass(category, (DeprecationWarning, PendingDeprecationWarning)):
+        return  # for the developers of other packages, some of which insist on its being shown
     typer.echo(f"twonn: {message}", err=True)
 
 
