@@ -140,10 +140,6 @@ _LIMITS = _core.LIMITS
 _EPISODE = ((0, 0, 0, 0, 0), (1, 1, _INF, _INF, 1), True)
 
 
-def _since(version: int, field: Field, before: Callable[[Values], Any]) -> Field:
-    return replace(field, since=version, before=before)
-
-
 #: Everything that is in a file, in its order.
 FIELDS = (
     # what is asked
@@ -419,6 +415,13 @@ def _is_averaged(values: Values) -> bool:
     return bool(values["averaged"] or not sliding)
 
 
+def _has_converged(values: Values) -> bool:
+    """Whether it did before now, if it did."""
+    since = int(values["converged_step"]), float(values["converged_log"])
+    now = int(values["step"]), float(values["log_step"])
+    return since == (-1, -math.inf) or _are_same(since, now) or _is_later(since, now)
+
+
 def _are_open(values: Values) -> bool:
     """Whether each neuron's episode is one that it has entered at the kink where it was last seen."""
     for neuron, row in enumerate(values["episode"].tolist()):
@@ -468,6 +471,12 @@ RELATIONS = (
     Relation("gd", "`n_slides` is at most `step`", _is_within_steps("n_slides")),
     Relation("gd", "`held` and `caught` have at most one sample for each neuron", _are_codes_of_slides),
     Relation("gd", "`averaged` is 1 if a segment is averaged or `held` or `unphased` is not 0", _is_averaged),
+    Relation(
+        "gd",
+        "`uncounted` is 1 if `averaged` is",
+        lambda values: bool(values["uncounted"] >= values["averaged"]),
+    ),
+    Relation("gd", "`converged_step` and `converged_log` are none or not behind `step`", _has_converged),
     Relation("gd", "`slides` and `late_slides` have a neuron, a sample, and steps", _are_of_neurons),
     Relation(
         "gd",
