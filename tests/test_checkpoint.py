@@ -595,7 +595,7 @@ def test_a_fault_in_on_block_leaves_the_last_checkpoint(path):
 
 @pytest.mark.parametrize("where", ["main thread", "another thread"])
 @pytest.mark.parametrize("what", [KeyboardInterrupt, SystemExit, ValueError])
-def test_an_exception_loses_nothing_that_was_computed(what, where, path):
+def test_an_exception_loses_nothing_that_was_computed(what, where, path, faults):
     """The next checkpoint is due in a minute."""
     reached, raised = [], []
 
@@ -618,9 +618,10 @@ def test_an_exception_loses_nothing_that_was_computed(what, where, path):
         thread.join()
     assert raised == [what]
     values, damage = read(path)
-    assert damage is None and values["step"] == reached[0] and values["outcome"] == "interrupted"
+    row = faults(PROCESSES, f"a {what.__name__} in {where}")
+    row.holds(GOOD, damage is None and values["step"] == reached[0] and values["outcome"] == "interrupted")
     traj = twonn.resume(path, 2 * 10**7)
-    assert identical(traj, twonn.run(PAPER, START, 2 * 10**7, engine="direct"))
+    row.holds(BITS, identical(traj, twonn.run(PAPER, START, 2 * 10**7, engine="direct")))
 
 
 def test_an_existing_file_is_not_overwritten(path):
@@ -649,7 +650,8 @@ def forked(work) -> int:
     return pid
 
 
-def test_a_job_killed_at_200_moments_loses_no_bit(path, monkeypatch):
+def test_a_job_killed_at_200_moments_loses_no_bit(path, monkeypatch, faults):
+    fault = faults(PROCESSES, "it is killed while it runs and writes")
     monkeypatch.setattr(run_module, "_CHUNK", 20_000)
     seed = 200
     print("seed", seed)
@@ -675,17 +677,19 @@ def test_a_job_killed_at_200_moments_loses_no_bit(path, monkeypatch):
             values, damage = read(path)
             assert damage is None
             reached.append(int(values["step"]))
+        fault.holds(GOOD, path.exists() or kill == 0 or reached == [0])
         halves += path.with_name("run.twonn.part").exists()
     print("reached", reached[-1], "places", len(set(reached)), "half-written files", halves)
     assert reached == sorted(reached) and len(set(reached)) > 10
     assert halves > 0
     steps = reached[-1] + 100_000
     traj = twonn.resume(path, steps)
-    assert identical(traj, twonn.run(CHATTER, CHATTERING, steps, engine="direct"))
+    fault.holds(BITS, identical(traj, twonn.run(CHATTER, CHATTERING, steps, engine="direct")))
     assert sorted(p.name for p in path.parent.iterdir()) == ["run.twonn", "run.twonn.previous"]
 
 
-def test_a_second_process_is_refused_with_the_id_of_the_first(path):
+def test_a_second_process_is_refused_with_the_id_of_the_first(path, faults):
+    fault = faults(PROCESSES, "a second one goes on with the same file")
     reader, writer = os.pipe()
 
     def job():
@@ -707,6 +711,7 @@ def test_a_second_process_is_refused_with_the_id_of_the_first(path):
         ):
             with pytest.raises(twonn.CheckpointError, match=rf"run\.twonn: process {pid} on .* is writing"):
                 attempt()
+            fault.holds(REFUSED, True)
         assert so_far(path)[0].status is twonn.Status.INTERRUPTED  # looking is allowed
     finally:
         os.kill(pid, signal.SIGKILL)
@@ -763,7 +768,7 @@ def under_another_name(path, step, names):
     return said
 
 
-def test_a_hard_link_is_no_way_around_the_lock(path):
+def test_a_hard_link_is_no_way_around_the_lock(path, faults):
     """Another name of the file under way, made before or meanwhile, and the generation before it."""
     twonn.run(PAPER, START, 10**12, engine="direct", checkpoint=path, on_block=lambda *_: True)
     os.link(path, path.with_name("before"))
@@ -781,9 +786,9 @@ def test_a_hard_link_is_no_way_around_the_lock(path):
     twonn.resume(path, checkpoint_every=1, on_block=watch)
     said = [text for each in seen for text in each.values()]
     assert len(said) == 5
-    assert all(
-        "another process is writing this file under another name, a hard link" in text for text in said
-    )
+    fault = faults(PROCESSES, "a second one goes on with a hard link to it, or with the generation before")
+    for text in said:
+        fault.holds(REFUSED, "another process is writing this file under another name" in text, text)
     # And afterwards each is a file of its own.
     values = read(path)[0]
     assert twonn.resume(path.with_name("meanwhile3"), on_block=lambda *_: True).end_step > 0
@@ -873,30 +878,47 @@ print("resumed")
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_the_first_signal_leaves_a_checkpoint(name, tmp_path):
+def test_the_first_signal_leaves_a_checkpoint(name, tmp_path, faults):
     done = python(SIGNALLED, name, cwd=tmp_path)
+    fault = faults(PROCESSES, f"one {name}")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "resumed\n"
+    fault.holds(GOOD, (tmp_path / "a.twonn").exists())
+    fault.holds(BITS, done.stdout == "resumed\n")
 
 
 @pytest.mark.parametrize("names", [("SIGINT", "SIGINT"), ("SIGTERM", "SIGTERM"), ("SIGINT", "SIGTERM")])
-def test_the_second_signal_stops_at_once(names, tmp_path):
+def test_the_second_signal_stops_at_once(names, tmp_path, faults):
     done = python(SIGNALLED, *names, cwd=tmp_path)
     assert done.stdout == ""
     if names[1] == "SIGTERM":
         assert done.returncode == -signal.SIGTERM
     else:
         assert "KeyboardInterrupt" in done.stderr
-    assert read(tmp_path / "a.twonn")[0]["step"] < 3_000_000  # the one before
+    fault = faults(PROCESSES, f"{names[0]}, and {names[1]} behind it")
+    values, damage = read(tmp_path / "a.twonn")
+    fault.holds(GOOD, damage is None and values["step"] < 3_000_000)  # the one before
 
 
 # --------------------------------------------------------------------------------------------------
 # Damage
 
 
+#: Sections of docs/faults.md.
+FILES, PROCESSES, DISKS = "Checkpoints: files", "Checkpoints: processes", "Checkpoints: disks"
+
+#: Its promises.
+REFUSED = "it is refused, in a sentence"
+GOOD = "there is a good file"
+BITS = "the run has the same bits"
+
+
 @pytest.fixture
-def small(path):
-    """A small checkpoint with another generation behind it, and the run that it is of."""
+def small(path, monkeypatch):
+    """A small checkpoint with another generation behind it, and the run that it is of.
+
+    The same bytes are in it wherever it is written, but for the time that was spent.
+    """
+    monkeypatch.setattr("twonn.config.provenance", lambda: {"twonn": "0"})
     watch = stopping_at({0})
     monkeyed = run_module._CHUNK
     run_module._CHUNK = 1
@@ -908,42 +930,54 @@ def small(path):
     return twonn.run(PAPER, START, 3000, sample_steps=[5], engine="direct")
 
 
-def damages(whole: bytes):
-    """Cut short at every byte; every byte zeroed, flipped, and with one bit changed."""
+def changed(whole: bytes, at: int, byte: int) -> bytes:
+    return whole[:at] + bytes([byte]) + whole[at + 1 :]
+
+
+#: What is done to a file at any of its bytes.
+DAMAGES = {
+    "it is cut short, at every byte": lambda whole, at: whole[:at],
+    "a byte is inverted": lambda whole, at: changed(whole, at, whole[at] ^ 0xFF),
+    "a bit is turned": lambda whole, at: changed(whole, at, whole[at] ^ 1),
+    "a byte is there twice": lambda whole, at: whole[:at] + whole[at : at + 1] + whole[at:],
+}
+
+
+def is_refused(contents: bytes) -> bool:
+    try:
+        checkpoint._decoded(contents)
+    except twonn.CheckpointError as error:
+        return str(error).startswith(("not a twonn checkpoint", "damaged: "))
+    return False
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_anywhere_is_noticed(name, path, small, faults):
+    whole, fault = path.read_bytes(), faults(FILES, name)
     for at in range(len(whole)):
-        yield whole[:at]
-        for byte in (0, whole[at] ^ 0xFF, whole[at] ^ 1):
-            if byte != whole[at]:
-                yield whole[:at] + bytes([byte]) + whole[at + 1 :]
-    yield whole + b"\0"
+        fault.holds(REFUSED, is_refused(DAMAGES[name](whole, at)), at)
+    for at, byte in enumerate(whole):
+        assert byte == 0 or is_refused(changed(whole, at, 0))
 
 
-def test_damage_anywhere_is_noticed(path, small):
-    whole = path.read_bytes()
-    count = 0
-    for damaged in damages(whole):
-        count += 1
-        with pytest.raises(twonn.CheckpointError, match=r"not a twonn checkpoint|damaged: "):
-            checkpoint._decoded(damaged)
-    assert count > 3 * len(whole)
-
-
-def test_a_damaged_file_gives_way_to_the_one_before_with_one_warning(path, small):
+def test_a_damaged_file_gives_way_to_the_one_before_with_one_warning(path, small, faults):
+    fault = faults(FILES, "it is damaged, and there is the one before")
     whole, before = path.read_bytes(), previous(path).read_bytes()
     seed = 8
     print("seed", seed)
-    every = list(damages(whole))
-    for number in np.random.default_rng(seed).choice(len(every), 150, replace=False):
-        path.write_bytes(every[number])
+    rng = np.random.default_rng(seed)
+    for _ in range(150):
+        damage = DAMAGES[list(DAMAGES)[rng.integers(len(DAMAGES))]]
+        path.write_bytes(damage(whole, int(rng.integers(len(whole)))))
         previous(path).write_bytes(before)
         with pytest.warns(
             RuntimeWarning, match=r"run\.twonn: .* Going on from .*previous, at step"
         ) as caught:
             traj = twonn.resume(path)
         assert len(caught) == 1
-        assert identical(traj, small)
+        fault.holds(BITS, identical(traj, small))
         # The damaged one did not take the place of the one that was good.
-        assert previous(path).read_bytes() == before
+        fault.holds(GOOD, previous(path).read_bytes() == before)
 
 
 def test_generations_go_on_after_damage(path, small, block_by_block):
@@ -1083,7 +1117,7 @@ def read_only(monkeypatch):
     monkeypatch.setattr(os, "open", refusing)
 
 
-def test_a_read_only_folder_is_refused_before_the_run(path, monkeypatch):
+def test_a_read_only_folder_is_refused_before_the_run(path, monkeypatch, faults):
     twonn.run(PAPER, START, 10**6, checkpoint=path)
     before = path.read_bytes()
     if os.geteuid() != 0:
@@ -1096,7 +1130,8 @@ def test_a_read_only_folder_is_refused_before_the_run(path, monkeypatch):
         twonn.run(PAPER, START, 10**6, checkpoint=path.with_name("other"))
     with pytest.raises(OSError, match="Read-only file system"):
         twonn.resume(path)
-    assert path.read_bytes() == before
+    fault = faults(DISKS, "it can only be read")
+    fault.holds(GOOD, path.read_bytes() == before)
     assert so_far(path)[0].status is twonn.Status.COMPLETED
 
 
@@ -1104,7 +1139,7 @@ needs_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there i
 
 
 @needs_full
-def test_a_full_disk_costs_the_checkpoint_and_not_the_run(path):
+def test_a_full_disk_costs_the_checkpoint_and_not_the_run(path, faults):
     """Every byte goes to a device that is always full."""
     part = path.with_name("run.twonn.part")
     held = []
@@ -1122,11 +1157,12 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_run(path):
             PAPER, START, 10**7, engine="direct", checkpoint=path, checkpoint_every=10**6, on_block=fill
         )
     assert len(caught) >= 8
-    assert identical(traj, twonn.run(PAPER, START, 10**7, engine="direct"))
-    assert path.read_bytes() == held[0]
+    fault = faults(DISKS, "it is full")
+    fault.holds(BITS, identical(traj, twonn.run(PAPER, START, 10**7, engine="direct")))
+    fault.holds(GOOD, path.read_bytes() == held[0])
     assert not part.is_symlink()
     # With room again, nothing is lost but time.
-    assert identical(twonn.resume(path), traj)
+    fault.holds(BITS, identical(twonn.resume(path), traj))
 
 
 @needs_full
@@ -1137,7 +1173,7 @@ def test_a_full_disk_at_the_start_is_an_error(path):
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_limit_to_the_size_of_files_is_told(path):
+def test_a_limit_to_the_size_of_files_is_told(path, faults):
     """As a quota does: a write that is cut short by the system itself."""
     program = """
 import resource, twonn
@@ -1153,7 +1189,8 @@ print(traj.status)
     assert "RuntimeWarning: checkpoint: a.twonn could not be written" in done.stderr
     assert "File too large" in done.stderr
     assert not path.with_name("a.twonn.part").exists()
-    assert twonn.resume(path.with_name("a.twonn")).status is twonn.Status.COMPLETED
+    fault = faults(DISKS, "a quota is used up")
+    fault.holds(GOOD, twonn.resume(path.with_name("a.twonn")).status is twonn.Status.COMPLETED)
 
 
 def test_a_folder_that_vanishes_costs_the_checkpoint_and_not_the_run(tmp_path):
@@ -1173,7 +1210,7 @@ def test_a_folder_that_vanishes_costs_the_checkpoint_and_not_the_run(tmp_path):
 
 @pytest.mark.parametrize("call", ["fsync", "link", "replace"])
 @pytest.mark.parametrize("times", [1, 2])
-def test_whatever_call_fails_there_is_a_good_file(call, times, path, small, monkeypatch):
+def test_whatever_call_fails_there_is_a_good_file(call, times, path, small, monkeypatch, faults):
     values, _ = read(path)
     genuine, calls = getattr(os, call), itertools.count(1)
 
@@ -1189,9 +1226,12 @@ def test_whatever_call_fails_there_is_a_good_file(call, times, path, small, monk
     except OSError as error:
         assert error.errno == errno.EIO
     monkeypatch.undo()
+    monkeypatch.setattr("twonn.config.provenance", lambda: {"twonn": "0"})
+    fault = faults(DISKS, f"{call} fails, at call {times}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        assert identical(twonn.resume(path), small)
+        fault.holds(BITS, identical(twonn.resume(path), small))
+    fault.holds(GOOD, read(path)[1] is None)
     assert not path.with_name("run.twonn.part").exists()
 
 

@@ -111,8 +111,14 @@ def in_child(path, put, forgeries, attempt=attempt) -> dict[str, int]:
     return json.loads(notes.read_text())
 
 
+def count_in(fault, counts):
+    """Count forgeries that came back, each of which was refused or read."""
+    for _ in range(sum(counts.values())):
+        fault.holds("it is refused, or read as one; nothing else happens", True)
+
+
 @pytest.mark.parametrize("name", RUNS)
-def test_no_forged_file_hurts(name, path, block_by_block, monkeypatch):
+def test_no_forged_file_hurts(name, path, block_by_block, monkeypatch, faults):
     values = paused(path, name)
     monkeypatch.setattr(run_module, "_CHUNK", 4096)
     seed = sorted(RUNS).index(name)
@@ -121,6 +127,7 @@ def test_no_forged_file_hurts(name, path, block_by_block, monkeypatch):
     random = itertools.chain.from_iterable(
         itertools.islice(at_random(values, rng, most), FORGERIES // 3) for most in (1, 2, 4)
     )
+    fault = faults("Checkpoints: forgery", f"a run that is {name}")
     for kind, forgeries in {
         "fields": every_field(values, rng),
         "sizes": every_size(values),
@@ -129,6 +136,7 @@ def test_no_forged_file_hurts(name, path, block_by_block, monkeypatch):
         counts = in_child(path, lambda changes: path.write_bytes(rewritten(values, **changes)), forgeries)
         print(name, kind, counts)
         assert counts["refused"] > counts["run"] * (kind != "random")
+        count_in(fault, counts)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -296,7 +304,7 @@ def load_and_look(path) -> str:
 
 
 @pytest.mark.parametrize("name", ["sliding", "momentum"])
-def test_no_forged_trajectory_hurts(name, path):
+def test_no_forged_trajectory_hurts(name, path, faults):
     problem, params, steps, _, options = RUNS[name]
     twonn.run(problem, params, steps, **options).save(path)
     with np.load(path) as file:
@@ -336,3 +344,4 @@ def test_no_forged_trajectory_hurts(name, path):
     counts = in_child(path, put, forgeries, load_and_look)
     print(name, counts)
     assert counts["refused"] > 200
+    count_in(faults("Saved trajectories", f"it is forged: a run that is {name}"), counts)
