@@ -345,3 +345,55 @@ def test_no_forged_trajectory_hurts(name, path, faults):
     print(name, counts)
     assert counts["refused"] > 200
     count_in(faults("Saved trajectories", f"it is forged: a run that is {name}"), counts)
+
+
+# --------------------------------------------------------------------------------------------------
+# Counters of the kernel at the ends of their ranges
+
+
+def at_the_end_of_counting(question, steps_left):
+    """A state of a run so many steps before the last that can be counted, with all samples before it."""
+    kernel = run_module._prepared(question)
+    kernel.advance(1)
+    state = kernel.state()
+    schedule, _ = twonn.problem.sample_schedule(question.horizon, question.samples_per_decade, None)
+    step = 2**63 - 1 - steps_left
+    recorded = schedule[schedule < step]
+    n = len(recorded)
+    return {
+        **state,
+        "step": np.array([step]),
+        "log_step": np.array([0.0]),
+        "n_samples": np.array([n]),
+        "steps": recorded,
+        "logs": np.zeros(n),
+        "states": np.zeros((n, 12)),
+        "patterns": np.zeros(n, np.uint8),
+        "unphased_then": np.zeros(n, np.uint8),
+        "credit": np.array([-(10**9)]),
+    }
+
+
+def test_a_block_over_the_end_of_counting_goes_on_by_logarithms():
+    question = twonn.checkpoint.Question(PAPER, START, 10**30, "auto", "average", 20.0, None, None)
+    kernel = run_module._prepared(question, at_the_end_of_counting(question, 100))
+    kernel.advance(1)
+    assert kernel.step == -1 and kernel.log_step == pytest.approx(63 * np.log(2), rel=1e-15)
+
+
+def test_the_last_block_that_can_be_counted_ends_at_the_horizon():
+    question = twonn.checkpoint.Question(PAPER, START, 2**63 - 1, "auto", "average", 20.0, None, None)
+    kernel = run_module._prepared(question, at_the_end_of_counting(question, 100))
+    kernel.advance(1)
+    assert kernel.status == _core.COMPLETED and kernel.step == 2**63 - 1
+
+
+def test_blocks_without_a_look_for_slides_are_counted_up_to_a_limit():
+    """After half a trillion steps, which are minutes, the counter would have overflowed."""
+    question = twonn.checkpoint.Question(PAPER, START, 10**9, "direct", "average", 20.0, None, None)
+    kernel = run_module._prepared(question)
+    kernel.advance(10**6)  # to where no step has to look at the pattern
+    most = 2**31 - 1
+    other = run_module._prepared(question, {**kernel.state(), "unwatched": np.array([most], np.int32)})
+    other.advance(10**5)
+    assert other.state()["unwatched"][0] == most
