@@ -8,6 +8,7 @@ from measuring import size
 
 import twonn
 from twonn import checkpoint
+from twonn.files import locked
 from twonn.run import Question, _prepared, so_far
 
 MINUTE = 60.0
@@ -27,16 +28,17 @@ def test_a_checkpoint_a_minute(case, steps, tmp_path, add_note, add_record):
     kernel = _prepared(Question(problem, params, 10**9, "direct", "average", 20.0, None, None))
     kernel.advance(steps)
     states, files, others = np.empty(ROUNDS), np.empty(ROUNDS), np.empty(ROUNDS)
-    for n in range(ROUNDS):
-        begun = time.perf_counter()
-        state = kernel.state()
-        states[n] = time.perf_counter() - begun
-        begun = time.perf_counter()
-        checkpoint.write(path, {**values, **state})
-        files[n] = time.perf_counter() - begun
-        begun = time.perf_counter()
-        np.savez(tmp_path / "run.npz", **{**values, **state})
-        others[n] = time.perf_counter() - begun
+    with locked(path) as lock:
+        for n in range(ROUNDS):
+            begun = time.perf_counter()
+            state = kernel.state()
+            states[n] = time.perf_counter() - begun
+            begun = time.perf_counter()
+            checkpoint.write(path, {**values, **state}, lock)
+            files[n] = time.perf_counter() - begun
+            begun = time.perf_counter()
+            np.savez(tmp_path / "run.npz", **{**values, **state})
+            others[n] = time.perf_counter() - begun
     back, damage = checkpoint.read(path)
     assert damage is None and back["step"] == kernel.step
     add_record("checkpoint", f"{case}, durable", "numpy.savez, not durable", files, others, unit="file")

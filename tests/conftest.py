@@ -1,4 +1,8 @@
-"""Leaves out what takes hours, in a checkout and in an installed package alike."""
+"""Leaves out what takes hours, in a checkout and in an installed package alike; the fixture `faults`."""
+
+from faults import faults
+
+__all__ = ["faults"]
 
 
 def pytest_configure(config):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import fcntl
 import hashlib
 import itertools
 import json
@@ -13,6 +14,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -20,10 +22,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import BALANCED, BALANCING, CYCLE, CYCLING, difference, random_problem
+from forging import rewritten, sealed
 
 import twonn
 from twonn import _core, checkpoint
-from twonn.checkpoint import FIELDS, _read_one, digest, previous, read
+from twonn.checkpoint import FIELDS, _read_one, digest, read
+from twonn.files import locked, previous
 from twonn.run import so_far
 
 run_module = sys.modules["twonn.run"]
@@ -528,6 +532,53 @@ def test_other_intervals_are_refused(every):
         checkpoint.interval(every)
 
 
+def written(path) -> object:
+    return json.loads(read(path)[0]["checkpoint_every"])
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "adam"])
+def test_the_interval_travels_in_the_file(optimizer, path):
+    """A run that is killed again and again before the next checkpoint would be due by default."""
+    options = {"optimizer": optimizer} if optimizer != "gd" else {"engine": "direct"}
+    seen = []
+
+    def watch(step, params):
+        seen.append((step, int(read(path)[0]["step"])))
+        return step > 10**6 * (1 + len(sessions))
+
+    sessions = [0]
+    twonn.run(PAPER, START, 10**12, checkpoint=path, checkpoint_every=300_000, on_block=watch, **options)
+    for _ in range(2):
+        sessions.append(len(seen))
+        twonn.resume(path, on_block=watch)
+    assert all(step - held < 300_000 for step, held in seen)
+    assert all(len({held for _, held in seen[start:]}) > 2 for start in sessions)
+    assert written(path) == 300_000
+
+
+def test_another_interval_is_kept_from_then_on(path):
+    stop = {"on_block": lambda *_: True}
+    twonn.run(PAPER, START, 10**12, engine="direct", checkpoint=path, **stop)
+    assert written(path) == "60s"
+    for every, expected in [("1.5 h", "1.5 h"), (None, "1.5 h"), (10**400, 2**63 - 1), (7, 7), (None, 7)]:
+        twonn.resume(path, checkpoint_every=every, **stop)
+        assert written(path) == expected
+    with pytest.raises(ValueError, match="checkpoint_every: got 0"):
+        twonn.resume(path, checkpoint_every=0, **stop)
+    assert written(path) == 7
+
+
+@pytest.mark.parametrize(
+    "every", ["null", "0", "-1", "1.5", "true", '"1 day"', '"0s"', '["60s"]', "{", "1" * 5000]
+)
+def test_an_interval_that_is_none_is_refused(every, path, small):
+    values, _ = read(path)
+    previous(path).unlink()
+    path.write_bytes(rewritten(values, checkpoint_every=every))
+    with pytest.raises(twonn.CheckpointError, match=r"run\.twonn: not what a checkpoint has to be"):
+        twonn.resume(path)
+
+
 def test_on_block_is_given_steps_and_parameters(path):
     for optimizer in ("gd", "momentum"):
         seen = []
@@ -552,6 +603,37 @@ def test_a_fault_in_on_block_leaves_the_last_checkpoint(path):
             PAPER, START, 10**9, engine="direct", checkpoint=path, checkpoint_every=10**6, on_block=fault
         )
     assert read(path)[0]["step"] > 8 * 10**6
+
+
+@pytest.mark.parametrize("where", ["main thread", "another thread"])
+@pytest.mark.parametrize("what", [KeyboardInterrupt, SystemExit, ValueError])
+def test_an_exception_loses_nothing_that_was_computed(what, where, path, faults):
+    """The next checkpoint is due in a minute."""
+    reached, raised = [], []
+
+    def fault(step, params):
+        if step > 10**7:
+            reached.append(step)
+            raise what
+
+    def work():
+        try:
+            twonn.run(PAPER, START, 10**12, engine="direct", checkpoint=path, on_block=fault)
+        except BaseException as error:
+            raised.append(type(error))
+
+    if where == "main thread":
+        work()
+    else:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert raised == [what]
+    values, damage = read(path)
+    row = faults(PROCESSES, f"a {what.__name__} in {where}")
+    row.holds(GOOD, damage is None and values["step"] == reached[0] and values["outcome"] == "interrupted")
+    traj = twonn.resume(path, 2 * 10**7)
+    row.holds(BITS, identical(traj, twonn.run(PAPER, START, 2 * 10**7, engine="direct")))
 
 
 def test_an_existing_file_is_not_overwritten(path):
@@ -580,7 +662,8 @@ def forked(work) -> int:
     return pid
 
 
-def test_a_job_killed_at_200_moments_loses_no_bit(path, monkeypatch):
+def test_a_job_killed_at_200_moments_loses_no_bit(path, monkeypatch, faults):
+    fault = faults(PROCESSES, "it is killed while it runs and writes")
     monkeypatch.setattr(run_module, "_CHUNK", 20_000)
     seed = 200
     print("seed", seed)
@@ -606,17 +689,19 @@ def test_a_job_killed_at_200_moments_loses_no_bit(path, monkeypatch):
             values, damage = read(path)
             assert damage is None
             reached.append(int(values["step"]))
+        fault.holds(GOOD, path.exists() or kill == 0 or reached == [0])
         halves += path.with_name("run.twonn.part").exists()
     print("reached", reached[-1], "places", len(set(reached)), "half-written files", halves)
     assert reached == sorted(reached) and len(set(reached)) > 10
     assert halves > 0
     steps = reached[-1] + 100_000
     traj = twonn.resume(path, steps)
-    assert identical(traj, twonn.run(CHATTER, CHATTERING, steps, engine="direct"))
+    fault.holds(BITS, identical(traj, twonn.run(CHATTER, CHATTERING, steps, engine="direct")))
     assert sorted(p.name for p in path.parent.iterdir()) == ["run.twonn", "run.twonn.previous"]
 
 
-def test_a_second_process_is_refused_with_the_id_of_the_first(path):
+def test_a_second_process_is_refused_with_the_id_of_the_first(path, faults):
+    fault = faults(PROCESSES, "a second one goes on with the same file")
     reader, writer = os.pipe()
 
     def job():
@@ -638,6 +723,7 @@ def test_a_second_process_is_refused_with_the_id_of_the_first(path):
         ):
             with pytest.raises(twonn.CheckpointError, match=rf"run\.twonn: process {pid} on .* is writing"):
                 attempt()
+            fault.holds(REFUSED, True)
         assert so_far(path)[0].status is twonn.Status.INTERRUPTED  # looking is allowed
     finally:
         os.kill(pid, signal.SIGKILL)
@@ -651,7 +737,7 @@ def test_a_second_process_is_refused_with_the_id_of_the_first(path):
 
 def test_a_lock_whose_file_is_removed_meanwhile_is_claimed_again(path, monkeypatch):
     lock = path.with_name("run.twonn.lock")
-    genuine, calls = checkpoint.fcntl.flock, []
+    genuine, calls = fcntl.flock, []
 
     def removing(*arguments):
         genuine(*arguments)
@@ -659,8 +745,8 @@ def test_a_lock_whose_file_is_removed_meanwhile_is_claimed_again(path, monkeypat
             lock.unlink()
         calls.append(1)
 
-    monkeypatch.setattr(checkpoint.fcntl, "flock", removing)
-    with checkpoint.locked(path):
+    monkeypatch.setattr(fcntl, "flock", removing)
+    with locked(path):
         assert lock.exists()
     assert len(calls) == 2
 
@@ -680,6 +766,96 @@ def test_a_second_run_in_the_same_process_is_refused_too(path):
 
     twonn.run(PAPER, START, 10**12, engine="direct", checkpoint=path, on_block=again)
     assert f"process {os.getpid()} on " in errors[0]
+
+
+def under_another_name(path, step, names):
+    """Try to go on with the file of a run under way, by its other names; return what is said of each."""
+    said = {}
+    for name in names:
+        try:
+            twonn.resume(path.with_name(name), on_block=lambda *_: True)
+            said[name] = "went on"
+        except twonn.CheckpointError as error:
+            said[name] = str(error)
+    return said
+
+
+def test_a_hard_link_is_no_way_around_the_lock(path, faults):
+    """Another name of the file under way, made before or meanwhile, and the generation before it."""
+    twonn.run(PAPER, START, 10**12, engine="direct", checkpoint=path, on_block=lambda *_: True)
+    os.link(path, path.with_name("before"))
+    seen, steps = [], itertools.count()
+
+    def watch(step, params):
+        number = next(steps)
+        names = ["before"] if number == 0 else []
+        if number in (3, 4):
+            os.link(path, path.with_name(f"meanwhile{number}"))
+            names = [f"meanwhile{number}", "run.twonn.previous"]
+        seen.append(under_another_name(path, step, names))
+        return number == 5
+
+    twonn.resume(path, checkpoint_every=1, on_block=watch)
+    said = [text for each in seen for text in each.values()]
+    assert len(said) == 5
+    fault = faults(PROCESSES, "a second one goes on with a hard link to it, or with the generation before")
+    for text in said:
+        fault.holds(REFUSED, "another process is writing this file under another name" in text, text)
+    # And afterwards each is a file of its own.
+    values = read(path)[0]
+    assert twonn.resume(path.with_name("meanwhile3"), on_block=lambda *_: True).end_step > 0
+    assert read(path)[0]["step"] == values["step"]
+
+
+def test_two_names_of_one_generation_are_no_second_process(path):
+    """As a kill leaves them between two calls."""
+    twonn.run(PAPER, START, 10**6, checkpoint=path)
+    previous(path).unlink(missing_ok=True)
+    os.link(path, previous(path))
+    assert twonn.resume(path, 10**7).status is twonn.Status.COMPLETED
+
+
+def test_no_descriptor_stays_open(path):
+    count = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+    if count is None:
+        pytest.skip("there is no /proc")
+    twonn.run(PAPER, START, 10**7, engine="direct", checkpoint=path, checkpoint_every=10**5)
+    twonn.resume(path, 2 * 10**7, checkpoint_every=10**5)
+    for _ in range(3):
+        with pytest.raises(twonn.CheckpointError), locked(path):
+            twonn.resume(path)
+    assert len(os.listdir("/proc/self/fd")) == count
+
+
+WITHOUT_LOCKS = """
+import sys
+sys.modules["fcntl"] = None
+import twonn
+problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
+start = twonn.Params(w=[0.43, -1.47])
+traj = twonn.run(problem, start, 1000)
+traj.save("a.npz")
+assert twonn.load("a.npz").t[-1] == 1000
+for attempt in (lambda: twonn.run(problem, start, 1000, checkpoint="b"), lambda: twonn.resume("a.twonn")):
+    try:
+        attempt()
+    except twonn.CheckpointError as error:
+        print(error)
+from twonn.run import so_far
+assert so_far("a.twonn")[0].end_step == 1000
+"""
+
+
+def test_without_posix_locks_all_but_checkpoints_works(tmp_path):
+    twonn.run(PAPER, START, 1000, checkpoint=tmp_path / "a.twonn")
+    done = python(WITHOUT_LOCKS, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split(": ", 1)[0] for line in lines] == ["b", "a.twonn"]
+    assert all(
+        "this system has no POSIX file locks" in line and "Run without checkpoint=" in line for line in lines
+    )
+    assert {p.name for p in tmp_path.iterdir()} == {"a.npz", "a.twonn", "a.twonn.previous"}
 
 
 def python(program: str, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
@@ -714,30 +890,47 @@ print("resumed")
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_the_first_signal_leaves_a_checkpoint(name, tmp_path):
+def test_the_first_signal_leaves_a_checkpoint(name, tmp_path, faults):
     done = python(SIGNALLED, name, cwd=tmp_path)
+    fault = faults(PROCESSES, f"one {name}")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "resumed\n"
+    fault.holds(GOOD, (tmp_path / "a.twonn").exists())
+    fault.holds(BITS, done.stdout == "resumed\n")
 
 
 @pytest.mark.parametrize("names", [("SIGINT", "SIGINT"), ("SIGTERM", "SIGTERM"), ("SIGINT", "SIGTERM")])
-def test_the_second_signal_stops_at_once(names, tmp_path):
+def test_the_second_signal_stops_at_once(names, tmp_path, faults):
     done = python(SIGNALLED, *names, cwd=tmp_path)
     assert done.stdout == ""
     if names[1] == "SIGTERM":
         assert done.returncode == -signal.SIGTERM
     else:
         assert "KeyboardInterrupt" in done.stderr
-    assert read(tmp_path / "a.twonn")[0]["step"] < 3_000_000  # the one before
+    fault = faults(PROCESSES, f"{names[0]}, and {names[1]} behind it")
+    values, damage = read(tmp_path / "a.twonn")
+    fault.holds(GOOD, damage is None and values["step"] < 3_000_000)  # the one before
 
 
 # --------------------------------------------------------------------------------------------------
 # Damage
 
 
+#: Sections of docs/faults.md.
+FILES, PROCESSES, DISKS = "Checkpoints: files", "Checkpoints: processes", "Checkpoints: disks"
+
+#: Its promises.
+REFUSED = "it is refused, in a sentence"
+GOOD = "there is a good file"
+BITS = "the run has the same bits"
+
+
 @pytest.fixture
-def small(path):
-    """A small checkpoint with another generation behind it, and the run that it is of."""
+def small(path, monkeypatch):
+    """A small checkpoint with another generation behind it, and the run that it is of.
+
+    The same bytes are in it wherever it is written, but for the time that was spent.
+    """
+    monkeypatch.setattr("twonn.config.provenance", lambda: {"twonn": "0"})
     watch = stopping_at({0})
     monkeyed = run_module._CHUNK
     run_module._CHUNK = 1
@@ -749,42 +942,54 @@ def small(path):
     return twonn.run(PAPER, START, 3000, sample_steps=[5], engine="direct")
 
 
-def damages(whole: bytes):
-    """Cut short at every byte; every byte zeroed, flipped, and with one bit changed."""
+def changed(whole: bytes, at: int, byte: int) -> bytes:
+    return whole[:at] + bytes([byte]) + whole[at + 1 :]
+
+
+#: What is done to a file at any of its bytes.
+DAMAGES = {
+    "it is cut short, at every byte": lambda whole, at: whole[:at],
+    "a byte is inverted": lambda whole, at: changed(whole, at, whole[at] ^ 0xFF),
+    "a bit is turned": lambda whole, at: changed(whole, at, whole[at] ^ 1),
+    "a byte is there twice": lambda whole, at: whole[:at] + whole[at : at + 1] + whole[at:],
+}
+
+
+def is_refused(contents: bytes) -> bool:
+    try:
+        checkpoint._decoded(contents)
+    except twonn.CheckpointError as error:
+        return str(error).startswith(("not a twonn checkpoint", "damaged: "))
+    return False
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_anywhere_is_noticed(name, path, small, faults):
+    whole, fault = path.read_bytes(), faults(FILES, name)
     for at in range(len(whole)):
-        yield whole[:at]
-        for byte in (0, whole[at] ^ 0xFF, whole[at] ^ 1):
-            if byte != whole[at]:
-                yield whole[:at] + bytes([byte]) + whole[at + 1 :]
-    yield whole + b"\0"
+        fault.holds(REFUSED, is_refused(DAMAGES[name](whole, at)), at)
+    for at, byte in enumerate(whole):
+        assert byte == 0 or is_refused(changed(whole, at, 0))
 
 
-def test_damage_anywhere_is_noticed(path, small):
-    whole = path.read_bytes()
-    count = 0
-    for damaged in damages(whole):
-        count += 1
-        with pytest.raises(twonn.CheckpointError, match=r"not a twonn checkpoint|damaged: "):
-            checkpoint._decoded(damaged)
-    assert count > 3 * len(whole)
-
-
-def test_a_damaged_file_gives_way_to_the_one_before_with_one_warning(path, small):
+def test_a_damaged_file_gives_way_to_the_one_before_with_one_warning(path, small, faults):
+    fault = faults(FILES, "it is damaged, and there is the one before")
     whole, before = path.read_bytes(), previous(path).read_bytes()
     seed = 8
     print("seed", seed)
-    every = list(damages(whole))
-    for number in np.random.default_rng(seed).choice(len(every), 150, replace=False):
-        path.write_bytes(every[number])
+    rng = np.random.default_rng(seed)
+    for _ in range(150):
+        damage = DAMAGES[list(DAMAGES)[rng.integers(len(DAMAGES))]]
+        path.write_bytes(damage(whole, int(rng.integers(len(whole)))))
         previous(path).write_bytes(before)
         with pytest.warns(
             RuntimeWarning, match=r"run\.twonn: .* Going on from .*previous, at step"
         ) as caught:
             traj = twonn.resume(path)
         assert len(caught) == 1
-        assert identical(traj, small)
+        fault.holds(BITS, identical(traj, small))
         # The damaged one did not take the place of the one that was good.
-        assert previous(path).read_bytes() == before
+        fault.holds(GOOD, previous(path).read_bytes() == before)
 
 
 def test_generations_go_on_after_damage(path, small, block_by_block):
@@ -812,31 +1017,6 @@ def test_a_missing_file_gives_way_to_the_one_before(path, small):
     path.unlink()
     with pytest.warns(RuntimeWarning, match=r"run\.twonn: there is no such file\. Going on from"):
         assert identical(twonn.resume(path), small)
-
-
-def sealed(contents: bytes) -> bytes:
-    """Contents with length and checksum put right."""
-    head = bytearray(contents[:-32])
-    head[16:24] = struct.pack("<Q", len(contents))
-    return bytes(head) + hashlib.sha256(head).digest()
-
-
-def rewritten(values, version=checkpoint.VERSION, **changes):
-    """The bytes of a file with some values changed, though not as the table says."""
-    body = b""
-    listed = []
-    for name, value in {**values, **changes}.items():
-        if value is None:
-            continue
-        text = isinstance(value, str)
-        array = np.frombuffer(value.encode(), np.uint8) if text else np.asarray(value)
-        listed.append(
-            {"name": name, "dtype": "text" if text else array.dtype.str, "shape": list(array.shape)}
-        )
-        body += array.tobytes()
-    directory = json.dumps(listed).encode()
-    head = struct.pack("<8sIIQ", checkpoint.MAGIC, version, len(directory), 0)
-    return sealed(head + directory + body + bytes(32))
 
 
 #: Fields that version 1 of the format did not have.
@@ -949,7 +1129,7 @@ def read_only(monkeypatch):
     monkeypatch.setattr(os, "open", refusing)
 
 
-def test_a_read_only_folder_is_refused_before_the_run(path, monkeypatch):
+def test_a_read_only_folder_is_refused_before_the_run(path, monkeypatch, faults):
     twonn.run(PAPER, START, 10**6, checkpoint=path)
     before = path.read_bytes()
     if os.geteuid() != 0:
@@ -962,7 +1142,8 @@ def test_a_read_only_folder_is_refused_before_the_run(path, monkeypatch):
         twonn.run(PAPER, START, 10**6, checkpoint=path.with_name("other"))
     with pytest.raises(OSError, match="Read-only file system"):
         twonn.resume(path)
-    assert path.read_bytes() == before
+    fault = faults(DISKS, "it can only be read")
+    fault.holds(GOOD, path.read_bytes() == before)
     assert so_far(path)[0].status is twonn.Status.COMPLETED
 
 
@@ -970,7 +1151,7 @@ needs_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there i
 
 
 @needs_full
-def test_a_full_disk_costs_the_checkpoint_and_not_the_run(path):
+def test_a_full_disk_costs_the_checkpoint_and_not_the_run(path, faults):
     """Every byte goes to a device that is always full."""
     part = path.with_name("run.twonn.part")
     held = []
@@ -988,11 +1169,12 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_run(path):
             PAPER, START, 10**7, engine="direct", checkpoint=path, checkpoint_every=10**6, on_block=fill
         )
     assert len(caught) >= 8
-    assert identical(traj, twonn.run(PAPER, START, 10**7, engine="direct"))
-    assert path.read_bytes() == held[0]
+    fault = faults(DISKS, "it is full")
+    fault.holds(BITS, identical(traj, twonn.run(PAPER, START, 10**7, engine="direct")))
+    fault.holds(GOOD, path.read_bytes() == held[0])
     assert not part.is_symlink()
     # With room again, nothing is lost but time.
-    assert identical(twonn.resume(path), traj)
+    fault.holds(BITS, identical(twonn.resume(path), traj))
 
 
 @needs_full
@@ -1003,7 +1185,7 @@ def test_a_full_disk_at_the_start_is_an_error(path):
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_limit_to_the_size_of_files_is_told(path):
+def test_a_limit_to_the_size_of_files_is_told(path, faults):
     """As a quota does: a write that is cut short by the system itself."""
     program = """
 import resource, twonn
@@ -1019,7 +1201,8 @@ print(traj.status)
     assert "RuntimeWarning: checkpoint: a.twonn could not be written" in done.stderr
     assert "File too large" in done.stderr
     assert not path.with_name("a.twonn.part").exists()
-    assert twonn.resume(path.with_name("a.twonn")).status is twonn.Status.COMPLETED
+    fault = faults(DISKS, "a quota is used up")
+    fault.holds(GOOD, twonn.resume(path.with_name("a.twonn")).status is twonn.Status.COMPLETED)
 
 
 def test_a_folder_that_vanishes_costs_the_checkpoint_and_not_the_run(tmp_path):
@@ -1039,7 +1222,7 @@ def test_a_folder_that_vanishes_costs_the_checkpoint_and_not_the_run(tmp_path):
 
 @pytest.mark.parametrize("call", ["fsync", "link", "replace"])
 @pytest.mark.parametrize("times", [1, 2])
-def test_whatever_call_fails_there_is_a_good_file(call, times, path, small, monkeypatch):
+def test_whatever_call_fails_there_is_a_good_file(call, times, path, small, monkeypatch, faults):
     values, _ = read(path)
     genuine, calls = getattr(os, call), itertools.count(1)
 
@@ -1050,13 +1233,17 @@ def test_whatever_call_fails_there_is_a_good_file(call, times, path, small, monk
 
     monkeypatch.setattr(os, call, failing)
     try:
-        checkpoint.write(path, values)
+        with locked(path) as lock:
+            checkpoint.write(path, values, lock)
     except OSError as error:
         assert error.errno == errno.EIO
     monkeypatch.undo()
+    monkeypatch.setattr("twonn.config.provenance", lambda: {"twonn": "0"})
+    fault = faults(DISKS, f"{call} fails, at call {times}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        assert identical(twonn.resume(path), small)
+        fault.holds(BITS, identical(twonn.resume(path), small))
+    fault.holds(GOOD, read(path)[1] is None)
     assert not path.with_name("run.twonn.part").exists()
 
 
@@ -1067,7 +1254,8 @@ def test_what_is_written_is_durable_before_it_takes_its_place(path, small, monke
         monkeypatch.setattr(
             os, name, lambda *a, name=name, genuine=genuine: (calls.append(name), genuine(*a))[1]
         )
-    checkpoint.write(path, read(path)[0])
+    with locked(path) as lock:
+        checkpoint.write(path, read(path)[0], lock)
     assert calls == ["fsync", "link", "replace", "fsync"]
 
 
@@ -1171,7 +1359,7 @@ def test_the_table_has_every_field_of_the_kernel(kind):
     declared = fields_of_struct(inside.split("\n", 1)[1] if kind == "gd" else inside)
     assert NOT_STORED[kind] <= declared
     asked = set(checkpoint.fields_of(_question(PAPER, START, 1)))
-    about = {"outcome", "seconds", "provenance"}
+    about = {"checkpoint_every", "outcome", "seconds", "provenance"}
     table = {field.name for field in FIELDS if field.of in ("all", kind)} - asked - about
     assert table == (declared - NOT_STORED[kind]) | more
     optimizer = twonn.Adam() if kind == "other" else None
@@ -1210,7 +1398,8 @@ def test_a_file_of_the_first_version_has_what_its_run_was_without_later_fields(p
     path.write_bytes(rewritten(values, **earlier))
     found, _ = read(path)
     assert list(found)[-len(LATER) :] == LATER
-    assert {name: found[name].item() for name in LATER} == {
+    assert found["checkpoint_every"] == '"60s"'
+    assert {name: found[name].item() for name in LATER if name != "checkpoint_every"} == {
         "max_direct": 10**10,
         "uncounted": 1,
         "converged_step": -1,
@@ -1259,3 +1448,11 @@ print(_core.ISA, traj.states.tobytes().hex())
         shutil.copy(path, copy)
         done = python(program, str(copy), env={**os.environ, "TWONN_ISA": name})
         assert done.stdout.split() == [name, whole.states.tobytes().hex()], done.stderr
+
+
+@needs_sources
+def test_the_document_has_the_relations_of_the_code():
+    text = (ROOT / "docs" / "format.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (all|gd|other optimizers) \| (.*) \|$", text, flags=re.MULTILINE)
+    names = {"all": "all", "gd": "gd", "other": "other optimizers"}
+    assert rows == [(names[relation.of], relation.meaning) for relation in checkpoint.RELATIONS]

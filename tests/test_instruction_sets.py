@@ -3,9 +3,11 @@
 import hashlib
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,3 +109,33 @@ def test_an_instruction_set_that_is_not_there_is_refused():
     expected = ", ".join(map(repr, USABLE))
     assert sentence.startswith(f"ImportError: TWONN_ISA: got 'avx1024', expected one of {expected}")
     assert "Set TWONN_ISA to one of them" in sentence
+
+
+@pytest.mark.skipif(len(USABLE) < 2, reason="there is one build only")
+@pytest.mark.parametrize("fault", ["missing", "broken"])
+def test_a_missing_build_is_one_warning_and_the_next_narrower_one(fault, tmp_path):
+    """As where an installation was cut short: the file of the widest build is missing, or is none."""
+    package = tmp_path / "twonn"
+    shutil.copytree(
+        Path(twonn.__file__).parent, package, ignore=shutil.ignore_patterns("tests", "*.c", "__pycache__")
+    )
+    (file,) = package.glob(f"_core_{USABLE[-1]}.*.so")
+    file.unlink()
+    if fault == "broken":
+        file.write_bytes(b"no library")
+    program = "import twonn, sys; from twonn import _core; print(_core.ISA, twonn.__file__)"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    environment.pop("TWONN_ISA", None)
+    for options, warned in ((environment, True), ({**environment, "TWONN_ISA": USABLE[0]}, False)):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=options,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == [USABLE[-2] if warned else USABLE[0], str(package / "__init__.py")]
+        assert done.stderr.count("RuntimeWarning") == warned
+        assert (f"the kernel for {USABLE[-1]} is missing or cannot be loaded" in done.stderr) == warned

@@ -2,10 +2,14 @@
 
 import builtins
 import dataclasses
+import io
 import json
 import math
+import os
 import pickle
 import re
+import threading
+import zipfile
 
 import mpmath
 import numpy as np
@@ -13,7 +17,7 @@ import pytest
 from cases import BALANCED, BALANCING, CYCLE, CYCLING
 
 import twonn
-from twonn.trajectory import VARIABLES, written_steps
+from twonn.trajectory import TRANSITION, VARIABLES, written_steps
 
 PROBLEM = twonn.Problem(x=[[2.0, 0.5], [1.0, -0.25]], y=[1, -1], step_size=0.05, reduction="sum")
 START = twonn.Params(w=[[0.6, 0.1], [-0.4, 0.2]], b=[0.3, 0.9], v=[1.0, -1.0])
@@ -239,7 +243,8 @@ def test_a_file_that_is_no_trajectory_is_refused(traj, tmp_path):
             twonn.load(rewritten(path, **change))
 
 
-def test_damage_anywhere_in_a_file_never_gives_a_wrong_trajectory(tmp_path):
+def test_damage_anywhere_in_a_file_never_gives_a_wrong_trajectory(tmp_path, faults):
+    fault = faults("Saved trajectories", "a byte is inverted")
     one = twonn.run(LINE, twonn.Params(w=[0.5, -1.0]), steps=20, sample_steps=[10])
     path = tmp_path / "run.npz"
     one.save(path)
@@ -253,9 +258,11 @@ def test_damage_anywhere_in_a_file_never_gives_a_wrong_trajectory(tmp_path):
         try:
             back = twonn.load(path)
         except twonn.CheckpointError:
-            continue
-        # The byte was in what zip archives say twice, in a time stamp, or in an array for other readers.
-        assert identical(back, one)
+            held = True
+        else:
+            # The byte was in what zip archives say twice, in a time stamp, or in an array for other readers.
+            held = identical(back, one)
+        fault.holds("it is refused, or the same", held, offset)
 
 
 def test_a_failed_write_leaves_the_old_file(traj, tmp_path, monkeypatch):
@@ -273,6 +280,78 @@ def test_a_failed_write_leaves_the_old_file(traj, tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["run.npz"]
     with pytest.raises(OSError):
         traj.save(tmp_path / "no folder" / "run.npz")
+
+
+def test_many_threads_may_save_under_one_name(traj, tmp_path):
+    path = tmp_path / "run.npz"
+    barrier = threading.Barrier(8)
+    faults = []
+
+    def work():
+        barrier.wait()
+        for _ in range(5):
+            try:
+                traj.save(path)
+            except BaseException as error:
+                faults.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults
+    assert identical(twonn.load(path), traj)
+    assert [p.name for p in tmp_path.iterdir()] == ["run.npz"]
+
+
+BOMBS = {
+    "an old format": {"format": np.array("twonn trajectory 3")},
+    "a format of gigabytes": {"format": np.array("", "U1000000")},
+    "a problem of gigabytes": {"problem": np.array("{}", "U1000000")},
+    "a status of gigabytes": {"status": np.array("completed", "U1000000")},
+    "too many transitions": {"transitions": np.zeros(100_000, TRANSITION)},
+    "another dtype": {"states": np.zeros((1_000_000, 12), np.float32)},
+    "other samples": {"states": np.zeros((1_000_000, 12))},
+    "other dimensions": {"start_w": np.zeros((2, 1_000_000))},
+}
+
+
+@pytest.mark.parametrize("what", BOMBS)
+def test_nothing_is_unpacked_before_it_is_judged(what, traj, tmp_path, monkeypatch):
+    """What unpacks to megabytes here may do so to any size."""
+    traj.save(tmp_path / "run.npz")
+    path = rewritten(tmp_path / "run.npz", **BOMBS[what])
+    read, genuine = [], zipfile.ZipExtFile.read
+
+    def counting(self, n=-1):
+        data = genuine(self, n)
+        read.append(len(data))
+        return data
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", counting)
+    with pytest.raises(twonn.CheckpointError, match=r"changed\.npz"):
+        twonn.load(path)
+    assert sum(read) < 100_000
+
+
+def test_an_array_of_another_size_than_it_says_is_refused(traj, tmp_path):
+    """A header of a trillion samples with nothing behind it."""
+    traj.save(tmp_path / "run.npz")
+    header = io.BytesIO()
+    huge = {"descr": "<f8", "fortran_order": False, "shape": (10**12,)}
+    np.lib.format.write_array_header_1_0(header, huge)
+    with zipfile.ZipFile(tmp_path / "run.npz") as whole, zipfile.ZipFile(tmp_path / "big.npz", "w") as big:
+        for name in whole.namelist():
+            big.writestr(name, header.getvalue() if name in ("t.npy", "log_t.npy") else whole.read(name))
+    with pytest.raises(twonn.CheckpointError, match="another size than it says"):
+        twonn.load(tmp_path / "big.npz")
+
+
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(twonn.CheckpointError, match="not a regular file"):
+        twonn.load(tmp_path / "pipe")
 
 
 # --------------------------------------------------------------------------------------------------

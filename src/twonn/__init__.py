@@ -6,8 +6,8 @@ Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095.
 
 from twonn import initializers, plot
 from twonn.asymptotics import Asymptote, asymptote
-from twonn.checkpoint import CheckpointError
 from twonn.config import show_config
+from twonn.files import CheckpointError
 from twonn.geometry import boundary, distances, gap, optimal_margin, robust_margin
 from twonn.optimizers import Adam, Momentum, NormalizedGD
 from twonn.problem import Params, Problem

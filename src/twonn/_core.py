@@ -2,14 +2,16 @@
 
 import os
 import sys
+import warnings
 from importlib import import_module
+from types import ModuleType
 
 _BASELINE = "twonn._core_baseline"
 _VARIABLE = "TWONN_ISA"
 
 
-def _chosen() -> str:
-    """Return the name of the build to use, having checked that this processor can run it."""
+def _chosen() -> ModuleType:
+    """Return the build to use, having checked that this processor can run it."""
     baseline = import_module(_BASELINE)
     usable = baseline.usable_instruction_sets()
     wanted = os.environ.get(_VARIABLE) or usable[-1]
@@ -19,7 +21,19 @@ def _chosen() -> str:
             f"of twonn has and this processor can run. Set {_VARIABLE} to one of them, or leave it unset for "
             "the widest."
         )
-    return _BASELINE if wanted == baseline.ISA else f"twonn._core_{wanted}"
+    while wanted != baseline.ISA:
+        try:
+            return import_module(f"twonn._core_{wanted}")
+        except ImportError as error:
+            narrower = usable[usable.index(wanted) - 1]
+            warnings.warn(
+                f"the kernel for {wanted} is missing or cannot be loaded ({error}); twonn goes on with that "
+                f"for {narrower}, which gives the same bits more slowly. Install twonn anew to mend that.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            wanted = narrower
+    return baseline
 
 
-sys.modules[__name__] = import_module(_chosen())
+sys.modules[__name__] = _chosen()

@@ -29,6 +29,9 @@ STEPPED: Final[int]
 LEAPT: Final[int]
 AVERAGED: Final[int]
 PATIENCE: Final[int]
+LIMITS: Final[dict[str, tuple[int, int]]]
+
+def note_signal() -> None: ...
 
 class Run:
     step: int

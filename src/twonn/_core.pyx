@@ -284,13 +284,16 @@ cdef class Run:
         return [tuple(row) for row in kept.tolist()]
 
     def advance(self, int64_t steps):
-        """Take at least `steps` more steps, or leaps that cost as much, unless the run ends before."""
+        """Take at least `steps` more steps, or leaps that cost as much, unless the run ends or a signal comes."""
         cdef Course* run = &self.course
         cdef int64_t spent = 0
         cdef Time horizon = horizon_of(run)
+        cdef int signals = SIGNALS
         with nogil:
-            while run.status == RUNNING and (spent < steps or not is_before(run.now, horizon)):
+            while (run.status == RUNNING and SIGNALS == signals
+                   and (spent < steps or not is_before(run.now, horizon))):
                 spent += proceed(run)
+        twonn_raise_pending()
 
     def interrupt(self):
         """End a run that is still RUNNING: its present step becomes the last sample."""
@@ -316,8 +319,12 @@ cdef class Run:
         return held(fields_of_course(run), settled, records)
 
     def restore(self, state):
-        """Go on from the `state` of another run of the same question."""
-        put_back(fields_of_course(&self.course), self.records(), state)
+        """Go on from the `state` of another run of the same question; refuse what cannot be one."""
+        fields = fields_of_course(&self.course)
+        check_state(fields, state, self.schedule, self.late_schedule)
+        put_back(fields, self.records(), state)
+        if not fits(&self.course.model, &self.course.state):
+            raise ValueError("state is out of bounds")
 
     cdef dict records(self):
         slides = np.asarray(self._slides)
@@ -453,6 +460,7 @@ cdef class Batch:
                     spent += proceed(run)
                 else:
                     break
+        twonn_raise_pending()
         return self.runs - self.ended
 
     def interrupt(self):

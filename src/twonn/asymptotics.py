@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from twonn import _core, geometry
 from twonn.problem import Params, Problem, Verbatim, check_compatible, checked_problem, refusal, single_run
 from twonn.trajectory import Status, Trajectory
+from twonn.values import Value
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -66,7 +67,7 @@ _ROUNDING = 64 * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Asymptote:
+class Asymptote(Value):
     """What becomes of a run as t → ∞.
 
     Attributes
@@ -416,7 +417,7 @@ def _without_root(
 
 
 @dataclass(frozen=True, eq=False)
-class _Fixed:
+class _Fixed(Value):
     """Affine motion in ln t: C_jk = pushed ln t + held, from the state that it was made from."""
 
     active: Flags
@@ -598,7 +599,7 @@ def _final(active: Flags, slides: Flags, conditions: Floats, offsets: Floats) ->
 
 
 @dataclass(frozen=True, eq=False)
-class _Trained:
+class _Trained(Value):
     """Motion with every sample k seen by one neuron j alone: C_jk = (z_jk − z*_jk)/Ĝ_k (eqs. 14 to 18).
 
     Arrays by sample have shape (n, 2); those of C in √m_k have shape (n, 2, 2) as for fixed output weights.

@@ -18,7 +18,8 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from twonn import _core, config
-from twonn.checkpoint import FIELDS, CheckpointError, check_place, digest, is_checkpoint, previous
+from twonn.checkpoint import CHECKPOINT_EVERY, FIELDS, digest, is_checkpoint
+from twonn.files import CheckpointError, check_place, previous
 from twonn.problem import (
     LARGEST_LOG10_STEPS,
     Verbatim,
@@ -94,7 +95,9 @@ class _Command(TyperGroup):
             _refuse(str(error), error)
 
 
-def _warn(message: Warning | str, *_: object) -> None:
+def _warn(message: Warning | str, category: type[Warning], *_: object) -> None:
+    if issubclass(category, (DeprecationWarning, PendingDeprecationWarning)):
+        return  # for the developers of other packages, some of which insist on its being shown
     typer.echo(f"twonn: {message}", err=True)
 
 
@@ -149,7 +152,7 @@ def run(
         Path | None,
         typer.Option(metavar="FILE", help="File from which twonn resume goes on; must not exist yet."),
     ] = None,
-    every: Annotated[str, _EVERY] = "60s",
+    every: Annotated[str, _EVERY] = CHECKPOINT_EVERY,
     max_direct: Annotated[str | None, _MAX_DIRECT] = None,
 ) -> None:
     """Run what a spec file asks for and save the trajectory.
@@ -178,7 +181,7 @@ def resume(
         Path | None,
         typer.Option(metavar="FILE.npz", help="Where to save the trajectory; FILE.npz by default."),
     ] = None,
-    every: Annotated[str, _EVERY] = "60s",
+    every: Annotated[str | None, _EVERY] = None,
     max_direct: Annotated[str | None, _MAX_DIRECT] = None,
 ) -> None:
     """Go on with a run from its checkpoint, and save the trajectory."""
@@ -189,7 +192,7 @@ def resume(
         traj = resume_run(
             file,
             None if steps is None else whole_steps(steps),
-            checkpoint_every=_checkpoint_every(every),
+            checkpoint_every=None if every is None else _checkpoint_every(every),
             progress=True,
             max_direct=_limit(max_direct),
         )

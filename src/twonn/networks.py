@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from twonn import _core, geometry
 from twonn.optimizers import Optimizer
 from twonn.problem import Problem, Verbatim, refusal
+from twonn.values import derived
 
 Floats = NDArray[np.float64]
 
@@ -64,7 +64,7 @@ class Networks:
         squares: Floats = np.einsum("id,id->i", self.problem.x, self.problem.x)
         return squares + self.problem.bias
 
-    @cached_property
+    @derived
     def teeth(self) -> Floats:
         exponential = self.problem.loss == "exponential"
         with np.errstate(over="ignore", under="ignore"):
@@ -74,42 +74,42 @@ class Networks:
         bits = np.arange(4, dtype=np.uint8).reshape(2, 2)
         return np.where(self.unphased[..., None, None] >> bits & 1, height, 0.0)
 
-    @cached_property
+    @derived
     def margins(self) -> Floats:
         return geometry.functional_margins(self.problem, self.v, self.preactivations)
 
-    @cached_property
+    @derived
     def log_loss(self) -> Floats:
         log_losses = _log_exponential if self.problem.loss == "exponential" else _log_logistic
         with np.errstate(invalid="ignore"):  # nan where a run has no sample
             total = np.logaddexp(*np.moveaxis(log_losses(self.margins), -1, 0))
         return np.asarray(total - math.log(2) if self.problem.reduction == "mean" else total)
 
-    @cached_property
+    @derived
     def loss(self) -> Floats:
         with np.errstate(over="ignore", under="ignore"):
             return np.exp(self.log_loss)
 
-    @cached_property
+    @derived
     def distances(self) -> Floats:
         return geometry.distances_of(self.problem, self.w, self.v, self.preactivations)
 
-    @cached_property
+    @derived
     def robust_margin(self) -> Floats:
         return np.asarray(self.distances.min(axis=-1))
 
-    @cached_property
+    @derived
     def gap(self) -> Floats:
         return geometry.gap_of(self.problem, self.w, self.v, self.preactivations)
 
-    @cached_property
+    @derived
     def gap_error(self) -> Floats:
         reach = np.sqrt(self._gram_diagonal)
         reach = np.where(reach > 0, reach, 1.0)  # what moves nothing has no teeth either
         error = self.error_bound + (self.teeth / (2 * reach)).sum(axis=(-2, -1))
         return geometry.gap_error_of(self.problem, self.w, self.v, self.preactivations, error)
 
-    @cached_property
+    @derived
     def boundary(self) -> Floats:
         if self.problem.dimension != 1:
             raise ValueError(

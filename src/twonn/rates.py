@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from twonn import geometry
 from twonn.problem import Verbatim, refusal
 from twonn.trajectory import Trajectory, required
+from twonn.values import Value
 
 if TYPE_CHECKING:
     import pandas
@@ -431,8 +431,8 @@ def _without_limit(law: Law) -> Law:
 # What fit_rate gives back
 
 
-@dataclass(frozen=True)
-class LawFit:
+@dataclass(frozen=True, eq=False)
+class LawFit(Value):
     """One law, fitted.
 
     Attributes
@@ -457,7 +457,7 @@ class LawFit:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RateFit:
+class RateFit(Value):
     """Which law a gap follows, and with which numbers.
 
     Attributes
@@ -476,7 +476,7 @@ class RateFit:
         Of t, in the same way; nan for laws in ln t.
     constant, shift, limit : float
         C, κ and limit >= 0 of the law; nan where it has no κ, 0 where it has no limit.
-    intervals : dict
+    intervals : mapping
         An interval for each of "exponent", "power", "constant", "shift" and "limit". It takes in 2.6 standard
         errors, ten times what other windows make of the number beyond that, and what the alternatives say of
         it: of C and κ those that mean the same by it.
@@ -502,7 +502,7 @@ class RateFit:
     constant: float
     shift: float
     limit: float
-    intervals: dict[str, tuple[float, float]]
+    intervals: Mapping[str, tuple[float, float]]
     noise: float
     fits: tuple[LawFit, ...]
     log_t: Floats
@@ -542,7 +542,7 @@ class RateFit:
         with np.errstate(all="ignore"):
             return np.asarray(_BY_NAME[self.law].predict(log_t, self.best.numbers))
 
-    @cached_property
+    @property
     def table(self) -> pandas.DataFrame:
         """All laws as a DataFrame, the best predictor first.
 
@@ -650,7 +650,6 @@ def fit_rate(trajectory_or_log_t: Trajectory | ArrayLike, gap: ArrayLike | None 
     log_t, gap = log_t[used], gap[used]
     trained = isinstance(trajectory_or_log_t, Trajectory) and trajectory_or_log_t.problem.train_output
     _check_late_enough(log_t, gap, zeros, n_lost, LATE_TRAINED if trained else LATE)
-    log_t.flags.writeable = gap.flags.writeable = False
     with np.errstate(all="ignore"):
         fits = _Fits(log_t, gap)
         compared, noise = _all_compared(fits)

@@ -20,19 +20,20 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from twonn import _core, config
 from twonn.checkpoint import (
+    CHECKPOINT_EVERY,
+    ENGINES,
     MAX_DIRECT,
     PER_SAMPLE,
-    CheckpointError,
+    SLIDING,
     Question,
-    check_place,
     fields_of,
     interval,
-    locked,
-    previous,
+    provenance_of,
     question_of,
     read,
     write,
 )
+from twonn.files import CheckpointError, Lock, check_place, locked, previous
 from twonn.networks import parameters_of
 from twonn.optimizers import Optimizer, chosen, kernel_of, require_steps
 from twonn.problem import (
@@ -55,8 +56,15 @@ from twonn.problem import (
 )
 from twonn.trajectory import SEGMENT, SLIDE, TRANSITION, Status, Trajectory, times
 
-#: Steps, or leaps that cost as much, between two looks at the keyboard: some tens of milliseconds.
+#: The most steps, or leaps that cost as much, between two looks at the keyboard: some tens of milliseconds
+#: where steps cost what they do as a rule.
 _CHUNK = 1 << 21
+
+#: The first ones, before it is known what they cost here, by numbers of a point.
+_FIRST_CHUNK = 1 << 16
+
+#: Seconds that such a chunk is made to take.
+_CHUNK_SECONDS = 0.05
 
 #: Seconds between two looks at where the run is, for the last checkpoint: what has to be done again to go on
 #: from the file of a run that has ended.
@@ -79,6 +87,8 @@ _OBSTACLES = {
 #: The outcome in the checkpoint of a run that goes on.
 _UNDER_WAY = "running"
 
+_OUTCOMES = (_UNDER_WAY, *(status.value for status in Status))
+
 _STATUS = {
     _core.COMPLETED: Status.COMPLETED,
     _core.STATIONARY: Status.STATIONARY,
@@ -100,7 +110,7 @@ def run(
     samples_per_decade: float | None = None,
     sample_steps: Sequence[int] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_every: str | int = "60s",
+    checkpoint_every: str | int = CHECKPOINT_EVERY,
     progress: bool | Callable[[int, int], None] = False,
     on_block: Callable[[int, Params], object] | None = None,
     max_direct: int = MAX_DIRECT,
@@ -140,7 +150,8 @@ def run(
         kept beside it as ``FILE.previous``. If it cannot be written later on, a RuntimeWarning says so, the
         run goes on, and the last one that could be written stays.
     checkpoint_every : str or int
-        Time between checkpoints, such as "60s", "10min" or "2h", or a number of steps.
+        Time between checkpoints, such as "60s", "10min" or "2h", or a number of steps. It is kept in the
+        file, so that `resume` does the same.
     progress : bool or callable
         True shows a progress bar on work that takes over a second; a callable is called between chunks of
         the run with the steps taken and the steps asked for.
@@ -191,13 +202,13 @@ def run(
     check_compatible(problem, params)
     start = single_run(params)
     asked = horizon(steps, log10_steps)
-    one_of("engine", engine, tuple(_ENGINES))
-    one_of("sliding", sliding, ("average", "step"))
+    one_of("engine", engine, ENGINES)
+    one_of("sliding", sliding, SLIDING)
     other = chosen(optimizer)
     if other is not None:
         require_steps(other, engine)
     place = None if checkpoint is None else _free_place(checkpoint)
-    every = interval(checkpoint_every)
+    interval(checkpoint_every)
     _check_watchers(progress, on_block)
     limit = direct_limit(max_direct)
     question = Question(
@@ -214,9 +225,9 @@ def run(
     kernel = _prepared(question)
     if place is None:
         return _carried_out(question, kernel, None, progress, on_block)
-    with locked(place):
+    with locked(place) as lock:
         _refuse_existing(place)
-        saver = _Saver(place, every, question, kernel, {})
+        saver = _Saver(place, lock, checkpoint_every, question, kernel, {})
         return _carried_out(question, kernel, saver, progress, on_block)
 
 
@@ -225,7 +236,7 @@ def resume(
     steps: int | None = None,
     *,
     log10_steps: float | None = None,
-    checkpoint_every: str | int = "60s",
+    checkpoint_every: str | int | None = None,
     progress: bool | Callable[[int, int], None] = False,
     on_block: Callable[[int, Params], object] | None = None,
     max_direct: int | None = None,
@@ -240,7 +251,9 @@ def resume(
         A new horizon, counted from step 0; the one that the run was asked for by default. It may be longer,
         also for a run that has completed, or shorter, but not within what the file holds. At the default
         density it must not be so much shorter that samples would be recorded more densely than in the file.
-    checkpoint_every, progress, on_block
+    checkpoint_every : str or int, optional
+        As of `run`; what the run, or the last `resume`, was given by default.
+    progress, on_block
         As of `run`.
     max_direct : int, optional
         As of `run`; the one that the run was given by default. With a larger one a run goes on that is
@@ -273,21 +286,23 @@ def resume(
     last step.
     """
     place = _behind_links(checked_path(path))
-    every = interval(checkpoint_every)
+    if checkpoint_every is not None:
+        interval(checkpoint_every)
     _check_watchers(progress, on_block)
     asked = None if steps is None and log10_steps is None else horizon(steps, log10_steps)
     limit = None if max_direct is None else direct_limit(max_direct)
     if not (place.exists() or previous(place).exists()):
         raise CheckpointError(f"{place}: there is no such file.")
     check_place(place)
-    with locked(place):
+    with locked(place) as lock:
         kernel, question, values, damage = _opened(place, asked, limit)
         if damage is not None:
             message = (
                 f"{damage} Going on from {previous(place)}, at step {written_steps(_steps_taken(kernel))}."
             )
             warnings.warn(message, RuntimeWarning, stacklevel=2)
-        saver = _Saver(place, every, question, kernel, values, intact=damage is None)
+        every = json.loads(values["checkpoint_every"]) if checkpoint_every is None else checkpoint_every
+        saver = _Saver(place, lock, every, question, kernel, values, intact=damage is None)
         return _carried_out(question, kernel, saver, progress, on_block)
 
 
@@ -306,11 +321,12 @@ def so_far(path: str | os.PathLike[str]) -> tuple[Trajectory, dict[str, Any]]:
     if damage is not None:
         warnings.warn(f"{damage} This is {previous(place)}.", RuntimeWarning, stacklevel=2)
     if values["outcome"] not in (_UNDER_WAY, Status.INTERRUPTED.value):
+        pace = _Pace(question)
         while kernel.status == _core.RUNNING:
-            kernel.advance(_CHUNK)
+            pace.advance(kernel)
     if kernel.status == _core.RUNNING:
         kernel.interrupt()
-    return _trajectory(question, kernel, json.loads(values["provenance"])), values
+    return _trajectory(question, kernel, provenance_of(values["provenance"])), values
 
 
 # --------------------------------------------------------------------------------------------------
@@ -392,9 +408,10 @@ def _opened(
     """
     values, damage = read(place)
     try:
+        one_of("outcome", values["outcome"], _OUTCOMES)
         question = question_of(values)
         kernel = _prepared(question, values)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # the checksum is right: not twonn's
+    except (KeyError, TypeError, ValueError) as error:  # the checksum is right: not twonn's
         raise CheckpointError(f"{place}: not what a checkpoint has to be ({error}).") from error
     changed = replace(
         question,
@@ -474,18 +491,25 @@ def _carried_out(
 ) -> Trajectory:
     """Drive a kernel until the run ends, or is interrupted."""
     reachable = _reachable(question)
+    pace = _Pace(question)
     if question.horizon > reachable:
-        _try_to_end(kernel, question.horizon)
+        _try_to_end(kernel, question.horizon, pace)
     if saver is not None:
         saver.begin()
     stopped = False
     with first_signal() as came, _reporting(progress) as report:
-        while kernel.status == _core.RUNNING and not (stopped or came()):
-            kernel.advance(_CHUNK if saver is None else saver.steps_to_go(_steps_taken(kernel)))
-            if saver is not None and kernel.status == _core.RUNNING:
-                saver.look(kernel)
-            report(_steps_taken(kernel), reachable)
-            stopped = on_block is not None and bool(on_block(*_present(question, kernel)))
+        try:
+            while kernel.status == _core.RUNNING and not (stopped or came()):
+                pace.advance(kernel, _CHUNK if saver is None else saver.steps_to_go(_steps_taken(kernel)))
+                if saver is not None and kernel.status == _core.RUNNING:
+                    saver.look(kernel)
+                report(_steps_taken(kernel), reachable)
+                stopped = on_block is not None and bool(on_block(*_present(question, kernel)))
+        except BaseException:
+            # A second signal is to stop it at once; but for that, what was computed is worth a checkpoint.
+            if saver is not None and not came():
+                saver.end(kernel)
+            raise
     if kernel.status == _core.OBSTRUCTED and question.engine == "leap":
         if saver is not None:
             saver.withdraw()
@@ -495,6 +519,28 @@ def _carried_out(
     if kernel.status == _core.RUNNING:
         kernel.interrupt()
     return _trajectory(question, kernel, _provenance({} if saver is None else saver.opened))
+
+
+class _Pace:
+    """Advances a kernel by what takes some tens of milliseconds, so that signals are noticed in time.
+
+    Steps differ in what they cost: by the dimension where optimizers take them, and a hundredfold where
+    numbers are subnormal. Where a run is paused changes none of its bits.
+    """
+
+    def __init__(self, question: Question) -> None:
+        self._steps = max(1, min(_CHUNK, _FIRST_CHUNK // question.problem.dimension))
+
+    def advance(self, kernel: _core.Run | _core.OptimizerRun, most: int | None = None) -> None:
+        """Take the steps of one chunk, at least one and at most `most`, or a block of them."""
+        steps = self._steps if most is None else max(1, min(self._steps, most))
+        begun = time.perf_counter()
+        kernel.advance(steps)
+        seconds = time.perf_counter() - begun
+        if seconds > 2 * _CHUNK_SECONDS:
+            self._steps = max(1, steps // 2)
+        elif seconds < _CHUNK_SECONDS and steps == self._steps:
+            self._steps = min(2 * steps, _CHUNK)
 
 
 def _present(question: Question, kernel: _core.Run) -> tuple[int, Params]:
@@ -510,8 +556,9 @@ class _Saver:
     Parameters
     ----------
     place : Path
-    every : (float, int or None)
-        Seconds and steps between two of them.
+    lock : Lock
+    every : str or int
+        Time or steps between two of them, as `run` takes it.
     question : Question
     kernel : _core.Run
         At the step where this session begins.
@@ -524,16 +571,18 @@ class _Saver:
     def __init__(
         self,
         place: Path,
-        every: tuple[float, int | None],
+        lock: Lock,
+        every: str | int,
         question: Question,
         kernel: _core.Run,
         opened: Mapping[str, Any],
         intact: bool = True,
     ) -> None:
         self.opened = opened
-        self._place = place
-        self._seconds, self._steps = every
-        self._asked = fields_of(question)
+        self._place, self._lock = place, lock
+        self._seconds, self._steps = interval(every)
+        written = json.dumps(every if self._steps is None else min(self._steps, LARGEST_COUNT))
+        self._asked = {**fields_of(question), "checkpoint_every": written}
         self._intact = intact
         self._begun = self._written = time.monotonic()
         self._take(kernel)
@@ -599,7 +648,7 @@ class _Saver:
             "seconds": self.opened.get("seconds", 0.0) + time.monotonic() - self._begun,
             "provenance": json.dumps(_provenance(self.opened)),
         }
-        write(self._place, values, keep=self._intact)
+        write(self._place, values, self._lock, keep=self._intact)
         self._intact = True
 
 
@@ -608,7 +657,7 @@ def _provenance(opened: Mapping[str, Any]) -> dict[str, str]:
     now = config.provenance()
     if not opened:
         return now
-    then = json.loads(opened["provenance"])
+    then = provenance_of(opened["provenance"])
     earlier = [then.pop("earlier")] if "earlier" in then else []
     if then != now:
         differing = ", ".join(f"{name} {value}" for name, value in then.items() if now.get(name) != value)
@@ -616,9 +665,11 @@ def _provenance(opened: Mapping[str, Any]) -> dict[str, str]:
     return {**now, **({"earlier": "; ".join(earlier)} if earlier else {})}
 
 
-def _try_to_end(kernel: _core.Run, asked: int) -> None:
+def _try_to_end(kernel: _core.Run, asked: int, pace: _Pace) -> None:
     """Step on to see whether the run comes to rest or diverges by itself; else refuse the horizon."""
-    kernel.advance(_TRIAL_STEPS)
+    end = kernel.step + _TRIAL_STEPS
+    while kernel.status == _core.RUNNING and kernel.step < end:
+        pace.advance(kernel, end - kernel.step)
     if kernel.status == _core.RUNNING:
         raise ValueError(
             refusal(
@@ -741,6 +792,7 @@ class _FirstSignal:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.number = number
+        _core.note_signal()
         self.let_go()
 
     def let_go(self) -> None:

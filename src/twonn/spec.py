@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import inspect
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from twonn import initializers
+from twonn.checkpoint import CHECKPOINT_EVERY
 from twonn.problem import Params, Problem, check_compatible, closest, direct_limit, whole_number
 from twonn.run import run
 from twonn.sweep import SweepResult, sweep
@@ -175,7 +177,7 @@ class Spec(_Tables):
     def run(
         self,
         checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: str | int = "60s",
+        checkpoint_every: str | int = CHECKPOINT_EVERY,
         max_direct: int | None = None,
     ) -> Trajectory:
         """Run it, with a progress bar.
@@ -318,25 +320,45 @@ def _drawn(
     return starts[run]
 
 
+#: What a TOML text consists of, as far as it matters for where an item ends.
+_TOKEN = re.compile(
+    r'"""(?:[^"\\]|\\.|""?(?!"))*"{3,5}'  # a quotation mark or two may stand before the last three
+    r"|'''(?:[^']|''?(?!'))*'{3,5}"
+    r'|"(?:[^"\\\n]|\\.)*"'
+    r"|'[^'\n]*'"
+    r"|#[^\n]*"
+    r"|[\[{]|[\]}]|\n",
+    re.DOTALL,
+)
+
+
+def _ends(text: str) -> list[int]:
+    """Return where the items of a valid TOML text end: lines, or several within brackets or a string."""
+    depth, ends = 0, []
+    for token in _TOKEN.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        if token[0] == "\n" and depth == 0:
+            ends.append(token.end())
+    return [*ends, len(text)]
+
+
+def _has(text: str, keys: Sequence[str | int]) -> bool:
+    item: Any = tomllib.loads(text)
+    for key in keys:
+        if isinstance(key, int):
+            item = item[key] if isinstance(item, list) and key < len(item) else None
+        else:
+            item = item.get(key) if isinstance(item, dict) else None
+    return item is not None
+
+
 def _line(text: str, keys: Sequence[str | int]) -> int:
     """Return the line, from 1, on which a key of a valid TOML text begins.
 
-    The parser does not tell. But the text up to the end of that item is itself valid TOML, the
-    shortest that has the key, and what is valid without it ends where the item begins.
+    The parser does not tell. But the text up to the end of any item is itself valid TOML, and the item of the
+    key is the first one with which it has the key.
     """
-    lines = text.replace("\r\n", "\n").split("\n")
-    begins = 1
-    for count in range(1, len(lines) + 1):
-        try:
-            item: Any = tomllib.loads("\n".join(lines[:count]))
-        except tomllib.TOMLDecodeError:
-            continue  # inside an item of several lines
-        for key in keys:
-            if isinstance(key, int):
-                item = item[key] if isinstance(item, list) and key < len(item) else None
-            else:
-                item = item.get(key) if isinstance(item, dict) else None
-        if item is not None:
-            return begins
-        begins = count + 1
-    return begins
+    text = text.replace("\r\n", "\n")
+    ends = _ends(text)
+    item = bisect.bisect_left(ends, True, key=lambda end: _has(text[:end], keys))
+    return 1 + text.count("\n", 0, ends[item - 1] if item else 0)

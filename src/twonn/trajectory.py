@@ -8,16 +8,17 @@ import json
 import math
 import os
 import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twonn import _core, geometry
-from twonn.checkpoint import CheckpointError, is_checkpoint, replacing
+from twonn.checkpoint import is_checkpoint, provenance_of, written
+from twonn.files import CheckpointError, regular, replacing
 from twonn.networks import Networks, parameters_of, preactivations_of
 from twonn.optimizers import Optimizer, chosen
 from twonn.problem import (
@@ -29,6 +30,7 @@ from twonn.problem import (
     thinned_spacing,
     written_steps,
 )
+from twonn.values import Value, derived
 
 if TYPE_CHECKING:
     import pandas
@@ -119,8 +121,10 @@ class Status(enum.Enum):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Trajectory(Networks):
+class Trajectory(Value, Networks):
     """One run of gradient descent, sampled.
+
+    It is a value: equal to another if all that it holds is, read-only, and the same after pickling.
 
     Attributes
     ----------
@@ -171,7 +175,7 @@ class Trajectory(Networks):
         of them, beside `teeth`; 0 where every step was taken.
     error_estimate : float
         The same relative to the norm of the final parameters.
-    provenance : dict
+    provenance : mapping
         Versions, compiler, flags and instruction set that computed it.
     w, b, v : ndarray, shapes (n, 2, d), (n, 2), (n, 2)
         Parameters.
@@ -209,24 +213,19 @@ class Trajectory(Networks):
     unphased: NDArray[np.uint8]
     segments: NDArray[np.void]
     error_bound: float
-    provenance: dict[str, str]
+    provenance: Mapping[str, str]
     obstacle: str = ""
-
-    def __post_init__(self) -> None:
-        for name, (_, dimensions) in _STORED.items():
-            if dimensions:
-                getattr(self, name).flags.writeable = False
 
     # ----------------------------------------------------------------------------------------------
     # Derived arrays
 
-    @cached_property
+    @derived
     def _weights(self) -> tuple[Floats, Floats]:
         start = self.params
         w, b, _ = parameters_of(self.problem, start.w[None], start.b[None], self.optimizer, self.states[None])
         return w[0], b[0]
 
-    @cached_property
+    @derived
     def preactivations(self) -> Floats:
         start = self.params
         z = preactivations_of(self.problem, start.w[None], start.b[None], self.optimizer, self.states[None])
@@ -429,7 +428,7 @@ class Trajectory(Networks):
             "format": np.array(_FORMAT),
             "problem": np.array(json.dumps(_described(self.problem))),
             "optimizer": np.array(json.dumps(_optimizer_described(self.optimizer))),
-            "provenance": np.array(json.dumps(self.provenance)),
+            "provenance": np.array(json.dumps(dict(self.provenance))),
             "start_w": self.params.w,
             "start_b": self.params.b,
             "start_v": self.params.v,
@@ -440,7 +439,7 @@ class Trajectory(Networks):
             **{name: np.asarray(getattr(self, name)) for name in _STORED},
             **{name: getattr(self, name) for name in self._variables() if name not in _STORED},
         }
-        with replacing(path, f"{path.name}.{os.getpid()}.part") as file:
+        with replacing(path) as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
@@ -451,20 +450,56 @@ def times(steps: NDArray[np.int64], logs: Floats) -> tuple[Floats, Floats]:
     return t, np.where(steps < 0, logs, np.log(np.abs(t)))
 
 
-#: Attributes stored as they are: name -> (dtype, number of dimensions).
-_STORED: dict[str, tuple[np.dtype[Any], int]] = {
-    "t": (np.dtype(np.float64), 1),
-    "log_t": (np.dtype(np.float64), 1),
-    "states": (np.dtype(np.float64), 2),
-    "pattern": (np.dtype(np.uint8), 1),
-    "transitions": (TRANSITION, 1),
-    "n_transitions": (np.dtype(np.int64), 0),
-    "n_transitions_exact": (np.dtype(np.bool_), 0),
-    "transition_counts": (np.dtype(np.int64), 2),
-    "slides": (SLIDE, 1),
-    "unphased": (np.dtype(np.uint8), 1),
-    "segments": (SEGMENT, 1),
-    "error_bound": (np.dtype(np.float64), 0),
+@dataclass(frozen=True)
+class _Stored:
+    """An attribute that is stored as it is.
+
+    A letter in the shape is a length: n samples, of q numbers each. A list has so many rows at most.
+    `sound` tells whether the contents can be an attribute's.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int | str, ...]
+    sound: Callable[[NDArray[Any]], Any]
+
+
+def _are_dates(values: Floats) -> bool:
+    return not np.any(np.isnan(values)) and bool(np.all(values[1:] >= values[:-1]))
+
+
+def _are_patterns(values: NDArray[np.uint8]) -> bool:
+    return bool(np.all(values < 16))
+
+
+def _are_transitions(rows: NDArray[np.void]) -> bool:
+    return (
+        _are_patterns(rows["before"])
+        and _are_patterns(rows["after"])
+        and not any(np.any(np.isnan(rows[name])) for name in ("t", "log_t", "t_low", "t_high"))
+    )
+
+
+def _are_slides(rows: NDArray[np.void]) -> bool:
+    return bool(np.all((rows["neuron"] < 2) & (rows["sample"] < 2) & (rows["t_enter"] <= rows["t_exit"])))
+
+
+def _are_segments(rows: NDArray[np.void]) -> bool:
+    return bool(np.all(np.isin(rows["engine"], ("direct", "leap", "slide", "mixed")) & (rows["blocks"] > 0)))
+
+
+_STORED: dict[str, _Stored] = {
+    "t": _Stored(np.dtype(np.float64), ("n",), lambda t: t[0] == 0 and _are_dates(t)),
+    "log_t": _Stored(np.dtype(np.float64), ("n",), _are_dates),
+    "states": _Stored(np.dtype(np.float64), ("n", "q"), lambda states: np.all(np.isfinite(states))),
+    "pattern": _Stored(np.dtype(np.uint8), ("n",), _are_patterns),
+    "transitions": _Stored(TRANSITION, (_core.TRANSITIONS_KEPT,), _are_transitions),
+    "n_transitions": _Stored(np.dtype(np.int64), (), lambda number: number >= 0),
+    "n_transitions_exact": _Stored(np.dtype(np.bool_), (), lambda exact: True),
+    "transition_counts": _Stored(np.dtype(np.int64), (16, 16), lambda counts: np.all(counts >= 0)),
+    "slides": _Stored(SLIDE, (_core.SLIDES_KEPT,), _are_slides),
+    "unphased": _Stored(np.dtype(np.uint8), ("n",), _are_patterns),
+    "segments": _Stored(SEGMENT, (_core.SEGMENTS_KEPT,), _are_segments),
+    "error_bound": _Stored(np.dtype(np.float64), (), lambda bound: bound >= 0),
 }
 
 
@@ -478,7 +513,7 @@ def load(path: str | os.PathLike[str]) -> Trajectory:
     """
     path = checked_path(path)
     try:
-        with open(path, "rb") as raw:
+        with regular(path) as raw:
             return _read(path, raw)
     except CheckpointError:
         raise
@@ -488,60 +523,120 @@ def load(path: str | os.PathLike[str]) -> Trajectory:
         raise CheckpointError(f"{path}: not a readable twonn trajectory ({error}).") from error
 
 
+class _Archive:
+    """The arrays of an .npz file, of which none is unpacked before what it says it is has been judged.
+
+    Some kilobytes may unpack to gigabytes: only what has the type and the size that is expected is let.
+    """
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._file = zipfile.ZipFile(raw)
+
+    def __contains__(self, name: str) -> bool:
+        return f"{name}.npy" in self._file.namelist()
+
+    def header(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Return the shape and the dtype of an array, once its size is seen to be what they make."""
+        with self._file.open(f"{name}.npy") as member:
+            shape, dtype, begins = _header(member)
+        size = math.prod(shape) * dtype.itemsize
+        if dtype.hasobject or self._file.getinfo(f"{name}.npy").file_size != begins + size:
+            raise ValueError(f"{name} has another size than it says")
+        return shape, dtype
+
+    def array(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        """Return an array of this dtype and shape."""
+        if self.header(name) != (shape, dtype):
+            got = self.header(name)
+            raise ValueError(f"{name} has shape {got[0]} and dtype {got[1]}")
+        with self._file.open(f"{name}.npy") as member:
+            array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+            member.read()  # up to its end, where its checksum is compared
+        return np.asarray(array, order="C")
+
+    def text(self, name: str, most: int) -> str:
+        """Return a text of at most so many characters."""
+        _, dtype = self.header(name)
+        if dtype.kind != "U" or dtype.itemsize > 4 * most:
+            raise ValueError(f"{name} is no text of at most {most:,} characters")
+        return str(self.array(name, dtype, ()))
+
+
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Return shape and dtype of an .npy file, and where its contents begin."""
+    if np.lib.format.read_magic(member) != (1, 0):
+        raise ValueError("the arrays are not of the version that Trajectory.save writes")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+    return shape, dtype, member.tell()
+
+
+#: Characters that the longest text may have; a million digits of the steps, and names, options and versions.
+_LONGEST_STEPS, _LONGEST_TEXT = 1_000_000, 100_000
+
+
 def _read(path: Path, raw: BinaryIO) -> Trajectory:
     if is_checkpoint(path):
         raise CheckpointError(f"{path}: a checkpoint; twonn.resume goes on from it and gives the trajectory.")
     if not zipfile.is_zipfile(raw):
         raise CheckpointError(f"{path}: not an .npz file that Trajectory.save has written.")
     raw.seek(0)
-    with np.load(raw, allow_pickle=False) as file:
-        if str(file["format"]) != _FORMAT:
-            raise CheckpointError(
-                f"{path}: format {str(file['format'])!r} is not {_FORMAT!r}, the one this version reads."
-            )
-        problem = Problem(**json.loads(str(file["problem"])))
-        params = Params(w=file["start_w"], b=file["start_b"], v=file["start_v"])
-        check_compatible(problem, params)
-        optimizer = chosen(json.loads(str(file["optimizer"])))
-        stored = {name: _stored(file, name) for name in _STORED}
-        size = _core.STATE_SIZE if optimizer is None else 4 * problem.dimension + 8
-        _check_shapes(stored, size)
-        obstacle = str(file["obstacle"]) if "obstacle" in file else ""  # earlier files have none
-        if not obstacle.isprintable():
-            raise ValueError("obstacle is not printable")
-        return Trajectory(
-            problem=problem,
-            params=params,
-            optimizer=optimizer,
-            horizon=int(str(file["horizon"]), 16),
-            end_step=int(str(file["end_step"]), 16),
-            status=Status(str(file["status"])),
-            provenance=json.loads(str(file["provenance"])),
-            obstacle=obstacle,
-            **stored,
+    file = _Archive(raw)
+    written_as = file.text("format", _LONGEST_TEXT)
+    if written_as != _FORMAT:
+        raise CheckpointError(
+            f"{path}: format {written_as[:80]!r} is not {_FORMAT!r}, the one this version reads."
         )
-
-
-def _stored(file: Any, name: str) -> Any:
-    array = file[name]
-    dtype, dimensions = _STORED[name]
-    if array.dtype != dtype or array.ndim != dimensions:
-        raise ValueError(f"{name} has dtype {array.dtype} and {array.ndim} dimensions")
-    return np.ascontiguousarray(array) if dimensions else array.item()
-
-
-def _check_shapes(stored: dict[str, Any], state_size: int) -> None:
-    samples = len(stored["t"])
-    expected = {
-        "log_t": (samples,),
-        "states": (samples, state_size),
-        "pattern": (samples,),
-        "unphased": (samples,),
-        "transition_counts": (16, 16),
+    dimension = file.header("start_w")[0][-1]
+    optimizer = chosen(json.loads(file.text("optimizer", _LONGEST_TEXT)))
+    lengths = {
+        "n": file.header("t")[0][0],
+        "q": _core.STATE_SIZE if optimizer is None else 4 * dimension + 8,
     }
-    for name, shape in expected.items():
-        if samples == 0 or stored[name].shape != shape:
-            raise ValueError(f"{name} has shape {stored[name].shape}")
+    shapes = {name: _expected_shape(file, name, lengths) for name in _STORED}
+    # A number has up to 24 characters, beside a comma and a space.
+    problem = Problem(**json.loads(file.text("problem", _LONGEST_TEXT + 2 * 26 * dimension)))
+    if dimension != problem.dimension:
+        raise ValueError(f"start_w has shape {file.header('start_w')[0]}")
+    real = np.dtype(np.float64)
+    params = Params(
+        w=file.array("start_w", real, (2, dimension)),
+        b=file.array("start_b", real, (2,)),
+        v=file.array("start_v", real, (2,)),
+    )
+    check_compatible(problem, params)
+    obstacle = file.text("obstacle", _LONGEST_TEXT) if "obstacle" in file else ""  # earlier files have none
+    if not obstacle.isprintable():
+        raise ValueError("obstacle is not printable")
+    return Trajectory(
+        problem=problem,
+        params=params,
+        optimizer=optimizer,
+        horizon=written("horizon", file.text("horizon", _LONGEST_STEPS)),
+        end_step=written("end_step", file.text("end_step", _LONGEST_STEPS)),
+        status=Status(file.text("status", _LONGEST_TEXT)),
+        provenance=provenance_of(file.text("provenance", _LONGEST_TEXT)),
+        obstacle=obstacle,
+        **{name: _stored(file, name, shape) for name, shape in shapes.items()},
+    )
+
+
+def _expected_shape(file: _Archive, name: str, lengths: Mapping[str, int]) -> tuple[int, ...]:
+    """Return the shape that an array should have, judged by what it says before it is unpacked."""
+    stored = _STORED[name]
+    shape = tuple(lengths[size] if isinstance(size, str) else size for size in stored.shape)
+    got, dtype = file.header(name)
+    if len(shape) == 1 and isinstance(stored.shape[0], int) and len(got) == 1:
+        shape = (min(got[0], shape[0]),)
+    if lengths["n"] == 0 or (got, dtype) != (shape, stored.dtype):
+        raise ValueError(f"{name} has shape {got} and dtype {dtype}")
+    return shape
+
+
+def _stored(file: _Archive, name: str, shape: tuple[int, ...]) -> Any:
+    array = file.array(name, _STORED[name].dtype, shape)
+    if not _STORED[name].sound(array):
+        raise ValueError(f"{name} has entries that no run records")
+    return array if shape else array.item()
 
 
 def _optimizer_described(optimizer: Optimizer | None) -> dict[str, Any]:

@@ -4,6 +4,8 @@ cdef enum:
     ALLOWANCE = 2048                 # credit at the beginning
     TIGHTLY_BRACKETED = 64           # number of transitions whose bracket is worth stepping up to them again
     BLOCKS_PER_LOOK = 4              # between looks for what slides, which cost a twelfth of a block
+    MOST_UNWATCHED = 1 << 30         # blocks counted since the last one
+    SAMPLES_PER_POLL = 1 << 15       # of one leap, some milliseconds
 
 
 cdef struct Time:
@@ -105,6 +107,32 @@ cdef void start_course(Course* run, const double* v) noexcept nogil:
     run.width = 1.0
     run.held = run.unphased = run.unwatched = run.caught = 0
     run.n_samples = run.n_transitions = run.n_segments = run.n_slides = 0
+
+
+cdef extern from *:
+    """
+    static int twonn_raise_pending(void) { return PyErr_Occurred() ? -1 : 0; }
+    """
+    void* PyErr_Occurred() noexcept
+    int PyErr_CheckSignals() noexcept
+    int twonn_raise_pending() except -1
+
+cdef int SIGNALS = 0           # that have come; a kernel returns to Python when it sees the number change
+
+
+def note_signal():
+    """Let what the kernel does take an end soon; for signal handlers."""
+    global SIGNALS
+    SIGNALS += 1
+
+
+cdef bint signalled() noexcept with gil:
+    """Let Python handle its signals; tell whether one came. An exception of a handler is left to be raised."""
+    global SIGNALS
+    cdef int before = SIGNALS
+    if PyErr_Occurred() != NULL or PyErr_CheckSignals() < 0:
+        SIGNALS += 1
+    return SIGNALS != before
 
 
 cdef inline bint is_before(Time a, Time b) noexcept nogil:
@@ -217,7 +245,10 @@ cdef void end_here(Course* run, int status) noexcept nogil:
 cdef Time later(Course* run, int steps) noexcept nogil:
     """The time some steps from now; beyond counting they make no difference."""
     cdef Time time = run.now
-    if time.step >= 0:
+    if time.step >= 0 and time.step > INT64_MAX - steps:
+        time.step = -1
+        time.log = log_(<double>INT64_MAX)
+    elif time.step >= 0:
         time.step += steps
     return time
 
@@ -248,6 +279,7 @@ cdef int run_block(Course* run) noexcept nogil:
 
 cdef void begin_block(Course* run, Turn* turn) noexcept nogil:
     cdef Time horizon = horizon_of(run)
+    cdef int64_t left
     turn.run = run
     turn.start = run.now
     turn.status = RUNNING
@@ -256,8 +288,9 @@ cdef void begin_block(Course* run, Turn* turn) noexcept nogil:
     if run.engine != DIRECT:
         turn.block.span = min(turn.block.span, BLOCK_STEPS)
     turn.length = turn.last = turn.block.span or BLOCK_STEPS
-    if horizon.step >= 0 and horizon.step - run.now.step < turn.length:
-        turn.last = <int>(horizon.step - run.now.step)
+    left = horizon.step - run.now.step if run.now.step >= 0 else 0
+    if horizon.step >= 0 and left < turn.length:
+        turn.last = <int>max(left, 0)
         turn.status = COMPLETED
     note(run, turn.block.pattern, run.now, &turn.block)
     run.held = 0
@@ -277,7 +310,7 @@ cdef void end_block(Turn* turn, const uint8_t* patterns) noexcept nogil:
         close_block(&run.model, &run.state, &turn.block, &after)
         if not fits(&run.model, &after):
             # The last sample is the last state that fits, one step before the one named.
-            last = steps_to_divergence(&run.model, &run.state, last) - 1
+            last = max(steps_to_divergence(&run.model, &run.state, last) - 1, 0)
             status = DIVERGED
         if run.error > 0.0 and run.model.trained:
             amplify(run, &turn.opened, 0.5 * turn.length)
@@ -295,7 +328,8 @@ cdef void end_block(Turn* turn, const uint8_t* patterns) noexcept nogil:
     if run.now.step < 0:
         run.lag[1] += last
     note_segment(run, STEPPED, turn.start, 1, 0)
-    run.unwatched += turn.length // BLOCK_STEPS
+    if run.unwatched < MOST_UNWATCHED:
+        run.unwatched += turn.length // BLOCK_STEPS
     if (status == RUNNING and run.unwatched >= BLOCKS_PER_LOOK
             and (run.unphased or not turn.block.span or run.caught)):
         look_for_slides(run)
@@ -315,8 +349,13 @@ cdef void amplify(Course* run, const Block* block, double steps) noexcept nogil:
                         * entry(block.slope, k) * run.model.gram[i][k])
         largest = max(largest, square)
     largest = exp_(steps * run.model.rate * sqrt(largest))
-    run.error *= largest
-    run.averaging_error *= largest
+    run.error = grown(run.error, largest)
+    run.averaging_error = grown(run.averaging_error, largest)
+
+
+cdef inline double grown(double error, double factor) noexcept nogil:
+    """An error times a factor, which may be infinite; where there is no error, none."""
+    return error * factor if error > 0.0 else error
 
 
 cdef int scan(Course* run, const Block* start, const uint8_t* patterns, int last, int* status) noexcept nogil:
@@ -445,7 +484,9 @@ cdef void sample(Course* run, int last, bint ended) noexcept nogil:
     open_block(&run.model, &run.state, &block)
     while is_before(scheduled, end) or ended:
         time = scheduled if is_before(scheduled, end) else end
-        target = <int>(time.step - run.now.step) if time.step >= 0 else last
+        target = last
+        if time.step >= 0 and run.now.step >= 0:
+            target = <int>max(taken, min(time.step - run.now.step, last))
         # Whole groups only, so that the numbers do not depend on which other steps are recorded.
         whole = target - target % GROUP
         advance(&run.model, &block, whole - taken, patterns)
@@ -588,10 +629,12 @@ cdef void measure_open_slides(Course* run) noexcept nogil:
 cdef bint try_to_leap(Course* run, int64_t* cost) noexcept nogil:
     """Try to leap; tell whether it was possible, and what the try cost, in steps.
 
-    What tries cost in vain is kept below one sixteenth of the steps taken: it is paid from a credit.
+    What tries cost in vain is kept below one sixteenth of the steps taken: it is paid from a credit. Where a
+    signal comes in between, it is as if the leap had not been tried yet.
     """
     cdef Leap leap
     cdef Block block
+    cdef Course before
     cdef Time end = run.now
     unfold(&run.model, &run.state, &leap)
     if leap.pattern & ~run.held != run.last_pattern & ~run.held:
@@ -600,6 +643,7 @@ cdef bint try_to_leap(Course* run, int64_t* cost) noexcept nogil:
     if leap.pattern == 0:
         end_here(run, STATIONARY)
         return False
+    before = run[0]
     run.obstacle = start_leap(run, &leap)
     if run.obstacle == NONE and not (leap.frozen or clear_of_kinks(&leap)):
         run.obstacle = NEAR_KINK
@@ -616,7 +660,10 @@ cdef bint try_to_leap(Course* run, int64_t* cost) noexcept nogil:
     # The shortest leaps may cost more than they save.
     if run.now.step >= 0 and end.step >= 0 and end.step - run.now.step < cost[0]:
         run.credit -= cost[0] - (end.step - run.now.step)
-    land(run, &leap, end)
+    if not land(run, &leap, end):
+        run[0] = before
+        cost[0] = 0
+        return True
     if leap.before_kink:
         run.obstacle = NEAR_KINK
     return True
@@ -650,12 +697,16 @@ cdef int start_leap(Course* run, Leap* leap) noexcept nogil:
     return obstacle
 
 
-cdef void land(Course* run, Leap* leap, Time end) noexcept nogil:
-    """Record the samples inside a leap and move to its end, or to the horizon if that is nearer."""
+cdef bint land(Course* run, Leap* leap, Time end) noexcept nogil:
+    """Record the samples inside a leap and move to its end, or to the horizon if that is nearer.
+
+    False if a signal came while there was much to record: the leap has to be made again.
+    """
     cdef State after
     cdef State reached
-    cdef double passed = leap.reached, landing = leap.landing
+    cdef double passed = leap.reached, landing = leap.landing, growth
     cdef Time start = run.now, horizon = horizon_of(run), scheduled = next_scheduled(run)
+    cdef int64_t recorded = 0
     if leap.converged:
         run.converged = start
         if start.step >= 0:
@@ -664,6 +715,9 @@ cdef void land(Course* run, Leap* leap, Time end) noexcept nogil:
     # transition comes with it.
     while is_before(scheduled, end) or not (run.crossed or is_before(end, horizon)
                                             or is_before(horizon, scheduled)):
+        recorded += 1
+        if recorded % SAMPLES_PER_POLL == 0 and signalled():
+            return False
         fold(leap, &run.state, passed_until(leap, start, scheduled), &after)
         record(run, scheduled, &after, leap.pattern | on_average(leap, &after), run.unphased | leap.sliding)
         if not is_before(scheduled, horizon):
@@ -677,8 +731,9 @@ cdef void land(Course* run, Leap* leap, Time end) noexcept nogil:
     fold(leap, &run.state, landing, &after)
     if leap.onto >= 0:
         put_behind_kink(leap, &after)
-    run.error *= exp_(log_amplification(leap))
-    run.averaging_error = (run.averaging_error + leap.entry_error) * exp_(log_amplification(leap))
+    growth = exp_(log_amplification(leap))
+    run.error = grown(run.error, growth)
+    run.averaging_error = grown(run.averaging_error + leap.entry_error, growth)
     run.error += (leap.doubt + rounding(leap, passed)) * path_length(leap, &run.state, &reached)
     if leap.balanced:
         run.error = max(run.error, doubt_of_balance(leap))
@@ -693,6 +748,7 @@ cdef void land(Course* run, Leap* leap, Time end) noexcept nogil:
     run.walked = 0
     if leap.sliding or run.unphased or run.caught:
         look_for_slides(run)
+    return True
 
 
 cdef int solve_longest(Course* run, Leap* leap, Time* end) noexcept nogil:

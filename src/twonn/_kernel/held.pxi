@@ -60,6 +60,36 @@ cdef dict held(dict fields, dict settled, dict moving):
     return result
 
 
+#: Bounds of what the kernel indexes by or counts on, so that no state makes it leave its memory.
+LIMITS = {
+    "step": (-1, INT64_MAX),
+    "last_pattern": (-1, 15),
+    "length": (0, LENGTHS - 1),
+    "episode": (-1, SLIDES_KEPT + 1),
+    "n_samples": (0, INT64_MAX),
+    "n_transitions": (0, INT64_MAX // 2),
+    "n_segments": (0, SEGMENTS_KEPT),
+    "n_slides": (0, INT64_MAX // 2),
+}
+
+
+cdef int check_state(dict fields, state, const int64_t[::1] schedule, const double[::1] late_schedule) except -1:
+    """Refuse a state out of bounds, or whose samples are not those scheduled before its step."""
+    for name, (least, most) in LIMITS.items():
+        if name in fields and not np.all((np.ravel(state[name]) >= least) & (np.ravel(state[name]) <= most)):
+            raise ValueError(f"{name} is out of bounds")
+    step = np.ravel(state["step"])[0]
+    if step >= 0:
+        before = np.searchsorted(schedule, step)
+    else:
+        before = len(schedule) + np.searchsorted(late_schedule, np.ravel(state["log_step"])[0])
+    if before == len(schedule) + len(late_schedule):
+        raise ValueError("its step is behind the horizon")
+    if np.ravel(state["n_samples"])[0] != before:
+        raise ValueError("its samples are not those that it asks for")
+    return 0
+
+
 cdef int put_back(dict fields, dict records, state) except -1:
     """Fill fields and the beginnings of records; NumPy refuses what does not fit."""
     for name, place in fields.items():

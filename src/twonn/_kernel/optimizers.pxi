@@ -178,9 +178,15 @@ cdef class OptimizerRun:
         return held(self.fields(), settled, records)
 
     def restore(self, state):
-        """Go on from the `state` of another run of the same question."""
-        put_back(self.fields(), self.records(), state)
+        """Go on from the `state` of another run of the same question; refuse what cannot be one."""
+        fields = self.fields()
+        if np.ravel(state["step"])[0] < 0 or np.ravel(state["last_pattern"])[0] < 0:
+            raise ValueError("step or last_pattern is out of bounds")
+        check_state(fields, state, self.schedule, np.empty(0))
+        put_back(fields, self.records(), state)
         self.look()
+        if not self.fits():
+            raise ValueError("moving is out of bounds")
 
     cdef dict fields(self):
         return {

@@ -1,0 +1,112 @@
+"""Results are values: equal by content, read-only, and the same after pickling and copying."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from functools import cached_property, wraps
+from typing import Any, TypeVar
+
+import numpy as np
+
+__all__ = ["FrozenMapping", "Value", "derived", "frozen"]
+
+T = TypeVar("T")
+
+
+class FrozenMapping(Mapping[str, Any]):
+    """A mapping that nobody changes; unlike `types.MappingProxyType` it can be pickled and copied."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: Mapping[str, Any]) -> None:
+        self._entries = {name: frozen(entry) for name, entry in entries.items()}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self._entries),)
+
+    def __repr__(self) -> str:
+        return repr(self._entries)
+
+
+def frozen(value: Any) -> Any:
+    """Return an object whose arrays and mappings cannot be changed, in tuples and lists as well."""
+    if isinstance(value, np.ndarray):
+        if value.flags.writeable:
+            if value.base is not None:  # a part of another array, which stays as it is
+                value = value.view()
+            value.flags.writeable = False
+        return value
+    if isinstance(value, FrozenMapping):
+        return value
+    if isinstance(value, Mapping):
+        return FrozenMapping(value)
+    if type(value) in (tuple, list):
+        return tuple(frozen(entry) for entry in value)
+    return value
+
+
+def derived(compute: Callable[[Any], T]) -> cached_property[T]:
+    """Return a property that is computed when it is first asked for, and read-only like its object."""
+
+    @wraps(compute)
+    def frozen_one(self: Any) -> T:
+        result: T = frozen(compute(self))
+        return result
+
+    return cached_property(frozen_one)
+
+
+def _are_same(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        if one.dtype != other.dtype or one.shape != other.shape:
+            return False
+        if one.dtype.names is not None:
+            return all(_are_same(one[name], other[name]) for name in one.dtype.names)
+        return bool(np.array_equal(one, other, equal_nan=one.dtype.kind in "fc"))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_are_same(one[name], other[name]) for name in one)
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(_are_same, one, other))
+    missing = isinstance(one, float) and isinstance(other, float) and one != one and other != other
+    return missing or (type(one) is type(other) and bool(one == other))
+
+
+class Value:
+    """A frozen dataclass whose instances are values.
+
+    Two are equal if they are of one class and all their fields are: arrays by type, shape and entries, and
+    NaN is equal to NaN. They have no hash, as they hold arrays. Fields are made read-only. What is pickled or
+    copied are the fields, not what was derived from them.
+    """
+
+    def __post_init__(self) -> None:
+        for name in _names(self):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(_are_same(getattr(self, name), getattr(other, name)) for name in _names(self))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made, (type(self), {name: getattr(self, name) for name in _names(self)})
+
+
+def _names(value: Any) -> list[str]:
+    return [field.name for field in fields(value)]
+
+
+def _made(kind: type[T], values: dict[str, Any]) -> T:
+    return kind(**values)
