@@ -113,6 +113,8 @@ cdef int set_balance_scale(Leap* leap, double log_step) noexcept nogil:
         return LARGE_STEPS
     leap.log_scale = -(log_push + log_(fastest))
     if not leap.settled:
+        # As much of e^−λt as NODES points resolve.
+        leap.longest = min(leap.longest, 5.0 / leap.relaxation)
         leap.log_scale = min(leap.log_scale, log_(leap.longest))
     elif -4.0 < log_step - leap.log_scale < 1.0:
         leap.log_scale = log_step
