@@ -182,7 +182,6 @@ BROKEN = {
     "at most one sample": ("sliding", lambda v: {"held": np.array(3, np.int32)}),
     "`averaged` is 1": ("sliding", lambda v: {"averaged": np.array(0, np.int32)}),
     "`uncounted`": ("sliding", lambda v: {"uncounted": np.array(0, np.int32)}),
-    "`converged_step`": ("leapt", lambda v: {"converged_step": v["step"] + 1}),
     "have a neuron": ("sliding", lambda v: changed(v, "late_slides", _0_0=0.5)),
     "`episode` is a row": ("sliding", lambda v: {"episode": np.array([1, 1])}),
     "`step` and `last_pattern` are": (

@@ -172,6 +172,16 @@ def test_only_auto_has_a_limit(options):
     assert twonn.run(CYCLE, CYCLING, 2000, max_direct=1).status is twonn.Status.OBSTRUCTED
 
 
+@pytest.mark.parametrize("step_size", [1e-18, 1e-20])
+def test_a_minimiser_may_be_reached_beyond_counting_from_a_counted_step(step_size):
+    """There is no leap before the last, and what is left of the way decays in some 1/step_size steps."""
+    problem = twonn.Problem(x=BALANCED.x, y=BALANCED.y, step_size=step_size, bias=False)
+    params = twonn.Params(w=[math.log(2) / 3 + 1e-15, -1.0])
+    traj = twonn.run(problem, params, 10**30)
+    assert traj.status is twonn.Status.CONVERGED
+    assert 1 < traj.end_step * step_size < 10
+
+
 def test_a_run_at_a_finite_minimiser_has_converged():
     traj = twonn.run(BALANCED, BALANCING, log10_steps=1000.0, max_direct=10**6)
     assert traj.status is twonn.Status.CONVERGED

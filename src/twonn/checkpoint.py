@@ -424,13 +424,6 @@ def _is_averaged(values: Values) -> bool:
     return bool(values["averaged"] or not sliding)
 
 
-def _has_converged(values: Values) -> bool:
-    """Whether it did before now, if it did."""
-    since = int(values["converged_step"]), float(values["converged_log"])
-    now = int(values["step"]), float(values["log_step"])
-    return since == (-1, -math.inf) or _are_same(since, now) or _is_later(since, now)
-
-
 def _are_open(values: Values) -> bool:
     """Whether each neuron's episode is one that it has entered at the kink where it was last seen."""
     for neuron, row in enumerate(values["episode"].tolist()):
@@ -485,7 +478,6 @@ RELATIONS = (
         "`uncounted` is 1 if `averaged` is",
         lambda values: bool(values["uncounted"] >= values["averaged"]),
     ),
-    Relation("gd", "`converged_step` and `converged_log` are none or not behind `step`", _has_converged),
     Relation("gd", "`slides` and `late_slides` have a neuron, a sample, and steps", _are_of_neurons),
     Relation(
         "gd",

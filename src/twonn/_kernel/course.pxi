@@ -709,8 +709,11 @@ cdef bint land(Course* run, Leap* leap, Time end) noexcept nogil:
     cdef int64_t recorded = 0
     if leap.converged:
         run.converged = start
-        if start.step >= 0:
+        if start.step >= 0 and start.step + ceil(leap.longest) < 9.2e18:
             run.converged.step += <int64_t>ceil(leap.longest)
+        elif start.step >= 0:
+            run.converged.step = -1
+            run.converged.log = log_(start.step + leap.longest)
     # A sample at the end of the leap is left to the next one's start, unless it is the last and no
     # transition comes with it.
     while is_before(scheduled, end) or not (run.crossed or is_before(end, horizon)
