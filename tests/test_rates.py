@@ -410,6 +410,22 @@ def test_a_level_within_its_noise_is_refused():
             twonn.fit_rate(log_t, gap * noise)
 
 
+def test_noise_does_not_make_a_rising_gap_turn():
+    log_t = samples(16)
+    noise = 1 + 1e-3 * np.random.default_rng([73, 1]).standard_normal(len(log_t))
+    gap = (0.5 - 1 / log_t) * noise
+    assert np.argmax(gap) < len(gap) - 1
+    low, high = twonn.fit_rate(log_t, gap).intervals["limit"]
+    assert low <= 0.5 <= high
+
+
+def test_any_scale_of_the_gap():
+    log_t = samples(16)
+    for size in (1e-200, 1e200):
+        fit = twonn.fit_rate(log_t, size * exact(log_t))
+        assert fit.law == "C/(ln t + κ)" and fit.constant == pytest.approx(0.5 * size, rel=1e-12)
+
+
 def test_normalized_gradient_descent_has_a_power_of_t():
     """D = m_0 − m_1 converges, and all parameters are affine in t from then on: gap = C/(t + κ)."""
     for start in (FIRST, *successful(3)):

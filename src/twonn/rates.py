@@ -341,13 +341,17 @@ def margin(log_time: Floats) -> Floats:
     return m
 
 
+#: Bounds of an exponent: a gap is bounded by the optimal margin, and one that rises does so to a limit.
+_FALLING = 0.0, math.inf
+
+
 def _power_of_log(limited: bool = False) -> Law:
     return Law(
         _named("C/(ln t)^α", limited),
         lambda log_t, exponent: log_t**-exponent,
         ("exponent",),
         lambda log_t, gap, limited: _slopes(np.log(log_t), gap, limited),
-        lambda log_t: [(0.0 if limited else -math.inf, math.inf)],
+        lambda _: [_FALLING],
         exponent=math.nan,
         constant_of="C/(ln t)^α",
         limited=limited,
@@ -360,7 +364,7 @@ def _power_of_t(limited: bool = False) -> Law:
         lambda log_t, power: np.exp(-power * log_t),
         ("power",),
         _slopes,
-        lambda log_t: [(0.0 if limited else -math.inf, math.inf)],
+        lambda _: [_FALLING],
         exponent=math.inf,
         constant_of="C·t^−α",
         limited=limited,
@@ -799,13 +803,13 @@ def _root_mean_square(deviations: Floats) -> float:
 
 
 def _noise(fitted: _Fitted) -> float:
-    """Return the relative size of white noise, by second differences: they have 6 times its variance.
+    """Return the relative size of white noise.
 
     It is 0 if it is rounding, or so small beside the deviations that these are smooth, and it is what second
     differences leave of them.
     """
     n = len(fitted.deviations)
-    size = math.sqrt(float(np.mean(np.diff(fitted.deviations, 2) ** 2)) / 6 * n / max(n - fitted.law.size, 1))
+    size = _scatter(fitted.deviations) * math.sqrt(n / max(n - fitted.law.size, 1))
     return size if size > max(ROUNDING, SMOOTH * fitted.scatter) else 0.0
 
 
@@ -966,15 +970,15 @@ class _Choice:
             if one is not self.chosen and self._means_the_same(one.law, name):
                 has = name in one.law.parameters
                 intervals.append(self._by_noise(one.stated, name) if has else (0.0, 0.0))
-        if name == "limit" and not law.limited:
+        if name not in law.parameters and self._means_the_same(law, name):
             intervals.append((0.0, 0.0))
         if name == "shift" and "shift" not in law.own and all(one == (0.0, 0.0) for one in intervals):
             return math.nan, math.nan  # not even another law has one
         return _hull(intervals)
 
     def _means_the_same(self, law: Law, name: str) -> bool:
-        if name == "shift" and "offset" in law.own:
-            return False
+        if name == "shift" and "offset" in law.own + self.chosen.law.own:
+            return False  # beside an offset κ is another number
         return name == "limit" or law.constant_of == self.chosen.law.constant_of
 
     def exponent(self) -> tuple[float, Interval]:
@@ -1010,26 +1014,35 @@ class _Choice:
             return value, value
         return self._of_chosen(name) if one is self.chosen else self._by_noise(one.stated, name)
 
-    def _by_noise(self, stated: _Fitted, name: str) -> Interval:
-        """Return what noise leaves open of a number."""
+    def _by_noise(self, stated: _Fitted, name: str, away: float = 0.0) -> Interval:
+        """Return what noise leaves open of a number, and as much more on either side as is to be added."""
         value, error = stated.numbers[name], STANDARD_ERRORS * stated.error(name)
+        if name == "limit" and value == 0:  # at its bound, beyond which it would be without
+            error = STANDARD_ERRORS * self.noise * stated.sensitivity(name) if self.noise else 0.0
+            value = stated.free_limit
+        least, most = self._possible(stated, name)
+        low, high = max(value - error - away, least), min(value + error + away, most)
+        # Noise may have put the value itself beyond what is possible.
+        return min(low, stated.numbers[name]), max(high, stated.numbers[name])
+
+    def _possible(self, stated: _Fitted, name: str) -> Interval:
+        """Return the bounds of a number: exponents are >= 0, a limit is below what falls to it."""
+        if name in ("constant", "shift", "offset"):
+            return -math.inf, math.inf
         if name != "limit":
-            return value - error, value + error
-        # No limit that is >= 0 is above what falls.
-        most = stated.end * (1 + STANDARD_ERRORS * self.noise) if stated.numbers["constant"] > 0 else math.inf
-        if value == 0:
-            by_noise = STANDARD_ERRORS * self.noise * stated.sensitivity(name) if self.noise else 0.0
-            return 0.0, min(max(stated.free_limit + by_noise, 0.0), most)
-        return max(value - error, 0.0), max(min(value + error, most), value)
+            return _FALLING
+        by_noise = STANDARD_ERRORS * self.noise * stated.end
+        if stated.numbers["constant"] > 0:
+            return 0.0, stated.end + by_noise
+        return max(stated.end - by_noise, 0.0), math.inf
 
     def _of_chosen(self, name: str) -> Interval:
         """Return the same for the law that is chosen, with what differs between windows beyond noise."""
         stated = self.chosen.stated
         others = [self.fits(stated.law, window) for window in _usable(self.fits.log_t)[1:]]
         pairs = [(other.numbers[name], other.error(name)) for other in others]
-        away = DRIFT * _beyond_noise(stated.numbers[name], stated.error(name), pairs)
-        low, high = self._by_noise(stated, name)
-        return (max(low - away, 0.0) if name == "limit" else low - away), high + away
+        differs = _beyond_noise(stated.numbers[name], stated.error(name), pairs)
+        return self._by_noise(stated, name, DRIFT * differs)
 
 
 def _beyond_noise(value: float, error: float, others: Iterable[tuple[float, float]]) -> float:
@@ -1148,11 +1161,25 @@ def _is_level(log_t: Floats, gap: Floats) -> bool:
     """Tell whether a gap stays where it is but for rounding or noise."""
     from scipy import stats
 
-    spread = float(np.std(gap))
-    if np.ptp(gap) <= ROUNDING * gap.max():
+    gap = gap / gap.max()
+    if np.ptp(gap) <= ROUNDING:
         return True
-    by_noise = math.sqrt(float(np.mean(np.diff(gap, 2) ** 2)) / 6)
-    return spread < 1.5 * by_noise and bool(stats.linregress(log_t, gap).pvalue > 0.01)
+    return bool(np.std(gap) < 1.5 * _scatter(gap) and stats.linregress(log_t, gap).pvalue > 0.01)
+
+
+def _scatter(values: Floats) -> float:
+    """Return the standard deviation of white noise, by second differences: they have 6 times its variance."""
+    return math.sqrt(float(np.mean(np.diff(values, 2) ** 2)) / 6)
+
+
+def _top(log_t: Floats, gap: Floats) -> int:
+    """Return the place of the largest gap, the last one if noise may have made another one the largest."""
+    top = int(np.argmax(gap))
+    late = _window(log_t, gap, (LEARNT[0], 1.0))[1] / gap[top]
+    # Noise turns at two of three samples, what is smooth at hardly any.
+    turns = np.count_nonzero(np.diff(np.sign(np.diff(late))))
+    noise = _scatter(late) if turns > len(late) / 3 else 0.0
+    return top if late[-1] < 1 - 6 * noise else len(gap) - 1
 
 
 def _check_late_enough(log_t: Floats, gap: Floats, zeros: int, lost: int, after_turn: float) -> None:
@@ -1183,7 +1210,7 @@ def _check_late_enough(log_t: Floats, gap: Floats, zeros: int, lost: int, after_
             "one that changes, by more than noise",
             "Nothing converges; see twonn.asymptote.",
         )
-    top = int(np.argmax(gap))
+    top = _top(log_t, gap)
     if gap[-1] >= gap[0] and top == len(gap) - 1 and log_t[-1] < EARLIEST_RISE:
         raise too_early(
             f"a gap that rises up to ln t = {log_t[-1]:.4g}",
