@@ -90,11 +90,12 @@ def drift_of_stepping(truth: twonn.Trajectory, n: int) -> float:
     """What rounding may add to a stepped run, relatively, where pushes balance.
 
     Pushes that cancel leave their roundings in every step: of the margin, the exponential and the products,
-    four units in the last place of either push. They add up along the directions in which the loss is flat.
+    together eight units in the last place of either push at most. They add up along the directions in which
+    the loss is flat.
     """
     problem, m = truth.problem, truth.margins[n]
     slopes = 1 / (1 + np.exp(m)) if problem.loss == "logistic" else np.exp(-m)
-    return truth.t[n] * problem.rate * 2.0**-50 * float(slopes @ np.sqrt(np.diag(gram_of(problem))))
+    return truth.t[n] * problem.rate * 2.0**-49 * float(slopes @ np.sqrt(np.diag(gram_of(problem))))
 
 
 @examples
