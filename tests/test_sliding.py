@@ -354,3 +354,17 @@ def test_the_kernel_keeps_averaging_apart():
         run.advance(1 << 20)
     assert run.averaged and run.error < 1e-10 < run.averaging_error
     assert traj.error_bound == run.error + run.averaging_error
+
+
+def test_a_neuron_left_behind_its_kink_does_not_slide_yet():
+    """G_01 = 5e-17: once pushed off its kink, a neuron takes e^(10^10) steps to return: no averaging."""
+    problem = twonn.Problem(x=[3.0, -1 / 3], y=[1, -1], step_size=0.01)
+    start = twonn.Params(w=[-0.6, -2.1], b=[2.8, 5.3])
+    direct = twonn.run(problem, start, 10**6, engine="direct")
+    assert direct.transitions["t"].tolist() == [727467]
+    for traj in (twonn.run(problem, start, 10**6), twonn.run(problem, start, log10_steps=1e4)):
+        assert "slide" not in traj.segments["engine"]
+        # It rises by 1e-17 of ln t, and is the sum of pushes of one point, 5 in all, rounded once.
+        behind = direct.preactivations[-1, 0, 1] + 5.6e-18 * traj.log_t[-1]
+        assert traj.preactivations[-1, 0, 1] == pytest.approx(behind, rel=0, abs=1e-14)
+    assert traj.error_estimate < 1e-14

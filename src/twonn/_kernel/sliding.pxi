@@ -316,7 +316,7 @@ cdef bint is_averageable(const Model* model, double inverse, double effect, doub
     if not effect * (LARGEST_LASTING_TOOTH_PARTS if model.trained else LARGEST_TOOTH_PARTS) <= 1.0:
         return False
     if effect * NEGLIGIBLE_TOOTH_PARTS <= 1.0:
-        return fraction <= 1.0 + 4.0 * slack
+        return inverse <= fraction <= 1.0 + 4.0 * slack
     return inverse * FEWEST_TEETH <= min(fraction, 1.0 - fraction)
 
 
