@@ -668,7 +668,7 @@ def test_a_job_killed_at_200_moments_loses_no_bit(path, monkeypatch, faults):
     seed = 200
     print("seed", seed)
     rng = np.random.default_rng(seed)
-    reached, halves = [0], 0
+    reached, halves, longest = [0], 0, 0.06
     for kill in range(200):
 
         def job(every=20_000 if kill % 2 else 1_000_000):
@@ -681,7 +681,7 @@ def test_a_job_killed_at_200_moments_loses_no_bit(path, monkeypatch, faults):
                 )
 
         pid = forked(job)
-        time.sleep(float(rng.uniform(0.0, 0.06)))
+        time.sleep(float(rng.uniform(0.0, longest)))
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, "it ended by itself"
@@ -689,6 +689,8 @@ def test_a_job_killed_at_200_moments_loses_no_bit(path, monkeypatch, faults):
             values, damage = read(path)
             assert damage is None
             reached.append(int(values["step"]))
+            # On a busy machine a job takes longer to get anywhere.
+            longest = min(1.2 * longest, 1.0) if reached[-1] == reached[-2] else 0.06
         fault.holds(GOOD, path.exists() or kill == 0 or reached == [0])
         halves += path.with_name("run.twonn.part").exists()
     print("reached", reached[-1], "places", len(set(reached)), "half-written files", halves)

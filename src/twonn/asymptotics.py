@@ -359,7 +359,7 @@ def _alternatives(problem: Problem, params: Params, states: _States) -> tuple[As
 
 
 @dataclass(frozen=True, eq=False)
-class _Stage:
+class _Stage(Value):
     """A motion, and the ln t from which it holds; None where none is known."""
 
     since: float
