@@ -34,11 +34,15 @@ def question(problem: twonn.Problem) -> tuple:
     )
 
 
-def batch_of(problem, params, schedule, late=(), engine=_core.AUTO, *, budget=1 << 62) -> _core.Batch:
-    batch = _core.Batch(
+def begun(problem, params, schedule, late=(), engine=_core.AUTO) -> _core.Batch:
+    return _core.Batch(
         *question(problem), params.w, params.b, params.v, np.array(schedule),
         np.array(late, dtype=float), engine, transitions_kept=KEPT, slides_kept=3,
     )  # fmt: skip
+
+
+def batch_of(problem, params, schedule, late=(), engine=_core.AUTO, *, budget=1 << 62) -> _core.Batch:
+    batch = begun(problem, params, schedule, late, engine)
     while batch.advance(budget):
         pass
     return batch
@@ -164,3 +168,100 @@ def test_no_runs_and_wrong_shapes():
         _core.Batch(*question(problem), w, b, v, schedule, late, _core.AUTO, transitions_kept=-1)
     with pytest.raises(ValueError, match="schedule"):
         _core.Batch(*question(problem), w, b, v, np.array([1, 10]), late, _core.AUTO)
+
+
+# --------------------------------------------------------------------------------------------------
+# States
+
+ATTRIBUTES = (
+    "status", "obstacle", "last_step", "last_log", "error", "averaging_error", "averaged", "n_samples",
+    "n_transitions", "n_slides", "sample_steps", "sample_logs", "sample_states", "sample_patterns",
+    "sample_unphased", "transition_times", "transition_patterns", "slides", "open_slides",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", [_core.DIRECT, _core.AUTO], ids=["direct", "auto"])
+@pytest.mark.parametrize("seed", range(12))
+def test_a_batch_that_goes_on_from_its_states_has_the_same_bits(seed, engine):
+    """Taken down after every few thousand steps, and gone on with by another batch."""
+    problem, _ = random_problem(seed, sliding=seed % 2 == 1)
+    params = starts(problem, 37, seed)
+    schedule = [0, 1, 300, 5000, 5001, 20_000, 40_001]
+    whole = batch_of(problem, params, schedule, engine=engine)
+    batch, others = begun(problem, params, schedule, engine=engine), 0
+    while batch.advance(5000):
+        state = batch.state()
+        batch = begun(problem, params, schedule, engine=engine)
+        batch.restore(state)
+        others += 1
+    assert others > 10
+    for name in ATTRIBUTES:
+        assert getattr(whole, name).tobytes() == getattr(batch, name).tobytes(), name
+
+
+def test_a_state_is_not_changed_by_what_follows():
+    problem, _ = random_problem(3)
+    params = starts(problem, 30, seed=7)
+    batch = begun(problem, params, [0, 50_000], engine=_core.DIRECT)
+    batch.advance(100_000)
+    state = batch.state()
+    before = {name: values.tobytes() for name, values in state.items()}
+    while batch.advance(1 << 62):
+        pass
+    assert before == {name: values.tobytes() for name, values in state.items()}
+
+
+#: What no run has between blocks, by field.
+FORGED = {
+    "n_samples": [-1, 9, 1 << 40],
+    "n_transitions": [-1],
+    "n_segments": [-1, 1025],
+    "n_slides": [-1],
+    "length": [-1, 66],
+    "last_pattern": [-2, 16],
+    "held": [16, -1],
+    "unphased": [16],
+    "caught": [16],
+    "episode": [-2, 1 << 20],
+    "step": [-2, 40_002, 1 << 62],
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_forged_states_are_refused(name):
+    problem, _ = random_problem(1, sliding=True)
+    params = starts(problem, 5, 1)
+    schedule = [0, 1, 300, 5000, 5001, 20_000, 40_001]
+    batch = begun(problem, params, schedule, engine=_core.DIRECT)
+    assert batch.advance(30_000) > 1
+    r = int(np.flatnonzero(batch.status == _core.RUNNING)[0])
+    run = _core.Run(
+        *question(problem), params.w[r], params.b[r], params.v[r],
+        np.array(schedule), np.empty(0), _core.DIRECT,
+    )  # fmt: skip
+    run.advance(10_000)
+    for held, row in ((batch, r), (run, ...)):
+        state = held.state()
+        held.restore(state)
+        for value in FORGED[name]:
+            forged = state[name].copy()
+            forged[row] = value
+            with pytest.raises(ValueError):
+                held.restore({**state, name: forged})
+
+
+def test_a_state_of_another_batch_is_refused():
+    problem, _ = random_problem(3)
+    params = starts(problem, 5, seed=7)
+    batch = begun(problem, params, [0, 50_000])
+    state = begun(problem, params[:4], [0, 50_000]).state()
+    with pytest.raises(ValueError, match="expected int64 of shape"):
+        batch.restore(state)
+    state = batch.state()
+    with pytest.raises(ValueError, match="status: expected int32"):
+        batch.restore({**state, "status": state["status"].astype(float)})
+    with pytest.raises(ValueError, match="its samples are not those"):
+        batch.restore({**state, "status": state["status"] + _core.COMPLETED})  # without a sample
+    del state["lag"]
+    with pytest.raises(KeyError, match="lag"):
+        batch.restore(state)

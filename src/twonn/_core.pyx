@@ -13,6 +13,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 
 cdef extern from "_kernel/build.h" nogil:
@@ -469,6 +470,48 @@ cdef class Batch:
         for r in range(self.runs):
             if self.courses[r].status == RUNNING:
                 end_here(&self.courses[r], INTERRUPTED)
+
+    def state(self):
+        """Return what the runs hold between blocks, by name, the runs first; later blocks do not change it."""
+        return held(self.fields(), {}, self.records())
+
+    def restore(self, state):
+        """Go on from the `state` of another batch of the same question; refuse what cannot be one."""
+        cdef Py_ssize_t r
+        fields = self.fields()
+        places = {**fields, **self.records()}
+        for name, place in places.items():
+            if state[name].shape != place.shape or state[name].dtype != place.dtype:
+                raise ValueError(f"{name}: expected {place.dtype} of shape {place.shape}")
+        check_state(fields, state, self.schedule, self.late_schedule, 1, self.slides.shape[1])
+        for name, place in places.items():
+            place[:] = state[name]
+        for r in range(self.runs):
+            if not fits(&self.courses[r].model, &self.courses[r].state):
+                raise ValueError("state is out of bounds")
+        self.ended = 0  # what follows the end of a run may be done twice
+
+    cdef dict fields(self):
+        """Arrays over the fields of all runs, which lie in memory one run after the other."""
+        cdef Py_ssize_t apart = sizeof(Course)
+        fields = {**fields_of_course(self.courses), "status": shared(&self.courses.status, 1)}
+        return {
+            name: as_strided(one, (self.runs, len(one)), (apart, one.itemsize)) for name, one in fields.items()
+        }
+
+    cdef dict records(self):
+        return {
+            "steps": self.sample_steps,
+            "logs": self.sample_logs,
+            "states": self.sample_states,
+            "patterns": self.sample_patterns,
+            "unphased_then": self.sample_unphased,
+            "transition_times": self.transition_times,
+            "transition_patterns": self.transition_patterns,
+            "segments": self._segments,
+            "segment_logs": self._segment_logs,
+            "slides": self._slides,
+        }
 
     @property
     def status(self):

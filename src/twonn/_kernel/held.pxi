@@ -62,9 +62,13 @@ cdef dict held(dict fields, dict settled, dict moving):
 
 #: Bounds of what the kernel indexes by or counts on, so that no state makes it leave its memory.
 LIMITS = {
+    "status": (RUNNING, CONVERGED),
     "step": (-1, INT64_MAX),
     "last_pattern": (-1, 15),
     "length": (0, LENGTHS - 1),
+    "held": (0, 15),
+    "unphased": (0, 15),
+    "caught": (0, 15),
     "episode": (-1, SLIDES_KEPT + 1),
     "n_samples": (0, INT64_MAX),
     "n_transitions": (0, INT64_MAX // 2),
@@ -73,19 +77,22 @@ LIMITS = {
 }
 
 
-cdef int check_state(dict fields, state, const int64_t[::1] schedule, const double[::1] late_schedule) except -1:
-    """Refuse a state out of bounds, or whose samples are not those scheduled before its step."""
-    for name, (least, most) in LIMITS.items():
+cdef int check_state(dict fields, state, const int64_t[::1] schedule, const double[::1] late_schedule,
+                     int64_t segments_kept=SEGMENTS_KEPT, int64_t slides_kept=SLIDES_KEPT) except -1:
+    """Refuse a state, of a run or of many, out of bounds, or whose samples are not those before its step."""
+    limits = {**LIMITS, "episode": (-1, slides_kept + 1), "n_segments": (0, segments_kept)}
+    for name, (least, most) in limits.items():
         if name in fields and not np.all((np.ravel(state[name]) >= least) & (np.ravel(state[name]) <= most)):
             raise ValueError(f"{name} is out of bounds")
-    step = np.ravel(state["step"])[0]
-    if step >= 0:
-        before = np.searchsorted(schedule, step)
-    else:
-        before = len(schedule) + np.searchsorted(late_schedule, np.ravel(state["log_step"])[0])
-    if before == len(schedule) + len(late_schedule):
+    step, count, total = np.ravel(state["step"]), np.ravel(state["n_samples"]), len(schedule) + len(late_schedule)
+    running = np.ravel(state["status"]) == RUNNING if "status" in fields else np.ones(len(step), dtype=bool)
+    before = np.searchsorted(schedule, step)
+    if "log_step" in fields:
+        late = len(schedule) + np.searchsorted(late_schedule, np.ravel(state["log_step"]))
+        before = np.where(step >= 0, before, late)
+    if np.any(running & (before == total)):
         raise ValueError("its step is behind the horizon")
-    if np.ravel(state["n_samples"])[0] != before:
+    if np.any(running & (count != before)) or np.any(~running & ((count < 1) | (count > total + 1))):
         raise ValueError("its samples are not those that it asks for")
     return 0
 
