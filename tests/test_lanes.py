@@ -8,6 +8,7 @@ from oracle import Decoupled
 
 import twonn
 from twonn import _core
+from twonn.batch import Stopped, run_batch
 
 KEPT = 40
 
@@ -176,7 +177,8 @@ def test_no_runs_and_wrong_shapes():
 ATTRIBUTES = (
     "status", "obstacle", "last_step", "last_log", "error", "averaging_error", "averaged", "n_samples",
     "n_transitions", "n_slides", "sample_steps", "sample_logs", "sample_states", "sample_patterns",
-    "sample_unphased", "transition_times", "transition_patterns", "slides", "open_slides",
+    "sample_unphased", "transition_times", "transition_patterns", "slides", "open_slides", "counted",
+    "converged_step", "converged_log",
 )  # fmt: skip
 
 
@@ -265,3 +267,61 @@ def test_a_state_of_another_batch_is_refused():
     del state["lag"]
     with pytest.raises(KeyError, match="lag"):
         batch.restore(state)
+
+
+class Interrupting:
+    """Stops a batch at its n-th look, with its state."""
+
+    steps = 1000
+
+    def __init__(self, looks: int) -> None:
+        self.looks, self.state = looks, None
+
+    def look(self, spent, state):
+        assert spent == 1000
+        self.looks -= 1
+        if self.looks == 0:
+            self.state = state()
+            raise Stopped
+
+
+@pytest.mark.parametrize("optimizer", [None, "adam", "momentum"])
+def test_run_batch_goes_on_from_its_states(optimizer):
+    problem, _ = random_problem(3)
+    params = starts(problem, 6, seed=9)
+    other = twonn.optimizers.chosen("gd" if optimizer is None else optimizer)
+    schedule = np.array([0, 10, 3000, 4001]), np.empty(0)
+    asked = problem, params, schedule, _core.DIRECT, True, other
+    whole = run_batch(*asked)
+    state, rounds = None, 0
+    while True:
+        watch = Interrupting(2)
+        try:
+            batch = run_batch(*asked, watch=watch, state=state)
+            break
+        except Stopped:
+            state, rounds = watch.state, rounds + 1
+    assert rounds >= 3
+    for name, values in vars(whole).items():
+        assert values.tobytes() == getattr(batch, name).tobytes(), name
+
+
+def test_forged_states_of_optimizers_are_refused():
+    problem, _ = random_problem(3)
+    params = starts(problem, 2, seed=9)
+    schedule = np.array([0, 10, 3000, 4001]), np.empty(0)
+    asked = problem, params, schedule, _core.DIRECT, True, twonn.optimizers.chosen("adam")
+    watch = Interrupting(2)
+    with pytest.raises(Stopped):
+        run_batch(*asked, watch=watch)
+    for name, values in {
+        "ended": (-1, 2),
+        "run_n_samples": (-1, 4, 1 << 40),
+        "run_n_transitions": (-1,),
+        "run_last_pattern": (-1, 16),
+        "run_step": (-1, 3001),
+    }.items():
+        for value in values:
+            forged = {**watch.state, name: np.full_like(watch.state[name], value)}
+            with pytest.raises(ValueError):
+                run_batch(*asked, state=forged)

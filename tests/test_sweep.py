@@ -1,5 +1,6 @@
 """Sweeps: the bits of single runs, whoever computes them; stores that go on; workers that are lost."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ from cases import BALANCED, BALANCING, CYCLE
 import twonn
 from twonn import batch, executors, summary
 from twonn.asymptotics import LAWS
+from twonn.store import Store
 from twonn.trajectory import VARIABLES
 
 SWEEP = sys.modules["twonn.sweep"]  # the name itself is the function
@@ -39,7 +41,7 @@ STARTS = twonn.Params(w=[*DRAWN.w, [[2.0], [-2.0]]], b=[*DRAWN.b, [3.0, 3.0]], v
 
 
 def columns(result: twonn.SweepResult) -> dict[str, np.ndarray]:
-    return {name: result[name] for name in result.to_xarray().data_vars if name != "chunk_complete"}
+    return {name: result[name] for name in result.to_xarray().data_vars}
 
 
 def assert_same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
@@ -285,8 +287,11 @@ def test_a_store_opens_with_xarray_and_says_what_it_holds(tmp_path):
     options = {"trajectories": ["gap"], "chunk_size": 3}
     memory = twonn.sweep([PAPER, SLIDING], STARTS, 10**7, **options).to_xarray()
     result = twonn.sweep([PAPER, SLIDING], STARTS, 10**7, store=tmp_path / "store", **options)
-    for data in (xarray.open_zarr(tmp_path / "store", chunks=None), result.to_xarray()):
-        data = data.drop_vars("chunk_complete")
+    for data in (
+        xarray.open_zarr(tmp_path / "store", chunks=None).drop_vars("chunk_digest"),
+        xarray.open_zarr(tmp_path / "store", consolidated=False).drop_vars("chunk_digest").compute(),
+        result.to_xarray(),
+    ):
         assert set(data.coords) == {"run", "problem", "start", "step_size", "t", "log_t"}
         xarray.testing.assert_equal(data, memory)
         for name in data.variables:
@@ -311,7 +316,7 @@ def test_a_rerun_fills_only_what_is_missing(serial, tmp_path):
     twonn.sweep([PAPER, SLIDING], STARTS, 10**7, store=store, progress=lambda n, all: done.append(n))
     assert done == []
     # As a worker leaves it that was killed before it could say that its chunk is whole.
-    (store / "chunk_complete" / "c" / "2").unlink()
+    (store / "chunk_digest" / "c" / "2" / "0" / "0").unlink()
     (store / "final_gap" / "c" / "2").write_bytes(b"")
     (store / "final_w" / "c" / "2" / "0" / "0").unlink()
     result = twonn.sweep(
@@ -416,21 +421,21 @@ def test_a_lost_chunk_is_submitted_again(serial):
 
 
 def test_a_chunk_that_fails_for_ever_is_named(serial, tmp_path, monkeypatch):
-    write = twonn.store.write_chunk
+    write = Store.write
 
-    def full(path, chunk, first, arrays):
+    def broken(self, chunk, arrays, scratch):
         if chunk == 1:
-            raise OSError(28, "No space left on device")
-        write(path, chunk, first, arrays)
+            raise OSError(errno.EIO, "Input/output error")
+        write(self, chunk, arrays, scratch)
 
     store = tmp_path / "store"
     with monkeypatch.context() as patch:
-        patch.setattr(SWEEP, "write_chunk", full)
+        patch.setattr(Store, "write", broken)
         result = twonn.sweep([PAPER, SLIDING], STARTS, 10**7, store=store, chunk_size=4, retries=1)
     assert not result.complete
     assert not result.interrupted
     assert result.missing.tolist() == [4, 5, 6, 7]
-    assert result.failures == {range(4, 8): "OSError: [Errno 28] No space left on device"}
+    assert result.failures == {range(4, 8): "OSError: [Errno 5] Input/output error"}
     assert "10 of 14 runs are done; missing are runs 4 to 7. Runs 4 to 7 failed: OSError" in repr(result)
     assert "4 missing" in repr(result)
     assert_same(columns(twonn.sweep([PAPER, SLIDING], STARTS, 10**7, store=store)), serial)

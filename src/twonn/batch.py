@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +29,29 @@ _LOOK = 1 << 21
 Schedule = tuple[NDArray[np.int64], Floats]
 
 
+#: What a batch under way holds, by name: what it goes on from to the same bits.
+State = Mapping[str, NDArray[Any]]
+
+
 class Stopped(Exception):  # noqa: N818 - asked for, not an error
-    """The batch was told to stop; nothing of it is kept."""
+    """The batch was told to stop; what is kept of it is what its watch has taken."""
+
+
+class Watch(Protocol):
+    """Whoever looks at a batch under way, between blocks."""
+
+    @property
+    def steps(self) -> int | None:
+        """The most steps between two looks, of all runs together, if that matters."""
+
+    def look(self, spent: int, state: Callable[[], State]) -> None:
+        """Learn of some more steps, or leaps that cost as much; take the state, if it is wanted.
+
+        Raises
+        ------
+        Stopped
+            To give up.
+        """
 
 
 @dataclass(frozen=True)
@@ -97,9 +120,11 @@ def run_batch(
     schedule: Schedule,
     engine: int,
     average: bool,
-    stop: Callable[[], bool] | None = None,
     optimizer: Optimizer | None = None,
     max_direct: int = LARGEST_COUNT,
+    *,
+    watch: Watch | None = None,
+    state: State | None = None,
 ) -> Batch:
     """Run every start to its end.
 
@@ -114,13 +139,15 @@ def run_batch(
         DIRECT, AUTO or LEAP of the kernel.
     average : bool
         Whether leaps average over the teeth of neurons that slide.
-    stop : callable, optional
-        Asked every few milliseconds whether to give up.
     optimizer : Optimizer, optional
         None for gradient descent. Others take every step, so that `engine`, `average` and `max_direct` do not
         matter.
     max_direct : int
         Steps that AUTO takes one by one before a run ends as OBSTRUCTED.
+    watch : Watch, optional
+        Looks at the batch every few milliseconds.
+    state : mapping, optional
+        What a watch of the same batch has taken, to go on from there.
 
     Returns
     -------
@@ -130,13 +157,15 @@ def run_batch(
     Raises
     ------
     Stopped
-        If `stop` said so.
+        If `watch` said so.
+    KeyError, ValueError
+        If `state` is not that of such a batch.
     RuntimeError
         If the floating-point arithmetic of this thread is not IEEE binary64.
     """
     config.require_sound_arithmetic()
     if optimizer is not None:
-        return _optimized(problem, params, schedule[0], optimizer, stop)
+        return _optimized(problem, params, schedule[0], optimizer, watch, state)
     kernel = _core.Batch(
         problem.x,
         problem.y.astype(np.float64),
@@ -154,9 +183,12 @@ def run_batch(
         SLIDES_KEPT,
         max_direct,
     )
-    while kernel.advance(_LOOK):
-        if stop is not None and stop():
-            raise Stopped
+    if state is not None:
+        kernel.restore(state)
+    stride = _stride(watch, _LOOK)
+    while kernel.advance(stride):
+        if watch is not None:
+            watch.look(stride, kernel.state)
     samples = len(schedule[0]) + len(schedule[1])
     return Batch(
         status=kernel.status,
@@ -183,55 +215,97 @@ def run_batch(
     )
 
 
+def _stride(watch: Watch | None, most: int) -> int:
+    """Return the steps to take before the next look."""
+    return most if watch is None or watch.steps is None else max(1, min(most, watch.steps))
+
+
 def _optimized(
     problem: Problem,
     params: Params,
     schedule: NDArray[np.int64],
     optimizer: Optimizer,
-    stop: Callable[[], bool] | None,
+    watch: Watch | None,
+    state: State | None,
 ) -> Batch:
     """Run the starts in turn; there are neither leaps nor slides."""
     runs, samples = len(params), len(schedule)
-    end_step, n_transitions, n_samples = np.zeros((3, runs), np.int64)
-    status, times = np.zeros(runs, np.uint8), np.full((runs, TRANSITIONS_KEPT, 4), np.nan)
-    changes = np.full((runs, TRANSITIONS_KEPT, 2), 255, np.uint8)
-    steps, patterns = np.full((runs, samples), -1), np.full((runs, samples), 255, np.uint8)
-    states = np.full((runs, samples, 4 * problem.dimension + 8), np.nan)
-    for r in range(runs):
+    ended = _blank(runs, samples, problem.dimension)
+    first, under_way = _taken_up(ended, state)
+    stride = _stride(watch, _LOOK >> 3)  # its steps cost as much as several of gradient descent
+    for r in range(first, runs):
         kernel = kernel_of(problem, params[r], schedule, optimizer)
+        if under_way is not None:
+            kernel.restore(under_way)
+            under_way = None
         while kernel.status == _core.RUNNING:
-            kernel.advance(_LOOK >> 3)  # its steps cost as much as several of gradient descent
-            if stop is not None and stop():
-                raise Stopped
-        count = kernel.n_samples
-        status[r], end_step[r], n_samples[r] = kernel.status, kernel.step, count
-        steps[r, :count], patterns[r, :count] = kernel.sample_steps, kernel.sample_patterns
-        states[r, :count] = kernel.sample_states
-        n_transitions[r] = kernel.n_transitions
-        kept = min(kernel.n_transitions, TRANSITIONS_KEPT)
-        times[r, :kept] = kernel.transition_times[:kept]
-        changes[r, :kept, 0] = kernel.transition_before[:kept]
-        changes[r, :kept, 1] = kernel.transition_after[:kept]
+            kernel.advance(stride)
+            if watch is not None and kernel.status == _core.RUNNING:
+                watch.look(stride, partial(_taken, ended, r, kernel))
+        _put(ended, r, kernel)
     return Batch(
-        status=status,
+        **ended,
         obstacle=np.zeros(runs, np.uint8),
-        end_step=end_step,
         end_log=np.full(runs, -np.inf),
         converged_step=np.full(runs, -1),
         converged_log=np.full(runs, -np.inf),
         error=np.zeros(runs),
         averaging_error=np.zeros(runs),
         counted=np.ones(runs, np.bool_),
-        n_transitions=n_transitions,
         n_slides=np.zeros(runs, np.int64),
-        n_samples=n_samples,
-        transition_times=times,
-        transition_patterns=changes,
         slides=np.full((runs, SLIDES_KEPT, 5), np.nan),
         open_slides=np.full((runs, 2, 5), np.nan),
-        sample_steps=steps,
         sample_logs=np.full((runs, samples), np.nan),
-        states=states,
-        patterns=patterns,
         unphased=np.zeros((runs, samples), np.uint8),
     )
+
+
+def _blank(runs: int, samples: int, dimension: int) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a batch of another optimizer, by name, with nothing in them yet."""
+    return {
+        "status": np.zeros(runs, np.uint8),
+        "end_step": np.zeros(runs, np.int64),
+        "n_transitions": np.zeros(runs, np.int64),
+        "n_samples": np.zeros(runs, np.int64),
+        "transition_times": np.full((runs, TRANSITIONS_KEPT, 4), np.nan),
+        "transition_patterns": np.full((runs, TRANSITIONS_KEPT, 2), 255, np.uint8),
+        "sample_steps": np.full((runs, samples), -1, np.int64),
+        "states": np.full((runs, samples, 4 * dimension + 8), np.nan),
+        "patterns": np.full((runs, samples), 255, np.uint8),
+    }
+
+
+def _put(ended: dict[str, NDArray[Any]], r: int, kernel: _core.OptimizerRun) -> None:
+    """Write down a run that has ended."""
+    count, kept = kernel.n_samples, min(kernel.n_transitions, TRANSITIONS_KEPT)
+    ended["status"][r], ended["end_step"][r] = kernel.status, kernel.step
+    ended["n_samples"][r], ended["n_transitions"][r] = count, kernel.n_transitions
+    ended["sample_steps"][r, :count] = kernel.sample_steps
+    ended["patterns"][r, :count] = kernel.sample_patterns
+    ended["states"][r, :count] = kernel.sample_states
+    ended["transition_times"][r, :kept] = kernel.transition_times[:kept]
+    ended["transition_patterns"][r, :kept, 0] = kernel.transition_before[:kept]
+    ended["transition_patterns"][r, :kept, 1] = kernel.transition_after[:kept]
+
+
+def _taken(ended: dict[str, NDArray[Any]], r: int, kernel: _core.OptimizerRun) -> State:
+    """Return the runs that have ended, and the one under way."""
+    under_way = {f"run_{name}": values for name, values in kernel.state().items()}
+    return {**{name: values.copy() for name, values in ended.items()}, "ended": np.array(r), **under_way}
+
+
+def _taken_up(ended: dict[str, NDArray[Any]], state: State | None) -> tuple[int, State | None]:
+    """Put back the runs that have ended; return their number, and the one under way."""
+    if state is None:
+        return 0, None
+    for name, place in ended.items():
+        given = state[name]
+        if given.shape != place.shape or given.dtype != place.dtype:
+            raise ValueError(f"{name}: expected {place.dtype} of shape {place.shape}")
+        place[:] = given
+    count = int(state["ended"])
+    if not 0 <= count < len(ended["status"]):
+        raise ValueError(f"ended: expected fewer than {len(ended['status'])} runs")
+    return count, {
+        name.removeprefix("run_"): values for name, values in state.items() if name.startswith("run_")
+    }

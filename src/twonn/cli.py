@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import math
 import re
 import warnings
@@ -55,6 +56,9 @@ _TRANSITIONS_SHOWN = 10
 
 #: How much of a text in a checkpoint it shows.
 _LONGEST_TEXT = 60
+
+#: How many faults of a store it lists.
+_FAULTS_SHOWN = 20
 
 _EVERY = typer.Option(
     "--checkpoint-every", metavar="TIME|STEPS", help="Between checkpoints, such as 60s, 10min, 2h or 10^9."
@@ -213,15 +217,28 @@ def sweep(
         ),
     ] = None,
     max_direct: Annotated[str | None, _MAX_DIRECT] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(metavar="i/n", help="Run the i-th, from 0, of n parts only, as a job of an array does."),
+    ] = None,
+    every: Annotated[str, _EVERY] = "60s",
 ) -> None:
     """Run every problem from every start that a spec file asks for.
 
     Ctrl-C leaves a store that the same command goes on with. Exits 1 if runs are missing for another reason.
+    Several processes may fill one store at once, and share the work.
     """
     from twonn.spec import SweepSpec
 
+    asked = (0, 1) if part is None else _part(part)
     with first_signal() as came:
-        result = SweepSpec(spec).sweep(store, executor, _limit(max_direct))
+        result = SweepSpec(spec).sweep(
+            store,
+            executor,
+            max_direct=_limit(max_direct),
+            part=asked,
+            checkpoint_every=_checkpoint_every(every),
+        )
     typer.echo(repr(result))
     if result.interrupted:
         raise typer.Exit(_exit_code(came()))
@@ -231,7 +248,13 @@ def sweep(
 
 @app.command()
 def inspect(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]) -> None:
-    """Print what a saved trajectory or a checkpoint holds."""
+    """Print what a saved trajectory or a checkpoint holds; check the store of a sweep.
+
+    Exits 1 if anything in a store is not what was computed.
+    """
+    if file.is_dir():
+        _inspect_store(file)
+        return
     traj, values = _opened(file)
     typer.echo(repr(traj))
     if values is not None:
@@ -409,6 +432,42 @@ def _brief(value: object) -> str:
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]} …"
 
 
+def _part(text: str) -> tuple[int, int]:
+    """Return (i, n) of i/n."""
+    match = re.fullmatch(r"(\d{1,18})/(\d{1,18})", text)
+    if match is None:
+        expected = "i/n with 0 <= i < n: the i-th, from 0, of n parts"
+        raise ValueError(refusal("part", text, expected, "Write e.g. 0/4 for the first of four."))
+    return int(match[1]), int(match[2])
+
+
+def _inspect_store(path: Path) -> None:
+    """Print what the store of a sweep holds, and what of that is damaged."""
+    from twonn.store import Store
+
+    store = Store(path)
+    complete = store.complete()
+    done = sum(len(range(*store.bounds(chunk))) for chunk in complete)
+    faults = list(store.faults())
+    checked = "against the digests of what was computed"
+    if not store.checked:
+        checked = "for what cannot be read at all: this format has no digests"
+    found = f"{len(faults):,} faults" if faults else "nothing is damaged"
+    facts = {
+        "runs": f"{done:,} of {store.runs:,} are done",
+        "chunks": f"{len(complete):,} of {store.chunks:,}, of {store.chunk_size:,} runs",
+        "checked": f"{checked}: {found}",
+        **{name: str(store.attributes[name]) for name in ("format", "spec_sha256")},
+        **{name: _brief(value) for name, value in json.loads(store.attributes["spec"]).items()},
+    }
+    _print(_table("sweep", ("", ""), facts.items()))
+    if faults:
+        shown = faults[:_FAULTS_SHOWN]
+        title = f"first {len(shown)} of {len(faults):,} faults"
+        _print(_table(title, ("what", "fault"), shown, "The same sweep with this store mends them."))
+        raise typer.Exit(1)
+
+
 def _chosen_steps(kind: str, texts: Sequence[str]) -> dict[str, Any]:
     """Return the steps to draw as the keyword argument that this kind of figure takes."""
     steps = [whole_steps(text) for text in texts]
@@ -425,17 +484,15 @@ def _chosen_steps(kind: str, texts: Sequence[str]) -> dict[str, Any]:
 
 def _sweep_in(store: Path) -> Any:
     """Open the store of a sweep as a dataset."""
-    from twonn.store import required
+    from twonn.store import Store
 
     if not store.is_dir():
         fix = "Give the folder that twonn sweep --store has filled."
         raise ValueError(refusal("file", str(store), "the store of a sweep for the kind 'constants'", fix))
     try:
-        return required("xarray", "A plot of a sweep", "sweep").open_zarr(store, chunks=None)
+        return Store(store).dataset()
     except ImportError as error:
         raise RuntimeError(str(error)) from error
-    except Exception as error:  # whatever the many layers make of damaged bytes, it is damage
-        raise CheckpointError(f"{store}: not the readable store of a sweep ({error}).") from error
 
 
 def _transitions(traj: Trajectory) -> Table:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import queue
 import signal
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -23,6 +25,12 @@ Choice = None | str | Executor | Callable[[], Executor]
 
 #: Seconds between two looks at the keyboard.
 _LOOK = 0.1
+
+#: Seconds until a task is tried again that another process has.
+_LATER = 0.2
+
+#: A file system that says so to one task says so to all.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 #: Tasks in flight for each worker, so that none waits for its next one; and where it is not known how many
 #: workers there are.
@@ -181,6 +189,7 @@ def carried_out(
     retries: int,
     in_flight: int | None,
     interrupted: Callable[[], bool],
+    again: Callable[[Any], bool] = lambda result: False,
 ) -> Iterator[Outcome]:
     """Call `function` with every task, in workers; give the outcomes as they come.
 
@@ -197,11 +206,15 @@ def carried_out(
         How many tasks to have submitted at a time, if not what the pool says.
     interrupted : callable
         Asked now and then. Once it says so, nothing is submitted any more, and what runs is waited for.
+    again : callable
+        Tells of a result whether its task is to be tried again, after all others and a moment.
 
     Raises
     ------
     Abandoned
-        After the outcomes of all that was submitted, if tasks are left that no worker can be given to.
+        After the outcomes of all that was submitted, if tasks are left that no worker can be given to, or
+        whose results the file system does not take. Then `stop` of the pool is set, and the tasks that met
+        with that have no outcome.
 
     Notes
     -----
@@ -209,13 +222,13 @@ def carried_out(
     that breaks every pool would take the others with it; so, one that was there at two breaks waits until
     it can run alone.
     """
-    crew = _Crew(function, tasks, pool, retries, in_flight or pool.in_flight)
+    crew = _Crew(function, tasks, pool, retries, in_flight or pool.in_flight, again)
     while True:
         if interrupted():
             crew.cancel()
         else:
             crew.submit()
-        if not crew.running:
+        if not (crew.running or crew.waits):
             break
         outcome = crew.next_outcome()
         if outcome is not None:
@@ -228,7 +241,13 @@ class _Crew:
     """The tasks of one sweep: waiting, running, and to be tried again."""
 
     def __init__(
-        self, function: Callable[..., Any], tasks: Iterator[Any], pool: Pool, retries: int, room: int
+        self,
+        function: Callable[..., Any],
+        tasks: Iterator[Any],
+        pool: Pool,
+        retries: int,
+        room: int,
+        later: Callable[[Any], bool],
     ) -> None:
         self.pool = pool
         self.running: dict[Future[Any], tuple[Any, int]] = {}  # the task, and the generation of the pool
@@ -238,6 +257,8 @@ class _Crew:
         self._tasks = tasks
         self._again: deque[Any] = deque()
         self._alone: deque[Any] = deque()
+        self._is_later = later
+        self._later: deque[tuple[float, Any]] = deque()  # from when on to try again
         self._retries = retries
         self._room = room
         self._done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
@@ -247,8 +268,14 @@ class _Crew:
         self._generation = 0
         self._in_a_row = 0  # pools that broke since a task was last finished
 
+    @property
+    def waits(self) -> bool:
+        """Whether there are tasks to be tried again later."""
+        return bool(self._later) and self.closed is None
+
     def cancel(self) -> None:
         """Take back what has not begun yet."""
+        self._later.clear()
         for future in list(self.running):
             future.cancel()
 
@@ -262,6 +289,8 @@ class _Crew:
                 queued = self._alone
             elif not queued:
                 queued.extend(itertools.islice(self._tasks, 1))
+                if not queued and self._later and self._later[0][0] <= time.monotonic():
+                    queued.append(self._later.popleft()[1])
             if not queued:
                 return
             try:
@@ -288,7 +317,13 @@ class _Crew:
         error = future.exception()
         if error is None:
             self._in_a_row = 0
+            if self._is_later(future.result()):
+                self._later.append((time.monotonic() + _LATER, task))
+                return None
             return Outcome(task, future.result())
+        if isinstance(error, OSError) and error.errno in _FULL:
+            self._give_up(error)
+            return None
         if isinstance(error, BrokenExecutor):
             self._breaks[task] += 1
             self._mend(generation, error)
@@ -298,6 +333,15 @@ class _Crew:
         suspicious = self._breaks[task] >= min(_SUSPICIOUS, self._retries)
         (self._alone if suspicious else self._again).append(task)
         return None
+
+    def _give_up(self, error: OSError) -> None:
+        """End all of it: what other tasks find could not be kept either."""
+        if self.closed is None:
+            named = f"{error.filename}: " if error.filename else ""
+            self.closed = f"{named}{error.strerror or said(error)}"
+        if self.pool.stop is not None:
+            self.pool.stop.set()
+        self.cancel()
 
     def _mend(self, generation: int, error: BaseException) -> None:
         """Replace a broken pool, once however many of its tasks report that it broke."""

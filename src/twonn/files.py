@@ -1,4 +1,4 @@
-"""Whole-file writes and locks: the ground that checkpoints and saved trajectories stand on."""
+"""Whole-file writes and locks: the ground that checkpoints, saved trajectories and stores stand on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
 
-__all__ = ["CheckpointError", "Lock", "check_place", "locked", "previous", "regular", "replacing"]
+__all__ = [
+    "CheckpointError",
+    "Lock",
+    "check_place",
+    "locked",
+    "make_durable",
+    "naming",
+    "previous",
+    "regular",
+    "replacing",
+]
 
 
 class CheckpointError(Exception):
@@ -66,7 +76,7 @@ def replacing(path: Path, lock: Lock | None = None, keep: bool = False) -> Itera
         if lock is not None and number is not None:
             lock.replace(number, keep)
             number = None
-        _make_folder_durable(path.parent)
+        make_durable(path.parent)
     finally:
         if number is not None:
             os.close(number)
@@ -82,15 +92,29 @@ def _keep(path: Path) -> None:
         os.replace(path, previous(path))
 
 
-def _make_folder_durable(folder: Path) -> None:
+def make_durable(path: Path) -> None:
+    """Have the disk keep what is in a file, or the names that are in a folder."""
     try:
-        number = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # Windows opens no folder, and nobody one that he may write to but not read
-        return
+        number = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        if path.is_dir():  # Windows opens none, and nobody one that he may write to but not read
+            return
+        raise
     try:
         os.fsync(number)
     finally:
         os.close(number)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file in an error of the operating system that does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 # --------------------------------------------------------------------------------------------------

@@ -32,10 +32,11 @@ _NOT_OPTIONS = {
     "on_block",
     "store",
     "executor",
+    "part",
 }
 
 #: Arguments that are the caller's, not the file's: what is wrong with them has no line.
-_CALLERS = {"checkpoint", "checkpoint_every"}
+_CALLERS = {"checkpoint", "checkpoint_every", "part"}
 
 #: The keys of every table: those that must be there, and those that may.
 _Keys = Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
@@ -263,13 +264,15 @@ class SweepSpec(_Tables):
         self,
         store: str | os.PathLike[str] | None = None,
         executor: str | None = None,
+        part: tuple[int, int] = (0, 1),
+        checkpoint_every: str | int = "60s",
         max_direct: int | None = None,
     ) -> SweepResult:
         """Run what is not in the store yet, with a progress bar.
 
         Parameters
         ----------
-        store, executor
+        store, executor, part, checkpoint_every
             As of `sweep`.
         max_direct : int, optional
             As of `sweep`, in place of what the file says.
@@ -285,7 +288,16 @@ class SweepSpec(_Tables):
         """
         options = {**self._tables["run"], **self._tables.get("sweep", {}), **_replaced(max_direct)}
         with self._located("sweep" if "sweep" in self._tables else "run", also="run"):
-            return sweep(self.problems, self.params, **options, store=store, executor=executor, progress=True)
+            return sweep(
+                self.problems,
+                self.params,
+                **options,
+                store=store,
+                executor=executor,
+                part=part,
+                checkpoint_every=checkpoint_every,
+                progress=True,
+            )
 
 
 def _replaced(max_direct: int | None) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -183,38 +183,65 @@ _CODE: dict[str, Any] = {"dtype": np.dtype(np.uint8), "fill": NO_CODE}
 _COUNT: dict[str, Any] = {"dtype": np.dtype(np.int64), "fill": -1}
 
 
+# Formulas are functions of this module, or parts of them, so that a column can be pickled.
+
+
 def _start(name: str) -> Column:
     dimensions, units, meaning = VARIABLES[name]
-    return Column(dimensions, units, f"{meaning} at step 0", lambda ended: getattr(ended.params, name))
+    return Column(dimensions, units, f"{meaning} at step 0", partial(_at_start, name))
+
+
+def _at_start(name: str, ended: Ended) -> NDArray[Any]:
+    return np.asarray(getattr(ended.params, name))
 
 
 def _final(name: str) -> Column:
     dimensions, units, meaning = VARIABLES[name]
     code = _CODE if name == "pattern" else {}
-    return Column(
-        dimensions, units, f"{meaning}, at the end", lambda ended: getattr(ended.final, name)[:, 0], **code
-    )
+    return Column(dimensions, units, f"{meaning}, at the end", partial(_at_end, name), **code)
+
+
+def _at_end(name: str, ended: Ended) -> NDArray[Any]:
+    return np.asarray(getattr(ended.final, name)[:, 0])
+
+
+def _of_batch(name: str, ended: Ended) -> NDArray[Any]:
+    return np.asarray(getattr(ended.batch, name))
+
+
+def _of_limits(name: str, ended: Ended) -> NDArray[Any]:
+    return np.asarray(getattr(ended.limits, name))
+
+
+def _of_end(part: int, ended: Ended) -> NDArray[Any]:
+    return ended.ends[part]
+
+
+def _pattern_of_transition(part: int, ended: Ended) -> NDArray[np.uint8]:
+    return ended.batch.transition_patterns[..., part]
 
 
 def _transition(part: int, units: str, meaning: str) -> Column:
-    return Column(("transition",), units, meaning, lambda ended: _transition_times(ended.batch)[..., part])
+    return Column(("transition",), units, meaning, partial(_transition_time, part))
 
 
-def _transition_times(batch: Batch) -> Floats:
-    """Return t, ln t and the bracket of the first transitions."""
-    given = batch.transition_times.copy()
+def _transition_time(part: int, ended: Ended) -> Floats:
+    """Return t, ln t or an end of the bracket of the first transitions."""
+    given = ended.batch.transition_times
+    if part != 1:
+        return given[..., part]
     t = given[..., 0]
     counted = ~(t > LARGEST_COUNT)  # nan counts as counted, and stays nan
-    given[..., 1] = np.where(counted, np.log(np.where(counted, t, 1.0)), given[..., 1])
-    return given
+    return np.where(counted, np.log(np.where(counted, t, 1.0)), given[..., 1])
 
 
 def _slide(part: int, units: str, meaning: str, **code: Any) -> Column:
-    def of(ended: Ended) -> NDArray[Any]:
-        values = ended.batch.slides[..., part]
-        return np.where(np.isnan(values), NO_CODE, values).astype(np.uint8) if code else values
+    return Column(("slide",), units, meaning, partial(_of_slide, part, bool(code)), **code)
 
-    return Column(("slide",), units, meaning, of, **code)
+
+def _of_slide(part: int, coded: bool, ended: Ended) -> NDArray[Any]:
+    values = ended.batch.slides[..., part]
+    return np.where(np.isnan(values), NO_CODE, values).astype(np.uint8) if coded else values
 
 
 def _active_fraction(ended: Ended) -> Floats:
@@ -277,15 +304,15 @@ SUMMARY: dict[str, Column] = {
         (),
         "1",
         "how the run ended",
-        lambda ended: ended.batch.status,
+        partial(_of_batch, "status"),
         np.dtype(np.uint8),
         0,
         {"flag_values": list(range(len(STATUSES))), "flag_meanings": " ".join(STATUSES)},
     ),
     "t_end": Column(
-        (), "step", "step at which the run ended, or from which it had converged", lambda ended: ended.ends[0]
+        (), "step", "step at which the run ended, or from which it had converged", partial(_of_end, 0)
     ),
-    "log_t_end": Column((), "1", "natural logarithm of that step", lambda ended: ended.ends[1]),
+    "log_t_end": Column((), "1", "natural logarithm of that step", partial(_of_end, 1)),
     **{f"start_{name}": _start(name) for name in "wbv"},
     **{f"final_{name}": _final(name) for name in VARIABLES},
     "error_estimate": Column(
@@ -295,14 +322,14 @@ SUMMARY: dict[str, Column] = {
         (),
         "1",
         "number of activation-pattern transitions, a lower bound where not exact",
-        lambda ended: ended.batch.n_transitions,
+        partial(_of_batch, "n_transitions"),
         **_COUNT,
     ),
     "n_transitions_exact": Column(
         (),
         "1",
         "whether every transition was counted",
-        lambda ended: ended.batch.counted,
+        partial(_of_batch, "counted"),
         np.dtype(np.bool_),
         False,
     ),
@@ -314,18 +341,18 @@ SUMMARY: dict[str, Column] = {
         ("transition",),
         "1",
         "activation pattern before the transition",
-        lambda ended: ended.batch.transition_patterns[..., 0],
+        partial(_pattern_of_transition, 0),
         **_CODE,
     ),
     "transition_after": Column(
         ("transition",),
         "1",
         "activation pattern after the transition",
-        lambda ended: ended.batch.transition_patterns[..., 1],
+        partial(_pattern_of_transition, 1),
         **_CODE,
     ),
     "n_slides": Column(
-        (), "1", "number of sliding episodes, at most 1,024", lambda ended: ended.batch.n_slides, **_COUNT
+        (), "1", "number of sliding episodes, at most 1,024", partial(_of_batch, "n_slides"), **_COUNT
     ),
     "slide_neuron": _slide(0, "1", "neuron of the first sliding episodes", **_CODE),
     "slide_point": _slide(1, "1", "sample at whose kink it slid", **_CODE),
@@ -342,7 +369,7 @@ SUMMARY: dict[str, Column] = {
         (),
         "1",
         "law of the gap as t goes to infinity, in closed form from the final state",
-        lambda ended: ended.limits.law,
+        partial(_of_limits, "law"),
         np.dtype(np.uint8),
         0,
         {
@@ -350,10 +377,10 @@ SUMMARY: dict[str, Column] = {
             "flag_meanings": " ".join(law.replace(" ", "_") for law in LAWS),
         },
     ),
-    "asymptote_limit": Column((), "[x]", "limit of the gap in that law", lambda ended: ended.limits.limit),
-    "asymptote_constant": Column((), "[x]", "its constant C", lambda ended: ended.limits.constant),
-    "asymptote_shift": Column((), "1", "its shift κ", lambda ended: ended.limits.shift),
-    "asymptote_boundary": Column((), "[x]", "limit of the boundary", lambda ended: ended.limits.boundary),
+    "asymptote_limit": Column((), "[x]", "limit of the gap in that law", partial(_of_limits, "limit")),
+    "asymptote_constant": Column((), "[x]", "its constant C", partial(_of_limits, "constant")),
+    "asymptote_shift": Column((), "1", "its shift κ", partial(_of_limits, "shift")),
+    "asymptote_boundary": Column((), "[x]", "limit of the boundary", partial(_of_limits, "boundary")),
     "fitted_exponent": Column(
         (),
         "1",
@@ -363,11 +390,8 @@ SUMMARY: dict[str, Column] = {
 }
 
 
-#: Sampled along every run, with the dimension "sample" first; chosen by name.
-SAMPLED: dict[str, Column] = {
-    "t": Column(("sample",), "step", "step", lambda ended: _sample_times(ended)[0]),
-    "log_t": Column(("sample",), "1", "natural logarithm of the step", lambda ended: _sample_times(ended)[1]),
-}
+def _of_samples(part: int, ended: Ended) -> Floats:
+    return _sample_times(ended)[part]
 
 
 def _sample_times(ended: Ended) -> tuple[Floats, Floats]:
@@ -379,13 +403,20 @@ def _sample_times(ended: Ended) -> tuple[Floats, Floats]:
     return np.where(beyond, np.nan, t), np.where(beyond, np.nan, log_t)
 
 
+#: Sampled along every run, with the dimension "sample" first; chosen by name.
+SAMPLED: dict[str, Column] = {
+    "t": Column(("sample",), "step", "step", partial(_of_samples, 0)),
+    "log_t": Column(("sample",), "1", "natural logarithm of the step", partial(_of_samples, 1)),
+}
+
+
 def _along(name: str) -> Column:
     dimensions, units, meaning = VARIABLES[name]
     code = _CODE if name == "pattern" else {}
-    return Column(("sample", *dimensions), units, meaning, lambda ended: _values_along(ended, name), **code)
+    return Column(("sample", *dimensions), units, meaning, partial(_values_along, name), **code)
 
 
-def _values_along(ended: Ended, name: str) -> NDArray[Any]:
+def _values_along(name: str, ended: Ended) -> NDArray[Any]:
     values: NDArray[Any] = getattr(ended.sampled, name)
     if name == "pattern":
         return values

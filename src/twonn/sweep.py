@@ -6,11 +6,9 @@ import hashlib
 import html
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +18,12 @@ from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeRemai
 from rich.text import Text
 
 from twonn import config
-from twonn.batch import BITS, Schedule, run_batch
-from twonn.executors import Abandoned, Choice, Outcome, carried_out, opened, said
+from twonn.batch import BITS, Schedule
+from twonn.checkpoint import interval
+from twonn.chunks import Chunk, Report
+from twonn.claims import clear
+from twonn.executors import Abandoned, Choice, Pool, carried_out, opened, said
+from twonn.files import CheckpointError
 from twonn.optimizers import Optimizer, chosen, require_steps
 from twonn.problem import (
     LARGEST_COUNT,
@@ -41,8 +43,8 @@ from twonn.problem import (
     written_steps,
 )
 from twonn.run import _ENGINES, LateProgress, first_signal
-from twonn.store import FORMAT, Layout, Memory, Store, chunk_size_of, open_store, write_chunk
-from twonn.summary import SIZES, STATUSES, Ended, columns_of, exponent_steps
+from twonn.store import Layout, Memory, Store, open_store
+from twonn.summary import SIZES, STATUSES, columns_of, exponent_steps
 from twonn.trajectory import VARIABLES, _described
 
 if TYPE_CHECKING:
@@ -81,6 +83,8 @@ class SweepResult:
         Steps asked for.
     runs : int
         Problems times starts. Run r is of problem r // starts, start r % starts.
+    part : (int, int)
+        Which part was asked for, of how many; (0, 1) is all.
     store : Path or None
         Where the results are, if not in memory.
     interrupted : bool
@@ -88,9 +92,9 @@ class SweepResult:
     failures : dict of range to str
         Runs that were tried and failed after all retries, with the last error.
     abandoned : str
-        Why no worker was left to run the rest; "" if that did not happen.
+        Why the rest was not run: no worker was left, or no room for results; "" if that did not happen.
     missing : ndarray of int64
-        Runs that are not done.
+        Runs of this part that are not done.
     complete : bool
         Whether none is missing.
     message : str
@@ -99,12 +103,15 @@ class SweepResult:
     Notes
     -----
     ``result["final_gap"]`` is one column as an array with the runs first; `to_xarray` has all of them with
-    coordinates, units and long names.
+    coordinates, units and long names. What is read from a store is compared with the digests of what was
+    computed; if it is something else, that is a CheckpointError. It can be pickled; with a store, that is a
+    reference to it.
     """
 
     problems: tuple[Problem, ...]
     params: Params
     horizon: int
+    part: tuple[int, int]
     store: Path | None
     interrupted: bool
     failures: dict[range, str]
@@ -114,19 +121,19 @@ class SweepResult:
 
     @property
     def runs(self) -> int:
-        return self._columns.layout.runs
+        return self._columns.runs
 
     @property
     def complete(self) -> bool:
         return len(self.missing) == 0
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        return self._columns.read(one_of("name", name, tuple(self._columns.layout.columns)))
+        return self._columns.read(one_of("name", name, self._columns.names))
 
     def to_xarray(self) -> xarray.Dataset:
         """Return a Dataset with dimensions run, neuron, axis, point, transition, slide and sample.
 
-        That of a store reads what is used when it is used.
+        That of a store reads what is used when it is used, and checks it then.
 
         Raises
         ------
@@ -137,13 +144,18 @@ class SweepResult:
 
     @property
     def message(self) -> str:
+
+        columns, (i, n) = self._columns, self.part
+        asked = sum(_length(columns, chunk) for chunk in range(i, columns.chunks, n))
+        runs = _count(asked, "run") + ("" if n == 1 else f" of part {i}/{n}")
         if self.complete:
-            return f"All {_count(self.runs, 'run')} are done."
-        done = f"{self.runs - len(self.missing):,} of {_count(self.runs, 'run')} are done"
+            return f"All {runs} are done."
         how = "The sweep was interrupted: " if self.interrupted else ""
+        done = f"{asked - len(self.missing):,} of {runs} are done"
         sentences = [f"{how}{done}; missing are runs {_listed(self.missing)}."]
-        for runs, error in self.failures.items():
-            sentences.append(f"Runs {runs.start} to {runs.stop - 1} failed: {error}.")
+        for error in dict.fromkeys(self.failures.values()):
+            failed = [np.array(runs) for runs, why in self.failures.items() if why == error]
+            sentences.append(f"Runs {_listed(np.concatenate(failed))} failed: {error}.")
         if self.abandoned:
             sentences.append(f"The rest was not run: {self.abandoned}.")
         if self.store is not None:
@@ -151,25 +163,29 @@ class SweepResult:
         return " ".join(sentences)
 
     def _facts(self) -> dict[str, str]:
-        counts = np.bincount(self["status"], minlength=len(STATUSES))
-        outcomes = [f"{count:,} {name}" for name, count in zip(STATUSES, counts, strict=True) if count]
         return {
             "outcome": self.message,
             "runs": f"{_count(len(self.problems), 'problem')} × {_count(len(self.params), 'start')}",
             "steps": written_steps(self.horizon),
             **self._samples(),
-            "status": ", ".join(outcomes),
+            "status": self._outcomes(),
             "kept": "in memory" if self.store is None else f"in {self.store}",
         }
 
     def _samples(self) -> dict[str, str]:
-        layout = self._columns.layout
-        number, spacing = layout.sizes["sample"], thinned_spacing(self.horizon)
-        if not (spacing and "log_t" in layout.columns):
+        number, spacing = self._columns.samples, thinned_spacing(self.horizon)
+        if not (spacing and number):
             return {}
         counted, late = sample_schedule(self.horizon, None, None)
         by_default = number == len(counted) + len(late)
         return {"samples": f"{number:,} of each run, {spacing}"} if by_default else {}
+
+    def _outcomes(self) -> str:
+        try:
+            counts = np.bincount(self["status"], minlength=len(STATUSES))
+        except CheckpointError as error:
+            return str(error)
+        return ", ".join(f"{count:,} {name}" for name, count in zip(STATUSES, counts, strict=True) if count)
 
     def __repr__(self) -> str:
         return "SweepResult\n" + "\n".join(f"  {name:<12}{text}" for name, text in self._facts().items())
@@ -199,6 +215,9 @@ def sweep(
     chunk_size: int | None = None,
     retries: int = 3,
     in_flight: int | None = None,
+    part: tuple[int, int] = (0, 1),
+    checkpoint_every: str | int = "60s",
+    verify: bool = True,
     progress: bool | Progressing = False,
     max_direct: int = _MAX_DIRECT,
     optimizer: str | Optimizer | Mapping[str, Any] = "gd",
@@ -215,7 +234,8 @@ def sweep(
         As of `twonn.run`. Samples are taken with `trajectories` only.
     store : str or path, optional
         A folder for the results: a Zarr store, which `xarray.open_zarr` opens. If it holds part of the same
-        sweep already, only what is missing is run. Without it, results are kept in memory.
+        sweep already, only what is missing or damaged is run. Several processes may fill one store at once,
+        and share the work. Without it, results are kept in memory.
     executor : str, Executor or callable, optional
         Who works: ``"threads:N"`` (the default, with one thread for each core this process may use),
         ``"processes:N"``, ``"dask:ADDRESS"`` of a scheduler, or any `concurrent.futures.Executor`, such as
@@ -230,6 +250,14 @@ def sweep(
     in_flight : int, optional
         How many chunks to have submitted at a time, which bounds the memory; twice the number of workers,
         or 64 for an executor that is given as such.
+    part : (int, int)
+        (i, n) runs the i-th, from 0, of n parts of the chunks only, as one of n jobs of an array does.
+    checkpoint_every : str or int
+        With a store: the time after which what is done of a chunk is saved there, such as "60s", "10min" or
+        "2h", or a number of steps, of all its runs together. A chunk whose worker was lost goes on from that.
+    verify : bool
+        Whether to compare all that the store holds with its digests beforehand, and to run again what is
+        damaged. Whatever is read later on is compared in any case.
     progress : bool or callable
         True shows a progress bar on work that takes over a second; a callable is called after every chunk
         with the runs done and the runs in all.
@@ -239,8 +267,9 @@ def sweep(
     Returns
     -------
     SweepResult
-        The first Ctrl-C lets the chunks that are being run finish, and gives what there is; the second one
-        raises KeyboardInterrupt at once. A store is whole in either case, and goes on with the same call.
+        The first Ctrl-C ends it in order, and gives what there is: threads with a store save what is done of
+        their chunks; all others finish them. The second one raises KeyboardInterrupt at once. A store is
+        whole in either case, and goes on with the same call.
 
     Raises
     ------
@@ -257,6 +286,10 @@ def sweep(
     The bits of a run are those of `twonn.run`, whatever its neighbours, chunk, worker and executor. A run
     that its engine refuses or gives up is no error: its status is "obstructed", its samples end there, and
     what is kept of its end is nan. A chunk that fails after all retries is left out, and named in the result.
+    When the disk is full, or the quota used up, the sweep ends, and the result says so.
+
+    While a chunk is computed, a lock of the operating system keeps other processes from it; it goes with the
+    process. On file systems without locks a chunk may be computed twice, to equal bits.
 
     References
     ----------
@@ -265,8 +298,13 @@ def sweep(
     retries = whole_number("retries", retries, least=0, fix="Write e.g. retries=3.")
     if in_flight is not None:
         in_flight = whole_number("in_flight", in_flight, least=1, fix="Write e.g. in_flight=16.")
+    every = interval(checkpoint_every)
+    part = _checked_part(part)
+    flag("verify", verify)
     if not callable(progress):
         flag("progress", progress)
+    if chunk_size is not None:
+        chunk_size = whole_number("chunk_size", chunk_size, least=1, fix="Write e.g. chunk_size=1000.")
     plan = _plan(
         problem,
         params,
@@ -280,14 +318,17 @@ def sweep(
         sample_steps=sample_steps,
         chunk_size=chunk_size,
         max_direct=direct_limit(max_direct),
+        part=part,
+        every=every,
     )
     config.require_sound_arithmetic()
     with opened(executor) as pool:
         kept: Memory | Store = Memory(plan.layout)
         if plan.store is not None:
-            kept = open_store(plan.store, plan.layout)
-        outcomes = partial(carried_out, pool=pool, retries=retries, in_flight=in_flight)
-        return _carry_out(plan, kept, outcomes, progress)
+            kept = open_store(plan.store, plan.layout, chunk_size)
+            plan = replace(plan, layout=replace(plan.layout, chunk_size=kept.chunk_size))
+        workers = _Workers(pool, retries, in_flight)
+        return _carry_out(plan, kept, workers, verify, progress)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -309,11 +350,28 @@ class _Plan:
     sampled: tuple[str, ...]
     store: Path | None
     layout: Layout
+    part: tuple[int, int]
+    every: tuple[float, int | None]
 
-    def tasks(self, chunks: Sequence[int]) -> Iterator[_Chunk]:
+    @property
+    def chunks(self) -> range:
+        """Those of this part."""
+        return range(self.part[0], self.layout.chunks, self.part[1])
+
+    def tasks(self, chunks: Sequence[int]) -> Iterator[Chunk]:
         for chunk in chunks:
-            first, stop = self.layout.bounds(chunk)
-            yield _Chunk(chunk, first, tuple(self._parts(first, stop)), self)
+            yield Chunk(
+                chunk,
+                tuple(self._parts(*self.layout.bounds(chunk))),
+                self.schedule,
+                self.engine,
+                self.average,
+                self.optimizer,
+                self.max_direct,
+                self.sampled,
+                self.store,
+                self.every,
+            )
 
     def _parts(self, first: int, stop: int) -> Iterator[tuple[Problem, Params]]:
         """Give the runs from `first` up to `stop`, problem by problem."""
@@ -322,37 +380,6 @@ class _Plan:
             offset = index * starts
             runs = slice(max(first - offset, 0), min(stop - offset, starts))
             yield self.problems[index], self.starts[runs]
-
-
-class _Chunk:
-    """One task: runs next to each other, of one problem or of several. Pure and idempotent."""
-
-    def __init__(
-        self, index: int, first: int, parts: tuple[tuple[Problem, Params], ...], plan: _Plan
-    ) -> None:
-        self.index = index
-        self._first = first
-        self._parts = parts
-        self._options = plan.schedule, plan.engine, plan.average
-        self._optimizer = plan.optimizer
-        self._max_direct = plan.max_direct
-        self._sampled = plan.sampled
-        self._store = plan.store
-
-    def run(self, stop: threading.Event | None = None) -> dict[str, NDArray[Any]] | None:
-        """Run it; write what it found to the store, or give it back."""
-        columns = columns_of(self._parts[0][0].dimension, self._sampled)
-        found: list[dict[str, NDArray[Any]]] = []
-        for problem, params in self._parts:
-            asked = None if stop is None else stop.is_set
-            batch = run_batch(problem, params, *self._options, asked, self._optimizer, self._max_direct)
-            ended = Ended(problem, params, batch, self._optimizer)
-            found.append({name: column.of(ended) for name, column in columns.items()})
-        arrays = {name: np.concatenate([part[name] for part in found]) for name in columns}
-        if self._store is None:
-            return arrays
-        write_chunk(self._store, self.index, self._first, arrays)
-        return None
 
 
 def _plan(
@@ -369,6 +396,8 @@ def _plan(
     sample_steps: Sequence[int] | None,
     chunk_size: int | None,
     max_direct: int,
+    part: tuple[int, int],
+    every: tuple[float, int | None],
 ) -> _Plan:
     problems, starts = _crossed(problem, params)
     one_of("engine", engine, tuple(_ENGINES))
@@ -409,12 +438,11 @@ def _plan(
     written = json.dumps(spec)
     layout = Layout(
         runs=runs,
-        chunk_size=_chunk_size(chunk_size, store, runs, bytes_per_run, seconds_per_run),
+        chunk_size=_chunk_size(chunk_size, runs, part[1], bytes_per_run, seconds_per_run),
         sizes=sizes,
         columns=columns,
         coordinates=_coordinates(problems, starts),
         attributes={
-            "format": FORMAT,
             "spec": written,
             "spec_sha256": hashlib.sha256(written.encode()).hexdigest(),
             **config.provenance(),
@@ -432,6 +460,8 @@ def _plan(
         sampled,
         store,
         layout,
+        part,
+        every,
     )
 
 
@@ -461,22 +491,26 @@ def _chosen(trajectories: bool | Sequence[str], dimension: int) -> tuple[str, ..
     return tuple(dict.fromkeys(one_of("trajectories", name, names) for name in trajectories))
 
 
-def _chunk_size(
-    given: int | None, store: Path | None, runs: int, bytes_per_run: int, seconds_per_run: float
-) -> int:
-    """Return the chunk size asked for, that of a store that is there, or one by cost."""
-    if given is not None:
-        given = whole_number("chunk_size", given, least=1, fix="Write e.g. chunk_size=1000.")
-    size = None if store is None else chunk_size_of(store)
-    if size is not None:
-        if given not in (None, size):
-            expected = f"{size}, the chunk size of the store"
-            raise ValueError(refusal("chunk_size", given, expected, "Leave it out, or give another folder."))
-        return size
+def _chunk_size(given: int | None, runs: int, jobs: int, bytes_per_run: int, seconds_per_run: float) -> int:
+    """Return the chunk size asked for, or one by cost that leaves some chunks for each of the jobs."""
     if given is not None:
         return min(given, runs)
     affordable = min(_CHUNK_SECONDS / max(seconds_per_run, 1e-9), _CHUNK_BYTES / bytes_per_run)
-    return max(1, min(int(affordable), _LARGEST_CHUNK, -(-runs // _FEWEST_CHUNKS)))
+    return max(1, min(int(affordable), _LARGEST_CHUNK, -(-runs // (_FEWEST_CHUNKS * jobs))))
+
+
+def _checked_part(part: object) -> tuple[int, int]:
+    expected = "a pair (i, n) with 0 <= i < n: the i-th, from 0, of n parts"
+    fix = "Write e.g. part=(0, 4) for the first of four."
+    if not isinstance(part, Sequence) or isinstance(part, str) or len(part) != 2:
+        raise TypeError(refusal("part", part, expected, fix))
+    try:
+        i, n = (whole_number("part", number, least=0, fix=fix) for number in part)
+    except (TypeError, ValueError) as error:
+        raise type(error)(refusal("part", part, expected, fix)) from None
+    if i >= n:
+        raise ValueError(refusal("part", part, expected, fix))
+    return i, n
 
 
 def _coordinates(
@@ -512,48 +546,91 @@ def _digest(*arrays: NDArray[Any]) -> str:
 # Carrying it out
 
 
+@dataclass(frozen=True)
+class _Workers:
+    """Who carries out a sweep, and how."""
+
+    pool: Pool
+    retries: int
+    in_flight: int | None
+
+
 def _carry_out(
-    plan: _Plan,
-    kept: Memory | Store,
-    outcomes_of: Callable[..., Iterator[Outcome]],
-    progress: bool | Progressing,
+    plan: _Plan, kept: Memory | Store, workers: _Workers, verify: bool, progress: bool | Progressing
 ) -> SweepResult:
     layout = plan.layout
-    there = kept.complete()
-    wanted = [chunk for chunk in range(layout.chunks) if chunk not in there]
-    failures: dict[range, str] = {}
+    marked = kept.complete()
+    wanted = [chunk for chunk in plan.chunks if chunk not in marked or verify]
+    failures: dict[int, BaseException] = {}
     abandoned = ""
-    done = layout.runs - sum(_length(layout, chunk) for chunk in wanted)
-    with first_signal() as pressed, _reporting(progress, done, layout.runs) as report:
+    asked = sum(_length(layout, chunk) for chunk in plan.chunks)
+    done = sum(_length(layout, chunk) for chunk in plan.chunks if chunk in marked)
+    with first_signal() as pressed, _reporting(progress, done, asked) as report:
+
+        def interrupted() -> bool:
+            if pressed() and plan.store is not None and workers.pool.stop is not None:
+                workers.pool.stop.set()  # what is done is saved
+            return bool(pressed())
+
         try:
-            for outcome in outcomes_of(_Chunk.run, plan.tasks(wanted), interrupted=pressed):
+            for outcome in carried_out(
+                Chunk.run,
+                plan.tasks(wanted),
+                workers.pool,
+                retries=workers.retries,
+                in_flight=workers.in_flight,
+                interrupted=interrupted,
+                again=lambda result: result is Report.BUSY,
+            ):
                 chunk = outcome.task.index
                 if outcome.error is not None:
-                    failures[range(*layout.bounds(chunk))] = said(outcome.error)
+                    failures[chunk] = outcome.error
                     continue
-                if isinstance(kept, Memory):
+                if isinstance(kept, Memory) and isinstance(outcome.result, dict):
                     kept.put(chunk, outcome.result)
-                done += _length(layout, chunk)
-                report(done, layout.runs)
+                if outcome.result is Report.STOPPED or (outcome.result is Report.FOUND and chunk in marked):
+                    continue
+                done += 0 if chunk in marked else _length(layout, chunk)
+                report(done, asked)
         except Abandoned as error:
             abandoned = str(error)
         there = kept.complete()
-        lost = [np.arange(*layout.bounds(chunk)) for chunk in range(layout.chunks) if chunk not in there]
+        lost = [np.arange(*layout.bounds(chunk)) for chunk in plan.chunks if chunk not in there]
         missing = np.concatenate([np.empty(0, dtype=np.int64), *lost])
+        if plan.store is not None and len(there) == layout.chunks:
+            clear(plan.store)
         return SweepResult(
             problems=plan.problems,
             params=plan.starts,
             horizon=plan.asked,
+            part=plan.part,
             store=plan.store,
             interrupted=bool(pressed() and len(missing)),
-            failures=failures,
+            failures=_merged(layout, failures),
             abandoned=abandoned,
             missing=missing,
             _columns=kept,
         )
 
 
-def _length(layout: Layout, chunk: int) -> int:
+def _merged(layout: Layout, failures: Mapping[int, BaseException]) -> dict[range, str]:
+    """Return which runs failed, and why: neighbours that failed alike as one range."""
+    told: dict[object, str] = {}
+    merged: dict[range, str] = {}
+    for chunk in sorted(failures):
+        error, (first, stop) = failures[chunk], layout.bounds(chunk)
+        # The name of the file is another one for every chunk.
+        same = type(error), error.errno if isinstance(error, OSError) else said(error)
+        why = told.setdefault(same, said(error))
+        last = next(reversed(merged), None)
+        if last is not None and last.stop == first and merged[last] == why:
+            del merged[last]
+            first = last.start
+        merged[range(first, stop)] = why
+    return merged
+
+
+def _length(layout: Layout | Memory | Store, chunk: int) -> int:
     first, stop = layout.bounds(chunk)
     return stop - first
 

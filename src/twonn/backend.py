@@ -1,0 +1,58 @@
+"""The store of a sweep as xarray opens it, read when it is used, and checked then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import xarray
+from xarray.backends import BackendArray, BackendEntrypoint
+from xarray.core import indexing
+
+if TYPE_CHECKING:
+    from twonn.store import Store
+
+__all__ = ["dataset_of"]
+
+
+class _Column(BackendArray):
+    """An array of a store; which parts of it are read is asked for by slices."""
+
+    def __init__(self, store: Store, name: str, shape: tuple[int, ...], dtype: Any) -> None:
+        self._store, self._name = store, name
+        self.shape, self.dtype = shape, dtype
+
+    def __getitem__(self, key: Any) -> Any:
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.BASIC, self._basic
+        )
+
+    def _basic(self, key: tuple[int | slice, ...]) -> Any:
+        runs = range(self.shape[0])[key[0]]
+        if isinstance(runs, int):
+            return self._store.read(self._name, runs, runs + 1)[(0, *key[1:])]
+        if not len(runs):
+            return self._store.read(self._name, 0, 0)[key]
+        first, last = min(runs[0], runs[-1]), max(runs[0], runs[-1])
+        read = self._store.read(self._name, first, last + 1)
+        steps = slice(None, None, runs.step) if len(runs) > 1 else slice(None)
+        return read[(steps, *key[1:])]
+
+
+class _Backend(BackendEntrypoint):
+    def open_dataset(self, filename_or_obj: Any, *, drop_variables: Any = None) -> xarray.Dataset:
+        store: Store = filename_or_obj
+        variables = {name: self._variable(store, name) for name in (*store.names, *store.coordinates)}
+        attributes = {name: value for name, value in store.attributes.items() if name != "coordinates"}
+        data = xarray.Dataset(variables, attrs=attributes)
+        return data.set_coords(store.attributes["coordinates"].split())
+
+    def _variable(self, store: Store, name: str) -> xarray.Variable:
+        array, metadata = store.array(name), store.arrays[name]
+        column = _Column(store, name, array.shape, array.dtype)
+        data = indexing.LazilyIndexedArray(column)
+        return xarray.Variable(metadata["dimension_names"], data, metadata["attributes"])
+
+
+def dataset_of(store: Any) -> xarray.Dataset:
+    """Return the Dataset of a store."""
+    return xarray.open_dataset(store, engine=_Backend, chunks=None)

@@ -1,0 +1,206 @@
+"""Chunks of runs as tasks: each is found in the store or computed, and saved while it is under way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twonn.batch import Schedule, State, Stopped, run_batch
+from twonn.claims import Part, claimed, scratch
+from twonn.optimizers import Optimizer
+from twonn.problem import Params, Problem
+from twonn.store import Store
+from twonn.summary import Column, Ended, columns_of
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Report(Enum):
+    """What a task has to say of a chunk that goes to a store."""
+
+    FOUND = "the store has it already"
+    COMPUTED = "it has been computed and written"
+    BUSY = "another process computes it"
+    STOPPED = "it was given up; what is done of it is kept"
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """One task: runs next to each other, of one problem or of several. Idempotent.
+
+    Attributes
+    ----------
+    index : int
+    parts : tuple of (Problem, Params)
+        The runs, problem by problem.
+    schedule, engine, average, optimizer, max_direct
+        As of `run_batch`.
+    sampled : tuple of str
+        Variables to keep along the runs.
+    store : Path or None
+        Where the results go; None returns them.
+    every : (float, int or None)
+        Seconds and steps between two times that what is done is saved in the store.
+    """
+
+    index: int
+    parts: tuple[tuple[Problem, Params], ...]
+    schedule: Schedule
+    engine: int
+    average: bool
+    optimizer: Optimizer | None
+    max_direct: int
+    sampled: tuple[str, ...]
+    store: Path | None
+    every: tuple[float, int | None]
+
+    def run(self, stop: threading.Event | None = None) -> Arrays | Report:
+        """Run it; write what it finds to the store, or give it back."""
+        try:
+            if self.store is None:
+                return self._computed(_Watch(None, self.every, stop))
+            return self._in_store(Store(self.store), stop)
+        except Stopped:
+            return Report.STOPPED
+
+    def _in_store(self, store: Store, stop: threading.Event | None) -> Report:
+        if store.is_sound(self.index):
+            return Report.FOUND
+        with claimed(store.path, self.index) as mine:
+            if not mine:
+                return Report.BUSY
+            if store.is_sound(self.index):  # meanwhile
+                return Report.FOUND
+            store.unmark(self.index)
+            identity = f"{store.attributes['spec_sha256']} runs {store.bounds(self.index)}"
+            part = Part(store.path, self.index, identity)
+            arrays = self._computed(_Watch(part, self.every, stop))
+            with scratch(store.path, self.index) as folder:
+                store.write(self.index, arrays, folder)
+            part.remove()
+            return Report.COMPUTED
+
+    def _computed(self, watch: _Watch) -> Arrays:
+        columns = columns_of(self.parts[0][0].dimension, self.sampled)
+        try:
+            return self._gone_on(watch, columns, watch.take_up(columns))
+        except (KeyError, TypeError, ValueError):
+            if not watch.took_up:
+                raise
+            watch.forget()  # its digest is right: this version of twonn has not written it
+            return self._gone_on(watch, columns, None)
+
+    def _gone_on(self, watch: _Watch, columns: Mapping[str, Column], state: State | None) -> Arrays:
+        for problem, params in self.parts[watch.finished :]:
+            batch = run_batch(
+                problem,
+                params,
+                self.schedule,
+                self.engine,
+                self.average,
+                self.optimizer,
+                self.max_direct,
+                watch=watch,
+                state=state,
+            )
+            ended, state = Ended(problem, params, batch, self.optimizer), None
+            watch.finish({name: column.of(ended) for name, column in columns.items()})
+        runs = sum(len(params) for _, params in self.parts)
+        if any(len(values) != runs for values in watch.arrays.values()):
+            raise ValueError("not the runs of this chunk")
+        return watch.arrays
+
+
+class _Watch:
+    """Gathers what is done of a chunk; saves it when that is due, and when the chunk is given up.
+
+    Attributes
+    ----------
+    finished : int
+        Problems whose runs have all ended.
+    arrays : dict
+        The columns of these runs.
+    took_up : bool
+        Whether it goes on from what was saved.
+    steps : int or None
+        The most steps between two looks.
+    """
+
+    def __init__(
+        self, part: Part | None, every: tuple[float, int | None], stop: threading.Event | None
+    ) -> None:
+        self._part = part
+        self._seconds, self.steps = every
+        self._stop = stop
+        self._saved = time.monotonic()
+        self._spent = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.finished = 0
+        self.arrays: Arrays = {}
+        self.took_up = False
+
+    def take_up(self, columns: Mapping[str, Column]) -> State | None:
+        """Go on from what was saved, if anything was; return where the batch under way is.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If that is not what is saved of such a chunk.
+        """
+        held = None if self._part is None else self._part.read()
+        if held is None:
+            return None
+        self.took_up = True
+        self.finished = int(held["finished"])
+        if self.finished:
+            self.arrays = {name: held[f"column_{name}"] for name in columns}
+        return {
+            name.removeprefix("batch_"): values for name, values in held.items() if name.startswith("batch_")
+        }
+
+    def finish(self, arrays: Arrays) -> None:
+        """Add the columns of a problem whose runs have all ended."""
+        before = self.arrays
+        self.arrays = {
+            name: np.concatenate([before[name], values]) if before else values
+            for name, values in arrays.items()
+        }
+        self.finished += 1
+
+    def look(self, spent: int, state: Callable[[], State]) -> None:
+        """Save what is done if that is due; raise Stopped if that is wanted."""
+        stopped = self._stop is not None and self._stop.is_set()
+        if self._part is not None:
+            self._spent += spent
+            due = time.monotonic() - self._saved >= self._seconds
+            if self.steps is not None:
+                due = self._spent >= self.steps
+            if stopped:
+                with suppress(OSError):  # then what was saved before is there still
+                    self._save(self._part, state())
+            elif due:
+                self._save(self._part, state())
+        if stopped:
+            raise Stopped
+
+    def _save(self, part: Part, state: State) -> None:
+        part.write(
+            {
+                "finished": np.array(self.finished),
+                **{f"column_{name}": values for name, values in self.arrays.items()},
+                **{f"batch_{name}": values for name, values in state.items()},
+            }
+        )
+        self._saved, self._spent = time.monotonic(), 0

@@ -1,0 +1,522 @@
+"""Stores of sweeps: whatever becomes of their files, disks and processes, no wrong number is ever read."""
+
+import contextlib
+import json
+import pickle
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+import zarr
+
+import twonn
+from twonn import store
+from twonn.store import MARKS, Store
+
+PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
+SLIDING = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.05)
+STARTS = twonn.initializers.sample("balanced", 6, 11)
+
+#: Three chunks, the second with runs of both problems.
+SMALL = {
+    "problem": [PAPER, SLIDING],
+    "params": STARTS,
+    "steps": 10**6,
+    "trajectories": ["gap"],
+    "chunk_size": 5,
+    "executor": "threads:1",
+}
+CHUNKS, RUNS = 3, 12
+
+SECTION = "Stores of sweeps: files"
+
+#: What must hold, as the page has it.
+RIGHT, NAMED, MENDED = "no wrong number is read", "`twonn inspect` names it", "a rerun has the same bits"
+
+#: Of how many files one is checked for that: it takes as long as reading the whole store.
+EVERY = 8
+
+#: And what is not promised: what a reader sees who does not use twonn.
+CHECKSUM = "plain Zarr notices"
+
+
+@pytest.fixture(scope="module")
+def right() -> dict[str, np.ndarray]:
+    result = twonn.sweep(**SMALL)
+    return {name: result[name] for name in result._columns.names}
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("pristine") / "store"
+    assert twonn.sweep(**SMALL, store=path).complete
+    return path
+
+
+@pytest.fixture
+def held(pristine, tmp_path) -> Path:
+    """A store of one's own."""
+    return Path(shutil.copytree(pristine, tmp_path / "store"))
+
+
+def same(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+
+
+def assert_same(result: twonn.SweepResult, right: dict[str, np.ndarray]) -> None:
+    assert set(result._columns.names) == set(right)
+    for name, values in right.items():
+        assert same(result[name], values), name
+
+
+def is_never_wrong(path: Path, right: dict[str, np.ndarray], names=None) -> bool:
+    """Whether what is read is what was computed, said to be missing, or an error."""
+    try:
+        opened = Store(path)
+        done = np.zeros(RUNS, bool)
+        for chunk in opened.complete():
+            done[slice(*opened.bounds(chunk))] = True
+    except twonn.CheckpointError:
+        return True
+    for name in names or opened.names:
+        with contextlib.suppress(twonn.CheckpointError):
+            values = opened.read(name)
+            if not same(values[done], right[name][done]):
+                return False
+            if name == "status" and values[~done].any():
+                return False
+    for name in () if names else opened.coordinates:
+        with contextlib.suppress(twonn.CheckpointError):
+            if not same(opened.read(name), expected_coordinates()[name]):
+                return False
+    return True
+
+
+def expected_coordinates() -> dict[str, np.ndarray]:
+    return {
+        "run": np.arange(RUNS),
+        "problem": np.arange(RUNS) // 6,
+        "start": np.arange(RUNS) % 6,
+        "step_size": np.array([0.01] * 6 + [0.05] * 6),
+    }
+
+
+def is_named(path: Path) -> bool:
+    """Whether a check of all of it finds something."""
+    try:
+        return any(Store(path).faults())
+    except twonn.CheckpointError:
+        return True
+
+
+def is_mended(path: Path, right: dict[str, np.ndarray]) -> bool:
+    """Whether the same sweep ends with a store that is whole."""
+    result = twonn.sweep(**SMALL, store=path)
+    mended = Store(path)
+    return (
+        result.complete
+        and all(same(mended.read(name), values) for name, values in right.items())
+        and not is_named(path)
+        and not (path / MARKS / "under_way").exists()
+    )
+
+
+def is_right(opened: Store, name: str, values: np.ndarray) -> bool:
+    """Whether reading an array of a store that has been opened before is an error, or right."""
+    try:
+        return same(opened.read(name), values)
+    except twonn.CheckpointError:
+        return True
+
+
+def zarr_notices(array: zarr.Array, values: np.ndarray) -> bool:
+    """Whether reading an array with Zarr alone is an error, or right."""
+    try:
+        return same(array[...], values)
+    except Exception:
+        return True
+
+
+def chunk_files(path: Path) -> list[tuple[str, int, Path]]:
+    """Return the files of all chunks: array, chunk, path."""
+    opened = Store(path)
+    keys = [(name, chunk, path / opened.key(name, chunk)) for name in opened.names for chunk in range(CHUNKS)]
+    return [entry for entry in keys if entry[2].exists()]
+
+
+def flipped(contents: bytes, bits: int):
+    """Give the contents with one bit turned, at so many places evenly spread over them."""
+    for n in range(bits):
+        place = (8 * len(contents) - 1) * n // (bits - 1)
+        changed = bytearray(contents)
+        changed[place // 8] ^= 1 << place % 8
+        yield bytes(changed)
+
+
+# --------------------------------------------------------------------------------------------------
+# Files
+
+
+def test_bits_of_chunks(held, right, faults):
+    fault = faults(SECTION, "a bit of a chunk's file is turned")
+    opened, plain = Store(held), zarr.open_group(held, mode="r")
+    for number, (name, _, file) in enumerate(chunk_files(held)):
+        contents, array = file.read_bytes(), plain[name]
+        for changed in flipped(contents, 16):
+            file.write_bytes(changed)
+            fault.holds(RIGHT, is_right(opened, name, right[name]), file)
+            fault.tells(CHECKSUM, zarr_notices(array, right[name]))
+        if number % EVERY == 0:
+            fault.holds(NAMED, is_named(held), file)
+        file.write_bytes(contents)
+    for _, _, file in chunk_files(held):
+        file.write_bytes(next(flipped(file.read_bytes(), 2)))
+    fault.holds(MENDED, is_mended(held, right))
+
+
+def other_chunk(path: Path, name: str, chunk: int) -> bytes | None:
+    """Return what the next chunk of an array has, if that is something else."""
+    opened = Store(path)
+    mine, other = (path / opened.key(name, one % CHUNKS) for one in (chunk, chunk + 1))
+    contents = other.read_bytes() if other.exists() else None
+    return None if contents == mine.read_bytes() else contents
+
+
+#: What becomes of a chunk's file, by name: its new contents from the old ones, or None if it is removed.
+WHOLE = {
+    "a chunk's file is removed": lambda contents: None,
+    "a chunk's file is emptied": lambda contents: b"",
+    "a chunk's file is cut to a half": lambda contents: contents[: len(contents) // 2],
+    "a chunk's file lacks its last byte": lambda contents: contents[:-1],
+    "a chunk's file has another byte at its end": lambda contents: contents + b"\0",
+    "a chunk's file is filled with zeros": lambda contents: bytes(len(contents)),
+}
+
+
+def put(file: Path, contents: bytes | None) -> None:
+    if contents is None:
+        file.unlink()
+    else:
+        file.write_bytes(contents)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_files_of_chunks(name, held, right, faults):
+    fault, change = faults(SECTION, name), WHOLE[name]
+    plain = zarr.open_group(held, mode="r")
+    for number, (array, _, file) in enumerate(chunk_files(held)):
+        contents = file.read_bytes()
+        put(file, change(contents))
+        fault.holds(RIGHT, is_never_wrong(held, right, [array]), file)
+        if number % EVERY == 0:
+            fault.holds(NAMED, is_named(held), file)
+        fault.tells(CHECKSUM, zarr_notices(plain[array], right[array]))
+        file.write_bytes(contents)
+    for _, _, file in chunk_files(held):
+        put(file, change(file.read_bytes()))
+    fault.holds(MENDED, is_mended(held, right))
+
+
+def test_chunks_in_each_others_places(held, right, faults):
+    fault = faults(SECTION, "a chunk's file is that of another chunk")
+    plain = zarr.open_group(held, mode="r")
+    for array, chunk, file in chunk_files(held):
+        contents, other = file.read_bytes(), other_chunk(held, array, chunk)
+        if other is None:
+            continue
+        file.write_bytes(other)
+        fault.holds(RIGHT, is_never_wrong(held, right, [array]), file)
+        # What is read may be the same: a chunk of fewer runs is filled up.
+        if array.startswith("final") and not same(plain[array][...], right[array]):
+            fault.holds(NAMED, is_named(held), file)
+        fault.tells(CHECKSUM, zarr_notices(plain[array], right[array]))
+        file.write_bytes(contents)
+    # All arrays alike, and the marks with them.
+    for folder in [one / "c" for one in held.iterdir() if (one / "c" / "1").exists()]:
+        (folder / "0").rename(folder / "x")
+        (folder / "1").rename(folder / "0")
+        (folder / "x").rename(folder / "1")
+    fault.holds(RIGHT, is_never_wrong(held, right))
+    fault.holds(NAMED, is_named(held))
+    fault.holds(MENDED, is_mended(held, right))
+
+
+def test_chunks_of_another_sweep(held, right, faults, tmp_path):
+    fault = faults(SECTION, "a chunk's file is that of another sweep")
+    others = twonn.initializers.sample("balanced", 6, 12)
+    twonn.sweep(**{**SMALL, "params": others}, store=tmp_path / "other")
+    files = {file.relative_to(tmp_path / "other"): file for *_, file in chunk_files(tmp_path / "other")}
+    plain = zarr.open_group(held, mode="r")
+    for array, _, file in chunk_files(held):
+        contents, other = file.read_bytes(), files.get(file.relative_to(held))
+        if other is None or other.read_bytes() == contents:
+            continue
+        file.write_bytes(other.read_bytes())
+        fault.holds(RIGHT, is_never_wrong(held, right, [array]), file)
+        # What is read may be the same: a chunk of fewer runs is filled up.
+        if array.startswith("final") and not same(plain[array][...], right[array]):
+            fault.holds(NAMED, is_named(held), file)
+        fault.tells(CHECKSUM, zarr_notices(plain[array], right[array]))
+        file.write_bytes(contents)
+    for name, file in files.items():
+        shutil.copyfile(file, held / name)
+    for chunk in range(CHUNKS):  # with their marks
+        shutil.copyfile(tmp_path / "other" / MARKS / "c" / str(chunk) / "0" / "0", mark_of(held, chunk))
+    fault.holds(RIGHT, is_never_wrong(held, right))
+    fault.holds(NAMED, is_named(held))
+    fault.holds(MENDED, is_mended(held, right))
+
+
+def mark_of(path: Path, chunk: int) -> Path:
+    return path / MARKS / "c" / str(chunk) / "0" / "0"
+
+
+def test_marks(held, right, faults):
+    fault = faults(SECTION, "a chunk's mark is changed, cut, emptied or removed")
+    for chunk in range(CHUNKS):
+        mark = mark_of(held, chunk)
+        contents = mark.read_bytes()
+        changes = [
+            *flipped(contents, 32),
+            contents[:-1],
+            b"",
+            mark_of(held, (chunk + 1) % CHUNKS).read_bytes(),
+        ]
+        for changed in changes:
+            put(mark, changed)
+            fault.holds(RIGHT, is_never_wrong(held, right, ["status", "final_gap", "n_transitions"]), chunk)
+            mark.write_bytes(contents)
+        for changed in changes[::EVERY]:
+            put(mark, changed)
+            fault.holds(NAMED, is_named(held), chunk)
+            mark.write_bytes(contents)
+        mark.unlink()  # which is as if it had never been computed
+        fault.holds(RIGHT, is_never_wrong(held, right), chunk)
+        fault.holds(MENDED, is_mended(held, right), chunk)
+    for chunk in range(CHUNKS):
+        put(mark_of(held, chunk), b"")
+    fault.holds(MENDED, is_mended(held, right))
+
+
+@contextlib.contextmanager
+def metadata_is_mended():
+    with pytest.warns(RuntimeWarning, match="its metadata or its coordinates were damaged, and are written"):
+        yield
+
+
+def test_arrays_that_are_removed(held, pristine, right, faults):
+    fault = faults(SECTION, "an array is removed")
+    arrays = sorted(one.name for one in held.iterdir() if one.is_dir())
+    for number, array in enumerate(arrays):
+        shutil.rmtree(held / array)
+        fault.holds(RIGHT, is_never_wrong(held, right, [array] if array in right else None), array)
+        if number % EVERY == 0:
+            fault.holds(NAMED, is_named(held), array)
+        if array in ("final_gap", "gap", "status", "step_size", MARKS):
+            with metadata_is_mended():
+                fault.holds(MENDED, is_mended(held, right), array)
+        else:
+            shutil.copytree(pristine / array, held / array)
+    for array in arrays:
+        if array != "status":
+            shutil.rmtree(held / array)
+    with metadata_is_mended():
+        fault.holds(MENDED, is_mended(held, right))
+
+
+@pytest.mark.parametrize("array", ["", "final_gap", "run", MARKS])
+def test_metadata(array, held, right, faults):
+    what = f"of {'a column' if array == 'final_gap' else 'a coordinate' if array == 'run' else 'the marks'}"
+    fault = faults(SECTION, f"the metadata {what if array else 'of the whole'} is changed, cut or removed")
+    file = held / array / "zarr.json"
+    contents = file.read_bytes()
+    parsed = json.loads(contents)
+    changes = [*flipped(contents, 64), contents[: len(contents) // 2], b"", b"{}", b"[]", None]
+    mended = {0, 21, 42, *range(64, len(changes))}  # it takes a while
+    for number, changed in enumerate(changes):
+        put(file, changed)
+        fault.holds(RIGHT, is_never_wrong(held, right, ["status", "final_gap"]), number)
+        with contextlib.suppress(ValueError):
+            if changed is not None and json.loads(changed) == parsed:  # white space
+                continue
+        fault.holds(NAMED, is_named(held), number)
+        if number in mended:
+            with metadata_is_mended():
+                fault.holds(MENDED, is_mended(held, right), number)
+        file.write_bytes(contents)
+
+
+def test_metadata_of_nothing_known(held, right):
+    """With both copies of what a store holds gone, it is left alone: it might be another sweep's."""
+    for file in (held / "zarr.json", held / MARKS / "zarr.json"):
+        file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(ValueError, match=r"store: got .*; expected a new or empty folder"):
+        twonn.sweep(**SMALL, store=held)
+
+
+def test_coordinates(held, right, faults):
+    fault = faults(SECTION, "a coordinate's file is changed, emptied or removed")
+    for name in expected_coordinates():
+        file = held / name / "c" / "0"
+        contents = file.read_bytes()
+        for number, changed in enumerate([*flipped(contents, 64), b"", None]):
+            put(file, changed)
+            fault.holds(RIGHT, is_right(Store(held), name, expected_coordinates()[name]), name)
+            if number % EVERY == 0 or not changed:
+                fault.holds(NAMED, is_named(held), name)
+            if not changed:
+                with metadata_is_mended():
+                    fault.holds(MENDED, is_mended(held, right), name)
+            file.write_bytes(contents)
+
+
+def test_every_way_of_reading_is_checked(held, right):
+    result = twonn.sweep(**SMALL, store=held)
+    data = result.to_xarray()
+    assert same(data.final_gap.values, right["final_gap"])
+    last = data.final_gap.isel(run=slice(10, 12))
+    file = held / "final_gap" / "c" / "1"
+    file.write_bytes((held / "final_gap" / "c" / "0").read_bytes())
+    sentence = (
+        rf"{held}: final_gap of runs 5 to 9 is damaged \(it is not what was computed\). "
+        "The same sweep with this store computes again what is missing."
+    )
+    with pytest.raises(twonn.CheckpointError, match=sentence):
+        result["final_gap"]
+    for damaged in (result.to_xarray().final_gap, Store(held).dataset().final_gap):
+        for part in (slice(None), slice(7, 9), slice(None, None, -1), [0, 7], 7):
+            with pytest.raises(twonn.CheckpointError, match=sentence):
+                damaged.isel(run=part).compute()
+        assert same(damaged[:5].values, right["final_gap"][:5])
+    assert same(last.values, right["final_gap"][10:])
+    assert same(result["n_transitions"], right["n_transitions"])
+    mark_of(held, 0).unlink()
+    assert same(result["n_transitions"], right["n_transitions"])  # it was complete, and is what it was
+    (held / "status" / "c" / "2").unlink()
+    assert "status of runs 10 to 11 is damaged" in repr(result)
+
+
+def test_parts_of_a_dataset(held, right):
+    data = Store(held).dataset()
+    for key in (3, -1, slice(3, 9, 2), slice(9, 2, -3), slice(4, 4), [7, 2, 2], np.arange(RUNS) > 5):
+        assert same(data.gap.isel(run=key).values, right["gap"][key]), key
+        assert same(data.gap.isel(run=key, sample=4).values, right["gap"][key, 4]), key
+    assert data.gap.sel(run=7, sample=slice(2, 5)).dims == ("sample",)
+    assert data.start_w.transpose(..., "run").values.shape == (2, 1, RUNS)
+
+
+# --------------------------------------------------------------------------------------------------
+# Formats
+
+
+def test_a_store_that_a_stranger_has_made(held):
+    """Sealed as it should be, but with names and codecs that no sweep has."""
+    file = held / "zarr.json"
+    written = json.loads(file.read_bytes())
+
+    def forged(change) -> None:
+        root = json.loads(json.dumps(written))
+        change(root, root["consolidated_metadata"]["metadata"])
+        root["attributes"][store._SEAL] = store._seal(root)
+        file.write_text(json.dumps(root))
+        with pytest.raises(twonn.CheckpointError, match="not the readable store of a sweep"):
+            Store(held)
+
+    forged(lambda root, arrays: arrays.update({"../outside": arrays["status"]}))
+    forged(lambda root, arrays: arrays["status"]["codecs"].append({"name": "numcodecs.bz2"}))
+    forged(lambda root, arrays: arrays.pop("final_gap"))
+    forged(lambda root, arrays: root["attributes"].update(chunk_size=0))
+    forged(lambda root, arrays: root["attributes"].update(chunk_size="x"))
+    forged(lambda root, arrays: root["attributes"].update(spec=[]))
+    forged(lambda root, arrays: arrays["run"].update(shape=[]))
+    forged(lambda root, arrays: arrays[MARKS]["attributes"].pop("arrays"))
+    forged(lambda root, arrays: root.update(consolidated_metadata=None))
+
+
+def test_a_store_with_other_columns_is_refused(held, monkeypatch):
+    columns = twonn.summary.columns_of
+
+    def fewer(*arguments):
+        return {name: one for name, one in columns(*arguments).items() if name != "t_end"}
+
+    monkeypatch.setattr(sys.modules["twonn.sweep"], "columns_of", fewer)
+    with pytest.raises(ValueError, match=r"store: got .*, of another version of twonn; .* differs in t_end"):
+        twonn.sweep(**SMALL, store=held)
+
+
+@pytest.fixture
+def former(tmp_path) -> Path:
+    """A store of the former format: PAPER and SLIDING, 3 starts, 10,000 steps, with the gap sampled."""
+    with zipfile.ZipFile(Path(__file__).parent / "files" / "sweep-1.zip") as packed:
+        packed.extractall(tmp_path)
+    return tmp_path / "sweep-1"
+
+
+def test_the_former_format_can_be_read(former):
+    opened = Store(former)
+    assert not opened.checked
+    assert (opened.runs, opened.chunk_size, opened.complete()) == (6, 4, {0, 1})
+    with xarray.open_zarr(former, chunks=None) as plain:
+        xarray.testing.assert_identical(opened.dataset(), plain.drop_vars("chunk_complete"))
+    start = twonn.Params(opened.read("start_w")[1], opened.read("start_b")[1], opened.read("start_v")[1])
+    traj = twonn.run(PAPER, start, 10_000)
+    assert same(opened.read("final_w")[1], traj.w[-1])
+    assert not list(opened.faults())
+    (former / "gap" / "c" / "1" / "0").write_bytes(b"no frame")
+    assert [what for what, _ in opened.faults()] == ["gap of runs 4 to 5"]
+
+
+def test_the_former_format_is_not_gone_on_with(former):
+    spec = json.loads(Store(former).attributes["spec"])
+    columns = twonn.summary.columns_of(1, ["gap"])
+    asked = {name: columns[name] for name in Store(former).names}
+    layout = store.Layout(6, 2, {}, asked, {}, {"spec": json.dumps(spec)})
+    assert store.open_store(former, layout).runs == 6  # it is complete
+    (former / "chunk_complete" / "c" / "1").unlink()
+    with pytest.raises(ValueError, match=r"of the former format .* in which runs are missing; expected"):
+        store.open_store(former, layout)
+
+
+# --------------------------------------------------------------------------------------------------
+# Results
+
+
+@pytest.mark.parametrize("kept", ["in memory", "in a store"])
+def test_results_can_be_pickled(kept, held, right):
+    result = twonn.sweep(**SMALL, store=held if kept == "in a store" else None)
+    assert len(result.to_xarray().final_gap.values)  # whatever has been opened
+    again = pickle.loads(pickle.dumps(result))
+    assert_same(again, right)
+    assert repr(again) == repr(result)
+    xarray.testing.assert_identical(again.to_xarray().compute(), result.to_xarray().compute())
+
+
+def test_parts(tmp_path, right):
+    path = tmp_path / "store"
+    result = twonn.sweep(**SMALL, store=path, part=(1, 2))
+    assert result.complete and result.part == (1, 2)
+    assert result.message == "All 5 runs of part 1/2 are done."
+    assert np.flatnonzero(result["status"]).tolist() == [5, 6, 7, 8, 9]
+    seen = []
+    result = twonn.sweep(**SMALL, store=path, part=(0, 2), progress=lambda *done: seen.append(done))
+    assert seen == [(5, 7), (7, 7)]
+    assert_same(result, right)
+    assert twonn.sweep(**SMALL, store=path, part=(3, 4)).complete  # of three chunks
+    alone = twonn.sweep(**SMALL, part=(0, 3))
+    assert same(alone["final_gap"][:5], right["final_gap"][:5]) and not alone["status"][5:].any()
+
+
+def test_parts_have_chunks_for_everybody():
+    for n in (1, 3, 40):
+        result = twonn.sweep(PAPER, twonn.initializers.sample("he_normal", 300, 1), 10, part=(0, n))
+        assert result._columns.chunks >= min(4 * n, 300 // 2)
+
+
+@pytest.mark.parametrize("part", [(2, 2), (-1, 2), (0, 0), (0.5, 2), (1,), "0/2", 3, (0, 1, 2)])
+def test_what_is_no_part_is_refused(part):
+    with pytest.raises((TypeError, ValueError), match=r"part: got .*; expected a pair \(i, n\)"):
+        twonn.sweep(**SMALL, part=part)
