@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 import warnings
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -772,3 +774,45 @@ def test_ctrl_c_leaves_a_store_that_goes_on_and_exits_130(command, tmp_path):
     assert result.stderr == ""
     assert "The sweep was interrupted" in result.stdout
     assert "All 10 runs are done." in command(*arguments).stdout
+
+
+def test_parts_of_a_sweep_and_its_checkpoints(command, refused, tmp_path):
+    arguments = ("sweep", write(tmp_path, SWEEP), "--store", "store", "--checkpoint-every", "10^6")
+    first = command(*arguments, "--part", "0/2")
+    assert first.exit_code == 0, first.output
+    assert "All 6 runs of part 0/2 are done." in first.stdout
+    assert "All 4 runs of part 1/2 are done." in command(*arguments, "--part", "1/2").stdout
+    assert "All 10 runs are done." in command(*arguments).stdout
+    assert "part: got '2'; expected i/n with 0 <= i < n" in refused(*arguments, "--part", "2")
+    assert "part: got (2, 2); expected a pair" in refused(*arguments, "--part", "2/2")
+    assert "checkpoint_every: got 'soon'" in refused(*arguments, "--checkpoint-every", "soon")
+    write(tmp_path, SWEEP + "part = [0, 2]\n")
+    assert "unknown key in [sweep]: 'part'" in refused(*arguments)
+    write(tmp_path, SWEEP + "verify = false\n")
+    assert command(*arguments).exit_code == 0
+
+
+def test_inspect_checks_a_store(command, refused, tmp_path):
+    command("sweep", write(tmp_path, SWEEP), "--store", "store")
+    whole = command("inspect", "store")
+    assert whole.exit_code == 0, whole.output
+    assert "10 of 10 are done" in whole.stdout and "5 of 5, of 2 runs" in whole.stdout
+    assert "nothing is damaged" in whole.stdout and "twonn sweep 2" in whole.stdout
+    (tmp_path / "store" / "gap" / "c" / "3" / "0").unlink()
+    (tmp_path / "store" / "chunk_digest" / "c" / "1" / "0" / "0").write_bytes(b"")
+    damaged = command("inspect", "store")
+    assert damaged.exit_code == 1
+    assert "8 of 10 are done" in damaged.stdout and "2 faults" in damaged.stdout
+    assert "gap of runs 6 to 7" in damaged.stdout and "the mark of runs 2 to 3" in damaged.stdout
+    assert command("sweep", "spec.toml", "--store", "store").exit_code == 0
+    assert command("inspect", "store").stdout == whole.stdout
+    (tmp_path / "store" / "zarr.json").write_text("{}")
+    assert "store: not the readable store of a sweep" in refused("inspect", "store")
+
+
+def test_inspect_says_what_the_former_format_lacks(command, tmp_path):
+    with zipfile.ZipFile(Path(__file__).parent / "files" / "sweep-1.zip") as former:
+        former.extractall(tmp_path)
+    result = command("inspect", "sweep-1")
+    assert result.exit_code == 0, result.output
+    assert "this format has no digests" in " ".join(result.stdout.split())

@@ -1,6 +1,8 @@
 """Stores of sweeps: whatever becomes of their files, disks and processes, no wrong number is ever read."""
 
 import contextlib
+import dataclasses
+import hashlib
 import json
 import pickle
 import shutil
@@ -374,6 +376,21 @@ def test_coordinates(held, right, faults):
             file.write_bytes(contents)
 
 
+def test_every_nan_has_the_same_bits(tmp_path, monkeypatch):
+    """On x86 those that arithmetic makes have their sign set, and others, such as a fill value, have not."""
+    column = twonn.summary.SUMMARY["asymptote_shift"]
+    signed = dataclasses.replace(
+        column, of=lambda ended: np.copysign(np.full(len(ended.params), np.nan), -1.0)
+    )
+    monkeypatch.setitem(twonn.summary.SUMMARY, "asymptote_shift", signed)
+    for result in (twonn.sweep(**SMALL), twonn.sweep(**SMALL, store=tmp_path / "store")):
+        for name in result._columns.names:
+            values = result[name]
+            if values.dtype.kind == "f":
+                assert not np.signbit(values[np.isnan(values)]).any(), name
+    assert not any(Store(tmp_path / "store").faults())
+
+
 def test_every_way_of_reading_is_checked(held, right):
     result = twonn.sweep(**SMALL, store=held)
     data = result.to_xarray()
@@ -435,6 +452,34 @@ def test_a_store_that_a_stranger_has_made(held):
     forged(lambda root, arrays: arrays["run"].update(shape=[]))
     forged(lambda root, arrays: arrays[MARKS]["attributes"].pop("arrays"))
     forged(lambda root, arrays: root.update(consolidated_metadata=None))
+
+
+def test_a_reader_written_from_the_documentation(held, right):
+    """Of docs/format_store.md alone: the metadata, the digests, and what they are of."""
+    root = json.loads((held / "zarr.json").read_bytes())
+    attributes = root["attributes"]
+    assert attributes["format"] == "twonn sweep 2"
+    spec, sealed = attributes["spec_sha256"], attributes.pop("metadata_sha256")
+    assert hashlib.sha256(attributes["spec"].encode()).hexdigest() == spec
+    text = json.dumps([attributes, root["consolidated_metadata"]], sort_keys=True)
+    assert hashlib.sha256(text.encode()).hexdigest() == sealed
+    marks = zarr.open_array(held / "chunk_digest", mode="r")
+    for name in ("format", "spec", "spec_sha256", "chunk_size"):
+        assert marks.attrs[name] == attributes[name]
+    size, names = attributes["chunk_size"], marks.attrs["arrays"]
+    assert marks.shape == (CHUNKS, len(names), 32)
+    assert set(names) == set(right)
+    for name in names:
+        array = zarr.open_array(held / name, mode="r")
+        for chunk in range(CHUNKS):
+            numbers = array[chunk * size : (chunk + 1) * size]
+            said = f"{spec} {name} {chunk * size} {numbers.dtype.str} {numbers.shape}\n"
+            digest = hashlib.sha256(said.encode() + numbers.tobytes()).digest()
+            assert digest == marks[chunk, names.index(name)].tobytes()
+    for name, digest in marks.attrs["coordinates_sha256"].items():
+        numbers = zarr.open_array(held / name, mode="r")[...]
+        said = f"{spec} {name} 0 {numbers.dtype.str} {numbers.shape}\n"
+        assert hashlib.sha256(said.encode() + numbers.tobytes()).hexdigest() == digest
 
 
 def test_a_store_with_other_columns_is_refused(held, monkeypatch):

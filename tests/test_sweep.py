@@ -21,7 +21,7 @@ from cases import BALANCED, BALANCING, CYCLE
 import twonn
 from twonn import batch, executors, summary
 from twonn.asymptotics import LAWS
-from twonn.store import Store
+from twonn.store import Store, _seal
 from twonn.trajectory import VARIABLES
 
 SWEEP = sys.modules["twonn.sweep"]  # the name itself is the function
@@ -362,6 +362,7 @@ def test_a_store_of_an_earlier_twonn_opens_but_does_not_go_on(tmp_path):
     spec = json.loads(head["attributes"]["spec"])
     del spec["max_direct"]
     head["attributes"]["spec"] = json.dumps({**spec, "bits": 3})
+    head["attributes"]["metadata_sha256"] = _seal(head)
     (store / "zarr.json").write_text(json.dumps(head))
     assert np.array_equal(xarray.open_zarr(store, chunks=None).final_gap, gaps, equal_nan=True)
     with pytest.raises(

@@ -113,11 +113,16 @@ class Chunk:
                 state=state,
             )
             ended, state = Ended(problem, params, batch, self.optimizer), None
-            watch.finish({name: column.of(ended) for name, column in columns.items()})
+            watch.finish({name: _with_one_nan(column.of(ended)) for name, column in columns.items()})
         runs = sum(len(params) for _, params in self.parts)
         if any(len(values) != runs for values in watch.arrays.values()):
             raise ValueError("not the runs of this chunk")
         return watch.arrays
+
+
+def _with_one_nan(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the values with the same bits for every nan: which ones it has differs between processors."""
+    return np.where(np.isnan(values), np.nan, values) if values.dtype.kind == "f" else values
 
 
 class _Watch:

@@ -455,8 +455,9 @@ class Store:
         first = self.bounds(chunk)[0]
         mark = np.zeros((len(self.names), _DIGEST_SIZE), np.uint8)
         for index, name in enumerate(self.names):
-            mark[index] = np.frombuffer(self._digest(name, first, arrays[name]), np.uint8)
-            encoder.put(name, slice(first, first + len(arrays[name])), arrays[name])
+            values = np.asarray(arrays[name], self.array(name).dtype)
+            mark[index] = np.frombuffer(self._digest(name, first, values), np.uint8)
+            encoder.put(name, slice(first, first + len(values)), values)
         # Who reads a run's status before the mark is there may be sure of the rest.
         for names in ([name for name in self.names if name != "status"], ["status"]):
             self._settle({self.key(name, chunk): encoder.contents(name, chunk) for name in names}, scratch)

@@ -11,6 +11,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from faults import rows
 from typer.testing import CliRunner
 
 import twonn
@@ -100,6 +101,19 @@ def test_links_between_files_lead_somewhere():
         text = (ROOT / page).read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text):
             assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+
+
+def test_the_page_of_faults_has_no_promise_that_did_not_hold():
+    """The numbers are compared with what the tests count where these do so."""
+    page = rows((DOCS / "faults.md").read_text(encoding="utf-8"))
+    assert page and all(page.values())
+    for section, faults in page.items():
+        for fault, cells in faults.items():
+            assert cells, (section, fault)
+            for column, cell in cells.items():
+                held, tried = (int(number.replace(",", "")) for number in cell.split(" of "))
+                assert tried > 0
+                assert held == tried or column == "plain Zarr notices", (section, fault, column)
 
 
 # --------------------------------------------------------------------------------------------------
