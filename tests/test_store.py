@@ -376,6 +376,33 @@ def test_coordinates(held, right, faults):
             file.write_bytes(contents)
 
 
+def test_what_is_damaged_and_cannot_be_computed_again_is_missing(held, right, monkeypatch):
+    (held / "final_gap" / "c" / "1").write_bytes(b"")
+
+    def fails(*_, **__):
+        raise RuntimeError("not today")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(twonn.chunks, "run_batch", fails)
+        result = twonn.sweep(**SMALL, store=held, retries=0)
+    assert result.missing.tolist() == [5, 6, 7, 8, 9]
+    assert result.failures == {range(5, 10): "RuntimeError: not today"}
+    done = np.isin(np.arange(RUNS), result.missing, invert=True)
+    assert same(result["final_gap"][done], right["final_gap"][done])
+    assert np.isnan(result["final_gap"][~done]).all() and not result["status"][~done].any()
+    assert is_mended(held, right)
+
+
+def test_without_verification_only_what_is_missing_is_run(held, right):
+    (held / "final_gap" / "c" / "1").write_bytes(b"")
+    mark_of(held, 2).unlink()
+    result = twonn.sweep(**SMALL, store=held, verify=False)
+    assert result.complete
+    assert same(result["status"], right["status"])
+    with pytest.raises(twonn.CheckpointError, match="final_gap of runs 5 to 9 is damaged"):
+        result["final_gap"]
+
+
 def test_every_nan_has_the_same_bits(tmp_path, monkeypatch):
     """On x86 those that arithmetic makes have their sign set, and others, such as a fill value, have not."""
     column = twonn.summary.SUMMARY["asymptote_shift"]

@@ -287,7 +287,9 @@ class Store:
             listed = os.listdir(self.path / name / "c")
         except (FileNotFoundError, NotADirectoryError):
             return set()
-        return {int(one) for one in listed if one.isdecimal() and int(one) < self.chunks}
+        chunks = {int(one) for one in listed if one.isdecimal() and int(one) < self.chunks}
+        # Of a mark that was removed its folder may stay.
+        return {chunk for chunk in chunks if (self.path / self.key(name, chunk)).is_file()}
 
     def _take_marks(self, chunks: Iterable[int]) -> None:
         """Take those marks that can be read. One that was read once counts, whatever becomes of its file."""
