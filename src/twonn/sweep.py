@@ -276,6 +276,8 @@ def sweep(
     TypeError, ValueError
         Naming the argument, what was got, what was expected, and the fix. Also if the store holds another
         sweep: then the sentence names the difference.
+    CheckpointError
+        If the store is none that twonn has written, although it says so.
     ImportError
         If a package for the store or the executor is not installed.
     OSError
