@@ -1,6 +1,7 @@
 """Stores of sweeps: whatever becomes of their files, disks and processes, no wrong number is ever read."""
 
 import contextlib
+import copy
 import dataclasses
 import hashlib
 import json
@@ -564,7 +565,22 @@ def test_results_can_be_pickled(kept, held, right):
     again = pickle.loads(pickle.dumps(result))
     assert_same(again, right)
     assert repr(again) == repr(result)
+    assert again == result == copy.deepcopy(result)
     xarray.testing.assert_identical(again.to_xarray().compute(), result.to_xarray().compute())
+
+
+def test_results_are_values(held):
+    in_memory, again = twonn.sweep(**SMALL), twonn.sweep(**SMALL)
+    in_store = twonn.sweep(**SMALL, store=held)
+    assert in_memory == again and in_memory != in_store == twonn.sweep(**SMALL, store=held)
+    assert in_memory != twonn.sweep(**{**SMALL, "steps": SMALL["steps"] + 1})
+    for result in (in_memory, in_store, pickle.loads(pickle.dumps(in_memory))):
+        for array in (result["final_gap"], result.missing):
+            assert not array.flags.writeable
+        with pytest.raises(TypeError):
+            result.failures[range(2)] = "no"
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(in_memory)
 
 
 def test_parts(tmp_path, right):

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from twonn.files import CheckpointError, make_durable, naming
 from twonn.problem import Verbatim, checked_path, refusal, written_steps
 from twonn.summary import Column
+from twonn.values import are_same
 
 if TYPE_CHECKING:
     import xarray
@@ -108,6 +109,13 @@ class Memory:
             name: np.full(layout.shape(column), column.fill, dtype=column.dtype)
             for name, column in layout.columns.items()
         }
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Memory):
+            return NotImplemented
+        return are_same(self._arrays, other._arrays)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def put(self, chunk: int, arrays: Arrays) -> None:
         first, stop = self.layout.bounds(chunk)
@@ -235,6 +243,13 @@ class Store:
             self.names = tuple(name for name in self.arrays if name not in known | {_FORMER_MARKS})
         if not self.arrays.keys() >= {*self.names, *self.coordinates}:
             raise ValueError("an array is missing")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Store):
+            return NotImplemented
+        return (self.path, self.attributes["spec"]) == (other.path, other.attributes["spec"])
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __getstate__(self) -> dict[str, Any]:
         state = {name: value for name, value in self.__dict__.items() if name != "_group"}

@@ -46,6 +46,7 @@ from twonn.run import _ENGINES, LateProgress, first_signal
 from twonn.store import Layout, Memory, Store, open_store
 from twonn.summary import SIZES, STATUSES, columns_of, exponent_steps
 from twonn.trajectory import VARIABLES, _described
+from twonn.values import Value, frozen
 
 if TYPE_CHECKING:
     import xarray
@@ -71,8 +72,8 @@ Progressing = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class SweepResult:
-    """What a sweep has found.
+class SweepResult(Value):
+    """What a sweep has found. A value: read-only, and equal to another by content.
 
     Attributes
     ----------
@@ -89,7 +90,7 @@ class SweepResult:
         Where the results are, if not in memory.
     interrupted : bool
         Whether Ctrl-C ended it before all runs were done.
-    failures : dict of range to str
+    failures : mapping of range to str
         Runs that were tried and failed after all retries, with the last error.
     abandoned : str
         Why the rest was not run: no worker was left, or no room for results; "" if that did not happen.
@@ -104,8 +105,8 @@ class SweepResult:
     -----
     ``result["final_gap"]`` is one column as an array with the runs first; `to_xarray` has all of them with
     coordinates, units and long names. What is read from a store is compared with the digests of what was
-    computed; if it is something else, that is a CheckpointError. It can be pickled; with a store, that is a
-    reference to it.
+    computed; if it is something else, that is a CheckpointError. It can be pickled; with a store, what is
+    pickled or compared is a reference to it.
     """
 
     problems: tuple[Problem, ...]
@@ -114,7 +115,7 @@ class SweepResult:
     part: tuple[int, int]
     store: Path | None
     interrupted: bool
-    failures: dict[range, str]
+    failures: Mapping[range, str]
     abandoned: str
     missing: NDArray[np.int64]
     _columns: Memory | Store
@@ -128,7 +129,8 @@ class SweepResult:
         return len(self.missing) == 0
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        return self._columns.read(one_of("name", name, self._columns.names))
+        column: NDArray[Any] = frozen(self._columns.read(one_of("name", name, self._columns.names)))
+        return column
 
     def to_xarray(self) -> xarray.Dataset:
         """Return a Dataset with dimensions run, neuron, axis, point, transition, slide and sample.
@@ -144,7 +146,6 @@ class SweepResult:
 
     @property
     def message(self) -> str:
-
         columns, (i, n) = self._columns, self.part
         asked = sum(_length(columns, chunk) for chunk in range(i, columns.chunks, n))
         runs = _count(asked, "run") + ("" if n == 1 else f" of part {i}/{n}")

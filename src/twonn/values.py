@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["FrozenMapping", "Value", "derived", "frozen"]
+__all__ = ["FrozenMapping", "Value", "are_same", "derived", "frozen"]
 
 T = TypeVar("T")
 
@@ -66,17 +66,18 @@ def derived(compute: Callable[[Any], T]) -> cached_property[T]:
     return cached_property(frozen_one)
 
 
-def _are_same(one: Any, other: Any) -> bool:
+def are_same(one: Any, other: Any) -> bool:
+    """Whether two objects have the same content, in arrays, mappings and tuples as well; NaN equals NaN."""
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         if one.dtype != other.dtype or one.shape != other.shape:
             return False
         if one.dtype.names is not None:
-            return all(_are_same(one[name], other[name]) for name in one.dtype.names)
+            return all(are_same(one[name], other[name]) for name in one.dtype.names)
         return bool(np.array_equal(one, other, equal_nan=one.dtype.kind in "fc"))
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_are_same(one[name], other[name]) for name in one)
+        return one.keys() == other.keys() and all(are_same(one[name], other[name]) for name in one)
     if isinstance(one, tuple) and isinstance(other, tuple):
-        return len(one) == len(other) and all(map(_are_same, one, other))
+        return len(one) == len(other) and all(map(are_same, one, other))
     missing = isinstance(one, float) and isinstance(other, float) and one != one and other != other
     return missing or (type(one) is type(other) and bool(one == other))
 
@@ -96,7 +97,7 @@ class Value:
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return all(_are_same(getattr(self, name), getattr(other, name)) for name in _names(self))
+        return all(are_same(getattr(self, name), getattr(other, name)) for name in _names(self))
 
     __hash__ = None  # type: ignore[assignment]
 
