@@ -7,9 +7,11 @@ import pytest
 from measuring import size
 
 import twonn
-from twonn import checkpoint
+from twonn.engine import checkpoint
+from twonn.engine.kernel import prepared
+from twonn.engine.run import so_far
 from twonn.files import locked
-from twonn.run import Question, _prepared, so_far
+from twonn.problem.runspec import RunOptions, RunSpec
 
 MINUTE = 60.0
 ROUNDS = size(30, 3)
@@ -25,7 +27,7 @@ def test_a_checkpoint_a_minute(case, steps, tmp_path, add_note, add_record):
     )
     values, _ = checkpoint.read(path)
     assert so_far(path)[0].status is twonn.Status.INTERRUPTED
-    kernel = _prepared(Question(problem, params, 10**9, "direct", "average", 20.0, None, None))
+    kernel = prepared(RunSpec(problem, params, RunOptions(10**9, "direct", samples_per_decade=20.0)))
     kernel.advance(steps)
     states, files, others = np.empty(ROUNDS), np.empty(ROUNDS), np.empty(ROUNDS)
     with locked(path) as lock:

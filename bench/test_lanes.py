@@ -10,8 +10,9 @@ import pytest
 from measuring import alternate, flat, size
 
 import twonn
-from twonn import _core, batch
-from twonn.networks import parameters_of
+from twonn.engine import batch
+from twonn.problem.runspec import RunOptions
+from twonn.results.states import parameters_of
 
 RUNS, STEPS, PAIRS = 128, size(1_000_000, 2_000), size(7, 1)
 TARGET = 0.5  # cost of a step of a run relative to the C program, with trained output
@@ -24,7 +25,7 @@ def question(train_output, loss):
 
 def step(problem, params):
     schedule = (np.array([0, STEPS]), np.empty(0))
-    return batch.run_batch(problem, params, schedule, _core.DIRECT, average=False)
+    return batch.run_batch(problem, params, RunOptions(int(schedule[0][-1]), "direct"), schedule)
 
 
 def assert_same_runs(problem, params, together, others):

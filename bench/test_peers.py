@@ -25,8 +25,9 @@ from measuring import (
 )
 
 import twonn
-from twonn import _core, batch
-from twonn.networks import parameters_of
+from twonn.engine import batch
+from twonn.problem.runspec import RunOptions
+from twonn.results.states import parameters_of
 
 SECONDS = size(0.2, 0.005)  # of one call of a peer
 PAIRS = size(15, 2)
@@ -67,7 +68,9 @@ def many_direct(problem, params, steps, threads=1):
     schedule = np.array([0, steps]), np.empty(0)
 
     def share(n):
-        return batch.run_batch(problem, params[n::threads], schedule, _core.DIRECT, average=False)
+        return batch.run_batch(
+            problem, params[n::threads], RunOptions(int(schedule[0][-1]), "direct"), schedule
+        )
 
     if threads == 1:
         return [share(0)]

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from twonn import checkpoint
+from twonn.engine.fields import VERSION
+from twonn.files import MAGIC
 
 Values = Mapping[str, Any]
 
@@ -120,7 +121,7 @@ def sealed(contents: bytes) -> bytes:
     return bytes(head) + hashlib.sha256(head).digest()
 
 
-def rewritten(values: Values, version: int = checkpoint.VERSION, **changes: Any) -> bytes:
+def rewritten(values: Values, version: int = VERSION, **changes: Any) -> bytes:
     """The bytes of a file with some values changed, though not as the table says; None leaves one out."""
     body = []
     listed = []
@@ -134,7 +135,7 @@ def rewritten(values: Values, version: int = checkpoint.VERSION, **changes: Any)
         )
         body.append(array.tobytes())
     directory = json.dumps(listed).encode()
-    head = struct.pack("<8sIIQ", checkpoint.MAGIC, version, len(directory), 0)
+    head = struct.pack("<8sIIQ", MAGIC, version, len(directory), 0)
     return sealed(head + directory + b"".join(body) + bytes(32))
 
 

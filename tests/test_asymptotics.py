@@ -9,7 +9,8 @@ import pytest
 from cases import random_problem
 
 import twonn
-from twonn import asymptotics, gram
+from twonn.analysis import asymptotics
+from twonn.problem import gram
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 SLIDING = {"step_size": 0.05, "reduction": "sum", "y": [1, -1]}

@@ -1,7 +1,6 @@
 """Opposite labels that no network separates, or hardly: leaps where pushes balance, and finite minimisers."""
 
 import functools
-import importlib
 import math
 from collections import Counter
 
@@ -14,8 +13,7 @@ from oracle import binary128, textbook
 from strategies import Case, random_case
 
 import twonn
-
-run_module = importlib.import_module("twonn.run")
+from twonn.engine import pace
 
 UNEQUAL = {"y": [1, -1], "step_size": 0.0054, "bias": False}
 UNEQUAL_START = twonn.Params(w=[1.0, -0.5], v=[2.4, 0.2])
@@ -230,7 +228,7 @@ WATCHED = ["far apart", "trained", "logistic"]
 def test_an_interrupted_run_has_the_same_bits(name, tmp_path, monkeypatch):
     problem, params = EXAMPLES[name]
     whole = far(problem, params)
-    monkeypatch.setattr(run_module, "_CHUNK", 1)
+    monkeypatch.setattr(pace, "LONGEST_CHUNK", 1)
     place = tmp_path / "run.twonn"
     calls = iter(range(10**6))
     watch = {"on_block": lambda *_: next(calls) % 2 == 1}

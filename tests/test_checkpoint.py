@@ -25,12 +25,14 @@ from cases import BALANCED, BALANCING, CYCLE, CYCLING, difference, random_proble
 from forging import rewritten, sealed
 
 import twonn
-from twonn import _core, checkpoint
-from twonn.checkpoint import FIELDS, _read_one, digest, read
-from twonn.files import locked, previous
-from twonn.run import so_far
-
-run_module = sys.modules["twonn.run"]
+from twonn import _core
+from twonn.engine import checkpoint, fields, pace, saver
+from twonn.engine.checkpoint import digest, read, read_one
+from twonn.engine.fields import FIELDS
+from twonn.engine.kernel import prepared
+from twonn.engine.run import so_far
+from twonn.files import is_checkpoint, locked, previous
+from twonn.problem.runspec import RunOptions, RunSpec
 
 ROOT = Path(__file__).parent.parent
 needs_sources = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="needs the sources")
@@ -80,7 +82,7 @@ def in_pieces(path, problem, params, steps, pauses, **options):
 
 @pytest.fixture
 def block_by_block(monkeypatch):
-    monkeypatch.setattr(run_module, "_CHUNK", 1)
+    monkeypatch.setattr(pace, "LONGEST_CHUNK", 1)
 
 
 @pytest.fixture
@@ -267,7 +269,7 @@ def test_every_field_of_a_run_is_put_back_and_not_by_chance():
         options = {"engine": "auto", **options}
         if "optimizer" in options:
             options["optimizer"] = twonn.Adam()
-        kernel = run_module._prepared(question := _question(problem, params, steps, **options))
+        kernel = prepared(spec := spec_for(problem, params, steps, **options))
         new = kernel.state()
         names |= new.keys()
         for block in range(3000):
@@ -277,7 +279,7 @@ def test_every_field_of_a_run_is_put_back_and_not_by_chance():
             state = kernel.state()
             moved |= {name for name, value in state.items() if value.tobytes() != new[name].tobytes()}
             if block % 10 == 0:
-                other = run_module._prepared(question)
+                other = prepared(spec)
                 other.restore(state)
                 assert all(back.tobytes() == state[name].tobytes() for name, back in other.state().items())
     # See the next test: one needs 1,024 episodes of sliding, and a run that has converged goes to its horizon
@@ -286,7 +288,7 @@ def test_every_field_of_a_run_is_put_back_and_not_by_chance():
 
 
 def test_what_runs_hardly_ever_hold_is_put_back():
-    kernel = run_module._prepared(question := _question(CHATTER, CHATTERING, 10**9))
+    kernel = prepared(spec := spec_for(CHATTER, CHATTERING, 10**9))
     kernel.advance(100_000)
     state = kernel.state()
     state["n_slides"] = np.array([5000])
@@ -294,28 +296,21 @@ def test_what_runs_hardly_ever_hold_is_put_back():
     state["episode"] = np.array([1024, 1025])
     state["late_slides"] = np.arange(10.0).reshape(2, 5)
     state["converged_step"], state["converged_log"] = np.array([12345]), np.array([54321.0])
-    other = run_module._prepared(question)
+    other = prepared(spec)
     other.restore(state)
     assert all(back.tobytes() == state[name].tobytes() for name, back in other.state().items())
     assert (other.converged_step, other.converged_log) == (12345, 54321.0)
     assert other.n_transitions > _core.TRANSITIONS_KEPT == len(state["transition_times"])
 
 
-def _question(problem, params, steps, **options):
-    defaults = {
-        "engine": "direct",
-        "sliding": "average",
-        "samples_per_decade": None,
-        "sample_steps": None,
-        "optimizer": None,
-    }
-    return checkpoint.Question(problem, params, steps, **(defaults | options))
+def spec_for(problem, params, steps, **options):
+    return RunSpec(problem, params, RunOptions(steps, **{"engine": "direct", **options}))
 
 
 def test_a_state_is_that_of_a_run_that_goes_on():
     for kernel in (
-        run_module._prepared(_question(PAPER, START, 10)),
-        run_module._prepared(_question(PAPER, START, 10, optimizer=twonn.Adam())),
+        prepared(spec_for(PAPER, START, 10)),
+        prepared(spec_for(PAPER, START, 10, optimizer=twonn.Adam())),
     ):
         kernel.advance(100)
         with pytest.raises(ValueError, match="ended already"):
@@ -346,7 +341,7 @@ def test_a_longer_horizon_gives_the_run_to_that_horizon(name, paused, path, bloc
     """From runs that had ended, and from runs paused on the way."""
     problem, params, options, horizons = EXTENDED[name]
     # Look at where the run is behind every block, so that going on starts right before the end.
-    monkeypatch.setattr(run_module, "_LOOK", 0.0)
+    monkeypatch.setattr(saver, "LOOK_SECONDS", 0.0)
     first = twonn.run(problem, params, horizons[0], checkpoint=path, **options)
     assert identical(first, twonn.run(problem, params, horizons[0], **options))
     reached = [int(read(path)[0]["step"])]
@@ -377,7 +372,7 @@ LIMITS = {
 def test_a_larger_limit_gives_the_run_with_that_limit(name, look, path, block_by_block, monkeypatch):
     """From files that hold the run right before it gave up, and as it was at the beginning."""
     problem, params, options, limits = LIMITS[name]
-    monkeypatch.setattr(run_module, "_LOOK", look)
+    monkeypatch.setattr(saver, "LOOK_SECONDS", look)
     first = twonn.run(problem, params, 10**40, max_direct=limits[0], checkpoint=path, **options)
     ends = {first.end_step}
     for limit in limits[1:]:
@@ -397,7 +392,7 @@ def test_a_larger_limit_gives_the_run_with_that_limit(name, look, path, block_by
 
 
 def test_a_limit_within_what_the_file_holds_is_refused(path, block_by_block, monkeypatch):
-    monkeypatch.setattr(run_module, "_LOOK", 0.0)
+    monkeypatch.setattr(saver, "LOOK_SECONDS", 0.0)
     twonn.run(CYCLE, CYCLING, 10**40, max_direct=30_000, checkpoint=path)
     spent = int(read(path)[0]["spent"])
     assert spent >= 30_000  # it is behind the last block, and gives up before the next one
@@ -512,8 +507,8 @@ def test_checkpoints_are_due_by_time(path, monkeypatch):
     now = itertools.count(0, 7)
     monkeypatch.setattr("time.monotonic", lambda: next(now))
     written = []
-    genuine = run_module.write
-    monkeypatch.setattr(run_module, "write", lambda *a, **k: (written.append(a), genuine(*a, **k)))
+    genuine = saver.write
+    monkeypatch.setattr(saver, "write", lambda *a, **k: (written.append(a), genuine(*a, **k)))
     twonn.run(PAPER, START, 10**9, engine="direct", checkpoint=path, on_block=stopping_at({40}))
     assert 5 < len(written) < 40  # not at every look
 
@@ -664,7 +659,7 @@ def forked(work) -> int:
 
 def test_a_job_killed_at_200_moments_loses_no_bit(path, monkeypatch, faults):
     fault = faults(PROCESSES, "it is killed while it runs and writes")
-    monkeypatch.setattr(run_module, "_CHUNK", 20_000)
+    monkeypatch.setattr(pace, "LONGEST_CHUNK", 20_000)
     seed = 200
     print("seed", seed)
     rng = np.random.default_rng(seed)
@@ -843,7 +838,7 @@ for attempt in (lambda: twonn.run(problem, start, 1000, checkpoint="b"), lambda:
         attempt()
     except twonn.CheckpointError as error:
         print(error)
-from twonn.run import so_far
+from twonn.engine.run import so_far
 assert so_far("a.twonn")[0].end_step == 1000
 """
 
@@ -934,13 +929,13 @@ def small(path, monkeypatch):
     """
     monkeypatch.setattr("twonn.config.provenance", lambda: {"twonn": "0"})
     watch = stopping_at({0})
-    monkeyed = run_module._CHUNK
-    run_module._CHUNK = 1
+    monkeyed = pace.LONGEST_CHUNK
+    pace.LONGEST_CHUNK = 1
     try:
         twonn.run(PAPER, START, 3000, sample_steps=[5], checkpoint=path, engine="direct", on_block=watch)
         twonn.resume(path, on_block=stopping_at({3}))
     finally:
-        run_module._CHUNK = monkeyed
+        pace.LONGEST_CHUNK = monkeyed
     return twonn.run(PAPER, START, 3000, sample_steps=[5], engine="direct")
 
 
@@ -999,7 +994,7 @@ def test_generations_go_on_after_damage(path, small, block_by_block):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.warns(RuntimeWarning, match="Going on from"):
         twonn.resume(path, 10**6, checkpoint_every=1, on_block=stopping_at({3}))
-    assert _read_one(path)["step"] >= _read_one(previous(path))["step"] > before
+    assert read_one(path)["step"] >= read_one(previous(path))["step"] > before
 
 
 def test_two_damaged_files_are_refused(path, small):
@@ -1093,7 +1088,7 @@ def test_a_pipe_is_refused_rather_than_waited_for(path):
     for opening in (twonn.resume, so_far):
         with pytest.raises(twonn.CheckpointError, match=r"run\.twonn: not a regular file"):
             opening(path)
-    assert not checkpoint.is_checkpoint(path)
+    assert not is_checkpoint(path)
 
 
 def test_a_link_stays_a_link(path, tmp_path):
@@ -1314,8 +1309,8 @@ def test_the_document_has_the_table_of_the_code():
     text = (ROOT / "docs" / "format.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(.*)` \|(.*)$", text, flags=re.MULTILINE)
     found = [(name, *[cell.strip() for cell in rest.strip(" |").split("|")]) for name, rest in rows]
-    assert found == [checkpoint.described(field) for field in FIELDS]
-    assert f"version {checkpoint.VERSION}" in text
+    assert found == [fields.described(field) for field in FIELDS]
+    assert f"version {fields.VERSION}" in text
 
 
 def fields_of_struct(text: str) -> set[str]:
@@ -1330,7 +1325,7 @@ def fields_of_struct(text: str) -> set[str]:
     return names
 
 
-#: What the question alone determines, or is so between blocks, or is scratch.
+#: What the spec alone determines, or is so between blocks, or is scratch.
 NOT_STORED = {
     "gd": {
         *("model", "engine", "average", "schedule", "late_schedule", "n_scheduled", "n_late"),
@@ -1360,12 +1355,12 @@ def test_the_table_has_every_field_of_the_kernel(kind):
     inside = text[text.index(begin) : text.index(end)].removeprefix("cdef struct Course:")
     declared = fields_of_struct(inside.split("\n", 1)[1] if kind == "gd" else inside)
     assert NOT_STORED[kind] <= declared
-    asked = set(checkpoint.fields_of(_question(PAPER, START, 1)))
+    asked = set(checkpoint.values_of(spec_for(PAPER, START, 1)))
     about = {"checkpoint_every", "outcome", "seconds", "provenance"}
     table = {field.name for field in FIELDS if field.of in ("all", kind)} - asked - about
     assert table == (declared - NOT_STORED[kind]) | more
     optimizer = twonn.Adam() if kind == "other" else None
-    assert table == run_module._prepared(_question(PAPER, START, 1, optimizer=optimizer)).state().keys()
+    assert table == prepared(spec_for(PAPER, START, 1, optimizer=optimizer)).state().keys()
 
 
 #: Written by the first twonn that had each version of the format.
@@ -1377,15 +1372,16 @@ def test_files_of_every_version_are_read(file, path):
     shutil.copy(file, path)
     values, damage = read(path)
     assert damage is None
-    question = checkpoint.question_of(values)
-    options = {name: getattr(question, name) for name in ("engine", "sliding", "sample_steps", "max_direct")}
-    options["optimizer"] = question.optimizer or "gd"
-    if question.sample_steps is None:
-        assert question.samples_per_decade is not None  # as it was then
-        options["samples_per_decade"] = question.samples_per_decade
+    spec = checkpoint.spec_of(values)
+    asked = spec.options
+    options = {name: getattr(asked, name) for name in ("engine", "sliding", "sample_steps", "max_direct")}
+    options["optimizer"] = asked.optimizer or "gd"
+    if asked.sample_steps is None:
+        assert asked.samples_per_decade is not None  # as it was then
+        options["samples_per_decade"] = asked.samples_per_decade
     traj = twonn.resume(path)
-    whole = twonn.run(question.problem, question.params, question.horizon, **options)
-    assert 100 < values["step"] < question.horizon and traj.status is twonn.Status.COMPLETED
+    whole = twonn.run(spec.problem, spec.params, asked.horizon, **options)
+    assert 100 < values["step"] < asked.horizon and traj.status is twonn.Status.COMPLETED
     recorded = values["states"]
     assert traj.states[: len(recorded)].tobytes() == recorded.tobytes()
     # Bits have changed since then. The numbers have not: 1e-14 is what leaps aim at.

@@ -1,7 +1,6 @@
 """The direct engine against the textbook recurrence in binary128, and its own promises about bits."""
 
 import functools
-import importlib
 import math
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from oracle import Decoupled, Textbook, binary128, textbook
 
 import twonn
 from twonn import _core
+from twonn.engine import pace
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 PAPER_START = twonn.Params(w=[0.4309350268754409, -1.470759627697770], b=[0.0, 0.0], v=[1.0, -1.0])
@@ -475,7 +475,7 @@ def test_bits_do_not_depend_on_how_a_run_is_watched(kind, monkeypatch):
     problem, params = KINDS[kind]
     whole = direct(problem, params, steps=100_000)
     seen = []
-    monkeypatch.setattr(importlib.import_module("twonn.run"), "_CHUNK", 1000)
+    monkeypatch.setattr(pace, "LONGEST_CHUNK", 1000)
     watched = direct(
         problem, params, steps=100_000, progress=lambda taken, asked: seen.append((taken, asked))
     )

@@ -8,7 +8,6 @@ import itertools
 import json
 import os
 import signal
-import sys
 import warnings
 
 import numpy as np
@@ -17,10 +16,14 @@ from forging import at_random, every_field, every_size, rewritten
 
 import twonn
 from twonn import _core
-from twonn.checkpoint import RELATIONS, CheckpointError, read
-from twonn.run import so_far
-
-run_module = sys.modules["twonn.run"]
+from twonn.engine import pace
+from twonn.engine.checkpoint import read, spec_of
+from twonn.engine.fields import RELATIONS
+from twonn.engine.kernel import prepared
+from twonn.engine.run import so_far
+from twonn.files import CheckpointError
+from twonn.problem.runspec import RunOptions, RunSpec
+from twonn.results.trajectory import VARIABLES
 
 FORGERIES = int(os.environ.get("TWONN_FORGERIES", "300"))
 
@@ -52,7 +55,7 @@ RUNS = {
 
 @pytest.fixture
 def block_by_block(monkeypatch):
-    monkeypatch.setattr(run_module, "_CHUNK", 1)
+    monkeypatch.setattr(pace, "LONGEST_CHUNK", 1)
 
 
 @pytest.fixture
@@ -120,7 +123,7 @@ def count_in(fault, counts):
 @pytest.mark.parametrize("name", RUNS)
 def test_no_forged_file_hurts(name, path, block_by_block, monkeypatch, faults):
     values = paused(path, name)
-    monkeypatch.setattr(run_module, "_CHUNK", 4096)
+    monkeypatch.setattr(pace, "LONGEST_CHUNK", 4096)
     seed = sorted(RUNS).index(name)
     print("seed", seed)
     rng = np.random.default_rng([605, seed])
@@ -266,7 +269,7 @@ def test_what_only_the_run_itself_can_tell_is_refused(case, path, block_by_block
 def test_the_kernel_leaves_its_memory_for_no_state(name, path, block_by_block):
     """Without the tables of the format in front of it."""
     values = paused(path, name)
-    question = twonn.checkpoint.question_of(values)
+    spec = spec_of(values)
     tried = 0
     for field, (least, most) in _core.LIMITS.items():
         if field not in values:
@@ -278,7 +281,7 @@ def test_the_kernel_leaves_its_memory_for_no_state(name, path, block_by_block):
         }:
             state = {**values, field: np.full(values[field].shape, entry, values[field].dtype)}
             with pytest.raises(ValueError, match=field if field != "step" or entry < 0 else "horizon"):
-                run_module._prepared(question, state)
+                prepared(spec, state)
             tried += 1
     assert tried > 6
 
@@ -311,7 +314,7 @@ def test_no_forged_trajectory_hurts(name, path, faults):
     seed = sorted(RUNS).index(name)
     print("seed", seed)
     rng = np.random.default_rng([606, seed])
-    stored = {key: array for key, array in arrays.items() if key not in twonn.trajectory.VARIABLES}
+    stored = {key: array for key, array in arrays.items() if key not in VARIABLES}
     stored["pattern"] = arrays["pattern"]
     # Fields of rows are forged as arrays of their own, texts as texts.
     flat = {}
@@ -350,12 +353,12 @@ def test_no_forged_trajectory_hurts(name, path, faults):
 # Counters of the kernel at the ends of their ranges
 
 
-def at_the_end_of_counting(question, steps_left):
+def at_the_end_of_counting(spec, steps_left):
     """A state of a run so many steps before the last that can be counted, with all samples before it."""
-    kernel = run_module._prepared(question)
+    kernel = prepared(spec)
     kernel.advance(1)
     state = kernel.state()
-    schedule, _ = twonn.problem.sample_schedule(question.horizon, question.samples_per_decade, None)
+    schedule, _ = spec.options.schedule()
     step = 2**63 - 1 - steps_left
     recorded = schedule[schedule < step]
     n = len(recorded)
@@ -374,25 +377,25 @@ def at_the_end_of_counting(question, steps_left):
 
 
 def test_a_block_over_the_end_of_counting_goes_on_by_logarithms():
-    question = twonn.checkpoint.Question(PAPER, START, 10**30, "auto", "average", 20.0, None, None)
-    kernel = run_module._prepared(question, at_the_end_of_counting(question, 100))
+    spec = RunSpec(PAPER, START, RunOptions(10**30, samples_per_decade=20.0))
+    kernel = prepared(spec, at_the_end_of_counting(spec, 100))
     kernel.advance(1)
     assert kernel.step == -1 and kernel.log_step == pytest.approx(63 * np.log(2), rel=1e-15)
 
 
 def test_the_last_block_that_can_be_counted_ends_at_the_horizon():
-    question = twonn.checkpoint.Question(PAPER, START, 2**63 - 1, "auto", "average", 20.0, None, None)
-    kernel = run_module._prepared(question, at_the_end_of_counting(question, 100))
+    spec = RunSpec(PAPER, START, RunOptions(2**63 - 1, samples_per_decade=20.0))
+    kernel = prepared(spec, at_the_end_of_counting(spec, 100))
     kernel.advance(1)
     assert kernel.status == _core.COMPLETED and kernel.step == 2**63 - 1
 
 
 def test_blocks_without_a_look_for_slides_are_counted_up_to_a_limit():
     """After half a trillion steps, which are minutes, the counter would have overflowed."""
-    question = twonn.checkpoint.Question(PAPER, START, 10**9, "direct", "average", 20.0, None, None)
-    kernel = run_module._prepared(question)
+    spec = RunSpec(PAPER, START, RunOptions(10**9, "direct", samples_per_decade=20.0))
+    kernel = prepared(spec)
     kernel.advance(10**6)  # to where no step has to look at the pattern
     most = 2**31 - 1
-    other = run_module._prepared(question, {**kernel.state(), "unwatched": np.array([most], np.int32)})
+    other = prepared(spec, {**kernel.state(), "unwatched": np.array([most], np.int32)})
     other.advance(10**5)
     assert other.state()["unwatched"][0] == most

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 import twonn
-from twonn import geometry
+from twonn.geometry.boundary import boundary_of
+from twonn.geometry.distances import distances_of, functional_margins, gap_of
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -109,9 +110,9 @@ def check_line(x, y, w, b, v):
     data, params = problem(x, y), twonn.Params(w=w, b=b, v=v)
     points = [Fraction(float(c)) for c in x]
     middle, half = sum(points) / 2, abs(points[0] - points[1]) / 2
-    distances, gaps = geometry.distances(data, params), geometry.gap(data, params)
-    boundaries = geometry.boundary(data, params)
-    np.testing.assert_array_equal(geometry.robust_margin(data, params), distances.min(axis=1))
+    distances, gaps = twonn.distances(data, params), twonn.gap(data, params)
+    boundaries = twonn.boundary(data, params)
+    np.testing.assert_array_equal(twonn.robust_margin(data, params), distances.min(axis=1))
     for r in range(len(params)):
         net = Line(w[r], b[r], v[r])
         exact = [net.distance(points[i], int(y[i])) for i in range(2)]
@@ -225,7 +226,7 @@ def test_distances_and_gap_against_polyhedra(d, seed, integer):
         w, b, v = random_nets(rng, 400, d, integer)
         data, params = problem(x, y), twonn.Params(w=w, b=b, v=v)
         expected = polyhedra_distances(x, y, w, b, v)
-        got = geometry.distances(data, params)
+        got = twonn.distances(data, params)
         np.testing.assert_array_equal(np.isinf(got), np.isinf(expected))
         finite = np.isfinite(expected)
         # The oracle's pseudo-inverses have condition numbers up to about 1e4 (1e-12), and it
@@ -234,7 +235,7 @@ def test_distances_and_gap_against_polyhedra(d, seed, integer):
         counts += [np.isinf(expected).sum(), (expected == 0).sum(), (finite & (expected > 0)).sum()]
         if y[0] != y[1]:
             half = np.linalg.norm(x[0] - x[1]) / 2
-            gap = geometry.gap(data, params)
+            gap = twonn.gap(data, params)
             np.testing.assert_allclose(gap, half - expected.min(axis=1), rtol=1e-6, atol=1e-6)
             # And against the library's own margin, to rounding: two routes to the same number.
             np.testing.assert_allclose(gap, half - got.min(axis=1), rtol=0, atol=8 * EPS * half)
@@ -282,11 +283,11 @@ def check_small_gap(data, params, smallness, origin=0.0):
     # optimal − margin errs by about EPS D/4, which is more than this for all gaps tested.
     bound = 4 * EPS * float(exact) + 4 * EPS * float(tilt * half)
     shifted = problem(data.x + origin, data.y)
-    gap = geometry.gap_of(shifted, params.w, params.v, z)
+    gap = gap_of(shifted, params.w, params.v, z)
     assert_close(gap, exact, 0, bound)
-    assert geometry.gap(data, params) == gap
-    margin = geometry.distances_of(shifted, params.w, params.v, z).min()
-    return abs(geometry.optimal_margin(shifted) - margin - exact) <= bound
+    assert twonn.gap(data, params) == gap
+    margin = distances_of(shifted, params.w, params.v, z).min()
+    return abs(twonn.optimal_margin(shifted) - margin - exact) <= bound
 
 
 SMALLNESS = [1e-3, 1e-6, 1e-10, 1e-14]
@@ -342,13 +343,13 @@ def test_small_gap_of_large_terms_that_cancel():
     params = twonn.Params(w=[0.25, -0.25], b=[1 + EPS, 1.0], v=v)
     exact_preactivations(data, params)
     exact, _, _ = exact_linear_gap(data, params)
-    assert_close(geometry.gap(data, params), exact, 2 * EPS)
+    assert_close(twonn.gap(data, params), exact, 2 * EPS)
     # Here the products are exact, but 3 + (1 + EPS) is not.
     data = problem([-1.0, 1.0], [1, -1])
     w, v = np.array([[-1 + EPS / 2], [1.0]]), np.array([1.0, -1.0])
     z = np.array([[3.0, 1 + EPS], [1.0, 3.0]])
     exact = Fraction(EPS) / 2 / (2 - Fraction(EPS) / 2)
-    assert_close(geometry.gap_of(data, w, v, z), exact, 2 * EPS)
+    assert_close(gap_of(data, w, v, z), exact, 2 * EPS)
 
 
 def test_rounding_leaves_no_gap_or_boundary_outside_its_bounds():
@@ -363,9 +364,9 @@ def test_rounding_leaves_no_gap_or_boundary_outside_its_bounds():
         b = np.full((50, 2), 5.0)
         b[:, 1] = -((v * w).sum(axis=1) * x[1] + v[:, 0] * b[:, 0]) / v[:, 1]
         data, params = problem(x), twonn.Params(w=w[..., None], b=b, v=v)
-        gap, boundary = geometry.gap(data, params), geometry.boundary(data, params)
+        gap, boundary = twonn.gap(data, params), twonn.boundary(data, params)
         assert gap.min() >= 0
-        assert gap.max() <= geometry.optimal_margin(data)
+        assert gap.max() <= twonn.optimal_margin(data)
         assert np.nanmin(boundary) >= x.min()
         assert np.nanmax(boundary) <= x.max()
 
@@ -375,7 +376,7 @@ def test_parallel_neurons_far_from_their_kinks_keep_a_finite_gap():
     data = problem([-(2.0**-54), 2.0**-54])
     w, v = np.array([[1.0], [1.0]]), np.array([1.0, -1.0])
     z = np.array([[1.0, 1 + EPS], [1 + EPS, 1.0]])
-    assert 0 <= geometry.gap_of(data, w, v, z) <= geometry.optimal_margin(data)
+    assert 0 <= gap_of(data, w, v, z) <= twonn.optimal_margin(data)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -384,22 +385,22 @@ def test_parallel_neurons_far_from_their_kinks_keep_a_finite_gap():
 
 def answers(x, w, b, v, y=(-1, 1)):
     data, params = problem(x, y), twonn.Params(w=w, b=b, v=v)
-    return geometry.distances(data, params).tolist(), float(geometry.gap(data, params))
+    return twonn.distances(data, params).tolist(), float(twonn.gap(data, params))
 
 
 def boundary(x, w, b, v, y=(-1, 1)):
-    return float(geometry.boundary(problem(x, y), twonn.Params(w=w, b=b, v=v)))
+    return float(twonn.boundary(problem(x, y), twonn.Params(w=w, b=b, v=v)))
 
 
 def test_optimal_margin():
-    assert geometry.optimal_margin(problem([-1.0, 3.0])) == 2.0
-    assert geometry.optimal_margin(problem([[0.0, 0.0], [3.0, 4.0]])) == 2.5
-    assert geometry.optimal_margin(problem([-1.0, 3.0], [1, 1])) == math.inf
+    assert twonn.optimal_margin(problem([-1.0, 3.0])) == 2.0
+    assert twonn.optimal_margin(problem([[0.0, 0.0], [3.0, 4.0]])) == 2.5
+    assert twonn.optimal_margin(problem([-1.0, 3.0], [1, 1])) == math.inf
     for unit in (1e49, 1e-49):
-        got = geometry.optimal_margin(problem([[0.0, 0.0], [3 * unit, 4 * unit]]))
+        got = twonn.optimal_margin(problem([[0.0, 0.0], [3 * unit, 4 * unit]]))
         # The two coordinates and the result are rounded.
         assert_close(got, Fraction(5, 2) * Fraction(unit), EPS)
-    assert geometry.optimal_margin(problem([-1e50, 1e50])) == 1e50
+    assert twonn.optimal_margin(problem([-1e50, 1e50])) == 1e50
 
 
 def test_linear_network_is_the_most_robust():
@@ -569,16 +570,16 @@ def test_edge_just_beyond_the_reach_of_one_projection():
 def test_margins_are_label_times_output():
     data = problem([-1.0, 2.0], [-1, 1])
     v, z = np.array([2.0, -1.0]), np.array([[-3.0, 5.0], [4.0, 1.0]])
-    assert geometry.functional_margins(data, v, z).tolist() == [4.0, 9.0]
+    assert functional_margins(data, v, z).tolist() == [4.0, 9.0]
     # The sign of a margin is right even where the plain sum of products is 0 or worse.
     third = 1 / 3
     z = np.array([[third, third], [3.0, 1 + EPS]])
     v = np.array([3.0, -third])
-    assert geometry.functional_margins(data, v, z)[0] == 0.0
+    assert functional_margins(data, v, z)[0] == 0.0
     assert (
-        geometry.functional_margins(
-            data, np.array([1 + EPS, -(1 + 2 * EPS)]), np.array([[1 + EPS, 1.0], [1.0, 1.0]])
-        )[0]
+        functional_margins(data, np.array([1 + EPS, -(1 + 2 * EPS)]), np.array([[1 + EPS, 1.0], [1.0, 1.0]]))[
+            0
+        ]
         == -EPS * EPS
     )
 
@@ -605,8 +606,8 @@ def test_results_do_not_depend_on_the_scales_of_neurons_and_output(powers, power
         z = np.einsum("njd,id->nji", w, data.x) + b[..., None]
         neuron, output = np.ldexp(1.0, powers), np.ldexp(1.0, power)
         scaled = w * neuron[:, None], v / neuron * output, z * neuron[:, None]
-        functions = [geometry.distances_of, geometry.gap_of]
-        functions += [geometry.boundary_of] if d == 1 else []
+        functions = [distances_of, gap_of]
+        functions += [boundary_of] if d == 1 else []
         for function in functions:
             # Powers of two change no rounding: equal unless something over- or underflows.
             np.testing.assert_array_equal(function(data, *scaled), function(data, w, v, z))
@@ -621,7 +622,7 @@ def test_distances_scale_with_the_points(unit):
         w, b, v = random_nets(rng, 200, d, integer=False)
         x = dyadic(rng, (2, d), 14)
         small, large = twonn.Params(w=w, b=b, v=v), twonn.Params(w=w, b=b * unit, v=v)
-        for function in (geometry.distances, geometry.gap):
+        for function in (twonn.distances, twonn.gap):
             np.testing.assert_array_equal(
                 function(problem(x * unit), large), function(problem(x), small) * unit
             )
@@ -633,9 +634,9 @@ def test_largest_and_smallest_inputs(exponents):
     data = problem([[-3 * x / 8, -4 * x / 8], [3 * x / 8, 4 * x / 8]])
     params = twonn.Params(w=[[3 * w / 8, 4 * w / 8], [-3 * w / 8, -4 * w / 8]], b=[0.0, 0.0], v=[v, -v])
     # f = v w·x: boundary through the midpoint at right angles. 4 roundings.
-    np.testing.assert_allclose(geometry.distances(data, params), 5 * x / 8, rtol=2 * EPS, atol=0)
+    np.testing.assert_allclose(twonn.distances(data, params), 5 * x / 8, rtol=2 * EPS, atol=0)
     # The tilt of w is its rounding, so the gap is below EPS² of the margin.
-    assert geometry.gap(data, params) <= 4 * EPS**2 * x
+    assert twonn.gap(data, params) <= 4 * EPS**2 * x
 
 
 @pytest.mark.parametrize("d", [1, 3, 17, 130])
@@ -646,36 +647,36 @@ def test_batch_equals_one_by_one(d):
     n = 24
     w, b, v = rng.normal(size=(n, 2, d)), rng.normal(size=(n, 2)), rng.normal(size=(n, 2))
     data, params = problem(rng.normal(size=(2, d))), twonn.Params(w=w, b=b, v=v)
-    functions = [geometry.distances, geometry.gap, geometry.robust_margin]
-    functions += [geometry.boundary] if d == 1 else []
+    functions = [twonn.distances, twonn.gap, twonn.robust_margin]
+    functions += [twonn.boundary] if d == 1 else []
     for function in functions:
         batch = function(data, params)
         for r in range(n):
             np.testing.assert_array_equal(function(data, params[r]), batch[r])
     # Any leading axes, and any memory layout.
     z = np.einsum("njd,id->nji", w, data.x) + b[..., None]
-    flat = geometry.distances_of(data, w, v, z), geometry.gap_of(data, w, v, z)
+    flat = distances_of(data, w, v, z), gap_of(data, w, v, z)
     assert flat[0].shape == (n, 2)
     assert flat[1].shape == (n,)
     folded = [a.reshape(3, 8, *a.shape[1:]) for a in (w, v, z)]
     fortran = [np.asfortranarray(a) for a in (w, v, z)]
-    for k, function in enumerate((geometry.distances_of, geometry.gap_of)):
+    for k, function in enumerate((distances_of, gap_of)):
         np.testing.assert_array_equal(function(data, *folded), flat[k].reshape(3, 8, *flat[k].shape[1:]))
         np.testing.assert_array_equal(function(data, *fortran), flat[k])
-    margins = geometry.functional_margins(data, v, z)
-    np.testing.assert_array_equal(geometry.functional_margins(data, v[7], z[7]), margins[7])
+    margins = functional_margins(data, v, z)
+    np.testing.assert_array_equal(functional_margins(data, v[7], z[7]), margins[7])
 
 
 def test_shapes_of_one_run_many_runs_and_none():
     data = problem([-1.0, 1.0])
     one = twonn.Params(w=[1.0, -1.0])
-    assert geometry.distances(data, one).shape == (2,)
-    for function in (geometry.gap, geometry.robust_margin, geometry.boundary):
+    assert twonn.distances(data, one).shape == (2,)
+    for function in (twonn.gap, twonn.robust_margin, twonn.boundary):
         assert isinstance(function(data, one), float)
     for runs in (0, 1, 3):
         many = twonn.Params(w=np.ones((runs, 2, 1)))
-        assert geometry.distances(data, many).shape == (runs, 2)
-        for function in (geometry.gap, geometry.robust_margin, geometry.boundary):
+        assert twonn.distances(data, many).shape == (runs, 2)
+        for function in (twonn.gap, twonn.robust_margin, twonn.boundary):
             assert function(data, many).shape == (runs,)
 
 
@@ -693,8 +694,8 @@ def test_non_finite_numbers_give_nan_only_where_they_are(d, which, bad):
     arrays["w"][3], arrays["v"][3] = [[1.0] * d, [-1.0] * d], [1.0, -1.0]
     arrays["z"][3] = [[0.5, 2.5], [2.5, 0.5]]
     data = problem(rng.normal(size=(2, d)))
-    functions = [geometry.distances_of, geometry.gap_of]
-    functions += [geometry.boundary_of] if d == 1 else []
+    functions = [distances_of, gap_of]
+    functions += [boundary_of] if d == 1 else []
     for position in np.ndindex(*arrays[which].shape[1:]):
         broken = {name: array.copy() for name, array in arrays.items()}
         broken[which][(3, *position)] = bad
@@ -704,7 +705,7 @@ def test_non_finite_numbers_give_nan_only_where_they_are(d, which, bad):
             expected[3] = math.nan
             np.testing.assert_array_equal(function(data, **broken), expected)
         if which != "w":
-            margins = geometry.functional_margins(data, broken["v"], broken["z"])
+            margins = functional_margins(data, broken["v"], broken["z"])
             assert np.isnan(margins[3]).all()
             assert np.isfinite(np.delete(margins, 3, axis=0)).all()
 
@@ -712,12 +713,10 @@ def test_non_finite_numbers_give_nan_only_where_they_are(d, which, bad):
 def test_boundary_is_refused_off_the_line():
     data = problem([[0.0, 0.0], [1.0, 1.0]])
     with pytest.raises(ValueError, match=r"problem: got dimension 2; expected dimension 1"):
-        geometry.boundary(data, twonn.Params(w=np.eye(2)))
+        twonn.boundary(data, twonn.Params(w=np.eye(2)))
 
 
-@pytest.mark.parametrize(
-    "function", [geometry.distances, geometry.gap, geometry.robust_margin, geometry.boundary]
-)
+@pytest.mark.parametrize("function", [twonn.distances, twonn.gap, twonn.robust_margin, twonn.boundary])
 def test_incompatible_arguments_are_refused(function):
     data = problem([-1.0, 1.0])
     with pytest.raises(ValueError, match="dimension 2; expected dimension 1"):

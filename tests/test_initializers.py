@@ -16,7 +16,8 @@ import pytest
 from scipy import stats
 
 from twonn.initializers import NAMES, sample
-from twonn.problem import Params, Problem, check_compatible
+from twonn.problem.params import Params, check_compatible
+from twonn.problem.problem import Problem
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -15,7 +15,8 @@ from cases import random_problem
 
 import twonn
 from twonn import _core
-from twonn.batch import run_batch
+from twonn.engine.batch import run_batch
+from twonn.problem.runspec import RunOptions
 
 #: In ascending order, the narrowest first; one for each that this processor has.
 USABLE = import_module("twonn._core_baseline").usable_instruction_sets()
@@ -58,7 +59,7 @@ def digest() -> tuple[str, list[str]]:
         kinds |= {*traj.segments["engine"].tolist(), traj.status.value}
     for problem, starts in batches():
         schedule = np.array([0, 777, 60_000]), np.empty(0)
-        batch = run_batch(problem, starts, schedule, _core.DIRECT, average=False)
+        batch = run_batch(problem, starts, RunOptions(int(schedule[0][-1]), "direct"), schedule)
         for array in (batch.status, batch.states, batch.n_transitions, batch.transition_times):
             sha.update(array.tobytes())
     points = np.concatenate([np.geomspace(1e-300, 1e300, 500), np.linspace(0, 700, 500)])
@@ -80,9 +81,9 @@ def in_a_process(instruction_set: str, program: str) -> subprocess.CompletedProc
 @pytest.mark.parametrize("instruction_set", USABLE)
 def test_bits_do_not_depend_on_the_instruction_set(instruction_set):
     program = """
-import test_instruction_sets, twonn
+import sys, test_instruction_sets, twonn
 found = test_instruction_sets.digest()
-print(twonn._core.ISA, twonn.run.__globals__["_core"].ISA)
+print(twonn._core.ISA, sys.modules["twonn.engine.run"]._core.ISA)
 print(twonn._core.__name__, "-mavx512f" in twonn._core.FLAGS, "-mavx2" in twonn._core.FLAGS)
 print(found)
 """

@@ -8,7 +8,7 @@ from oracle import Decoupled
 
 import twonn
 from twonn import _core
-from twonn.batch import Stopped, run_batch
+from twonn.engine.batch import Stopped, run_batch
 
 KEPT = 40
 

@@ -1,7 +1,6 @@
 """The leap engine against stepping, against exact solutions at any number of steps, and its own promises."""
 
 import functools
-import importlib
 import math
 
 import mpmath
@@ -12,6 +11,7 @@ from oracle import Decoupled
 
 import twonn
 from twonn import _core
+from twonn.engine import pace
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 PAPER_START = twonn.Params(w=[0.4309350268754409, -1.470759627697770])
@@ -561,7 +561,7 @@ def test_bits_do_not_depend_on_horizon_sampling_or_watching(kind, monkeypatch):
     top = 6.0 if kind.startswith("chatter") else 25.0
     steps = sorted({int(10**e) for e in rng.uniform(0, top, size=30)})
     one = twonn.run(problem, params, steps=steps[-1], sample_steps=steps)
-    monkeypatch.setattr(importlib.import_module("twonn.run"), "_CHUNK", 1)
+    monkeypatch.setattr(pace, "LONGEST_CHUNK", 1)
     for row, step in enumerate(steps, start=1):
         seen = []
         alone = twonn.run(

@@ -22,28 +22,21 @@ import mpmath
 import numpy as np
 import pytest
 
-from twonn.problem import (
+from twonn.arguments import (
     LARGEST_INPUT,
-    LOSSES,
-    REDUCTIONS,
-    Params,
-    Problem,
     brief,
-    check_compatible,
     checked_path,
     closest,
     flag,
-    horizon,
     one_of,
     positive_number,
-    power_of_ten,
     real_array,
     real_number,
-    sample_schedule,
-    single_run,
-    steps_of_log,
     whole_number,
 )
+from twonn.problem.horizon import horizon, power_of_ten, sample_schedule, steps_of_log
+from twonn.problem.params import Params, check_compatible, single_run
+from twonn.problem.problem import LOSSES, REDUCTIONS, Problem
 
 pytestmark = pytest.mark.filterwarnings("error")
 

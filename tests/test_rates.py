@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import twonn
-from twonn import rates
+from twonn.analysis import rates
 
 LN10 = math.log(10)
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)

@@ -16,9 +16,9 @@ from scipy.optimize import brentq
 
 import twonn
 from twonn import initializers, report
+from twonn.engine.watching import LateProgress
 from twonn.report import claims, experiments, figures, page, reproduce
 from twonn.report.experiments import SUCCESS
-from twonn.run import LateProgress
 
 RUNS, STEPS = 20, 2000
 

@@ -14,8 +14,7 @@ import pytest
 from cases import BALANCED, BALANCING, CYCLE, CYCLING
 
 import twonn
-
-run_module = sys.modules["twonn.run"]
+from twonn.engine import pace
 
 PROBLEM = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 START = twonn.Params(w=[0.43, -1.47])
@@ -137,7 +136,7 @@ def test_a_run_that_cannot_end_gives_what_there_is():
 def test_where_it_ends_depends_on_max_direct_alone(steps, monkeypatch):
     options = {"max_direct": 30_000, "sample_steps": [7, 400]}
     first = twonn.run(CYCLE, CYCLING, 10**400, **options)
-    monkeypatch.setattr(run_module, "_CHUNK", 1)
+    monkeypatch.setattr(pace, "LONGEST_CHUNK", 1)
     traj = twonn.run(CYCLE, CYCLING, steps, **options)
     assert traj.end_step == first.end_step and traj.obstacle == first.obstacle
     assert traj.states.tobytes() == first.states.tobytes()

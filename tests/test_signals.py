@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 
 import numpy as np
@@ -10,24 +9,23 @@ import pytest
 
 import twonn
 from twonn import _core
-from twonn.checkpoint import Question
-from twonn.run import first_signal
-
-run_module = sys.modules["twonn.run"]
+from twonn.engine import pace
+from twonn.engine.kernel import prepared
+from twonn.engine.watching import first_signal
+from twonn.problem.runspec import RunOptions, RunSpec
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 START = twonn.Params(w=[0.4309350268754409, -1.470759627697770])
 
 
-def prepared(problem, params, steps, samples_per_decade=20.0, optimizer=None):
-    return run_module._prepared(
-        Question(problem, params, steps, "auto", "average", samples_per_decade, None, optimizer)
-    )
+def kernel_of(problem, params, steps, samples_per_decade=20.0, optimizer=None):
+    options = RunOptions(steps, samples_per_decade=samples_per_decade, optimizer=optimizer)
+    return prepared(RunSpec(problem, params, options))
 
 
 def dense():
     """A kernel one leap before its end, with two million samples to record in it: half a second."""
-    kernel = prepared(PAPER, START, 10**100_000)
+    kernel = kernel_of(PAPER, START, 10**100_000)
     while kernel.step >= 0:
         kernel.advance(1)
     assert kernel.status == _core.RUNNING
@@ -96,7 +94,7 @@ class Costly:
 
     def __init__(self, monkeypatch, seconds):
         self.seconds, self.now, self.asked = seconds, 0.0, []
-        monkeypatch.setattr(run_module.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(pace.time, "perf_counter", lambda: self.now)
 
     def advance(self, steps):
         self.asked.append(steps)
@@ -106,28 +104,28 @@ class Costly:
 @pytest.mark.parametrize("seconds", [1e-9, 3e-8, 1e-6, 1e-4, 1e-2])
 def test_chunks_take_some_tens_of_milliseconds(seconds, monkeypatch):
     kernel = Costly(monkeypatch, seconds)
-    question = Question(PAPER, START, 10, "auto", "average", 20.0, None, None)
-    pace = run_module._Pace(question)
+    spec = RunSpec(PAPER, START, RunOptions(10, samples_per_decade=20.0))
+    driver = pace.Pace(spec)
     for _ in range(40):
-        pace.advance(kernel)
+        driver.advance(kernel)
     took = kernel.asked[-1] * seconds
-    assert took <= 2 * run_module._CHUNK_SECONDS
-    assert took >= run_module._CHUNK_SECONDS / 2 or kernel.asked[-1] == run_module._CHUNK
-    pace.advance(kernel, 3)
+    assert took <= 2 * pace.CHUNK_SECONDS
+    assert took >= pace.CHUNK_SECONDS / 2 or kernel.asked[-1] == pace.LONGEST_CHUNK
+    driver.advance(kernel, 3)
     assert kernel.asked[-1] <= 3
     settled = kernel.asked[-2]
-    pace.advance(kernel)
+    driver.advance(kernel)
     assert kernel.asked[-1] == settled  # a short one tells nothing
 
 
 def test_the_trial_of_a_horizon_beyond_counting_is_as_long_as_before(monkeypatch):
     """Taken in chunks, it ends at the block where it ended in one piece."""
-    whole = run_module._prepared(Question(PAPER, START, 2**63 - 1, "direct", "average", 20.0, None, None))
-    whole.advance(run_module._TRIAL_STEPS)
+    whole = prepared(RunSpec(PAPER, START, RunOptions(2**63 - 1, "direct", samples_per_decade=20.0)))
+    whole.advance(pace.TRIAL_STEPS)
     for chunk in (1, 3 * 4096, 1 << 21):
-        monkeypatch.setattr(run_module, "_CHUNK", chunk)
-        question = Question(PAPER, START, 10**30, "direct", "average", 20.0, None, None)
-        kernel = run_module._prepared(question)
+        monkeypatch.setattr(pace, "LONGEST_CHUNK", chunk)
+        spec = RunSpec(PAPER, START, RunOptions(10**30, "direct", samples_per_decade=20.0))
+        kernel = prepared(spec)
         with pytest.raises(ValueError, match="at most 2"):
-            run_module._try_to_end(kernel, 10**30, run_module._Pace(question))
+            pace.try_to_end(kernel, 10**30, pace.Pace(spec))
         assert kernel.step == whole.step

@@ -7,7 +7,6 @@ import hashlib
 import json
 import pickle
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 
@@ -17,8 +16,8 @@ import xarray
 import zarr
 
 import twonn
-from twonn import store
-from twonn.store import MARKS, Store
+from twonn.sweeps import chunks, plan, store, summary
+from twonn.sweeps.store import MARKS, Store
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 SLIDING = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.05)
@@ -384,7 +383,7 @@ def test_what_is_damaged_and_cannot_be_computed_again_is_missing(held, right, mo
         raise RuntimeError("not today")
 
     with monkeypatch.context() as patch:
-        patch.setattr(twonn.chunks, "run_batch", fails)
+        patch.setattr(chunks, "run_batch", fails)
         result = twonn.sweep(**SMALL, store=held, retries=0)
     assert result.missing.tolist() == [5, 6, 7, 8, 9]
     assert result.failures == {range(5, 10): "RuntimeError: not today"}
@@ -406,11 +405,11 @@ def test_without_verification_only_what_is_missing_is_run(held, right):
 
 def test_every_nan_has_the_same_bits(tmp_path, monkeypatch):
     """On x86 those that arithmetic makes have their sign set, and others, such as a fill value, have not."""
-    column = twonn.summary.SUMMARY["asymptote_shift"]
+    column = summary.SUMMARY["asymptote_shift"]
     signed = dataclasses.replace(
         column, of=lambda ended: np.copysign(np.full(len(ended.params), np.nan), -1.0)
     )
-    monkeypatch.setitem(twonn.summary.SUMMARY, "asymptote_shift", signed)
+    monkeypatch.setitem(summary.SUMMARY, "asymptote_shift", signed)
     for result in (twonn.sweep(**SMALL), twonn.sweep(**SMALL, store=tmp_path / "store")):
         for name in result._columns.names:
             values = result[name]
@@ -466,7 +465,7 @@ def test_a_store_that_a_stranger_has_made(held):
     def forged(change) -> None:
         root = json.loads(json.dumps(written))
         change(root, root["consolidated_metadata"]["metadata"])
-        root["attributes"][store._SEAL] = store._seal(root)
+        root["attributes"][store._SEAL] = store.seal(root)
         file.write_text(json.dumps(root))
         with pytest.raises(twonn.CheckpointError, match="not the readable store of a sweep"):
             Store(held)
@@ -511,12 +510,12 @@ def test_a_reader_written_from_the_documentation(held, right):
 
 
 def test_a_store_with_other_columns_is_refused(held, monkeypatch):
-    columns = twonn.summary.columns_of
+    columns = summary.columns_of
 
     def fewer(*arguments):
         return {name: one for name, one in columns(*arguments).items() if name != "t_end"}
 
-    monkeypatch.setattr(sys.modules["twonn.sweep"], "columns_of", fewer)
+    monkeypatch.setattr(plan, "columns_of", fewer)
     with pytest.raises(ValueError, match=r"store: got .*, of another version of twonn; .* differs in t_end"):
         twonn.sweep(**SMALL, store=held)
 
@@ -545,7 +544,7 @@ def test_the_former_format_can_be_read(former):
 
 def test_the_former_format_is_not_gone_on_with(former):
     spec = json.loads(Store(former).attributes["spec"])
-    columns = twonn.summary.columns_of(1, ["gap"])
+    columns = summary.columns_of(1, ["gap"])
     asked = {name: columns[name] for name in Store(former).names}
     layout = store.Layout(6, 2, {}, asked, {}, {"spec": json.dumps(spec)})
     assert store.open_store(former, layout).runs == 6  # it is complete

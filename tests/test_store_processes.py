@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import twonn
-from twonn import chunks, claims, store
-from twonn.store import MARKS, Store
+from twonn.sweeps import chunks, claims, store
+from twonn.sweeps.store import MARKS, Store
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 SLIDING = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.05)
@@ -36,8 +36,8 @@ PRELUDE = """
 import json, os, signal, sys, time
 from pathlib import Path
 import twonn
-from twonn import claims
-from twonn.store import Store
+from twonn.sweeps import claims
+from twonn.sweeps.store import Store
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 SLIDING = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.05)
@@ -251,7 +251,7 @@ def test_where_there_are_no_locks_a_chunk_is_computed_twice_with_equal_bits(
 
 
 def test_locks_are_not_imported_before_they_are_used():
-    for module in (chunks, claims, sys.modules["twonn.store"], sys.modules["twonn.sweep"]):
+    for module in (chunks, claims, store, sys.modules["twonn.sweeps.sweep"]):
         assert not hasattr(module, "fcntl")
 
 

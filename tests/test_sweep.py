@@ -19,12 +19,11 @@ import zarr
 from cases import BALANCED, BALANCING, CYCLE
 
 import twonn
-from twonn import batch, executors, summary
-from twonn.asymptotics import LAWS
-from twonn.store import Store, _seal
-from twonn.trajectory import VARIABLES
-
-SWEEP = sys.modules["twonn.sweep"]  # the name itself is the function
+from twonn.analysis.asymptotics import LAWS
+from twonn.engine import batch
+from twonn.results.trajectory import VARIABLES
+from twonn.sweeps import executors, plan, summary
+from twonn.sweeps.store import Store, seal
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 SLIDING = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.05)
@@ -348,7 +347,7 @@ def test_another_sweep_is_refused_with_the_difference(tmp_path, monkeypatch):
     for different, sentence in DIFFERENT.values():
         with pytest.raises(ValueError, match=sentence):
             twonn.sweep(**{**same, **different})
-    monkeypatch.setattr(SWEEP, "BITS", -1)
+    monkeypatch.setattr(plan, "BITS", -1)
     with pytest.raises(ValueError, match="bits = "):
         twonn.sweep(**same)
 
@@ -362,7 +361,7 @@ def test_a_store_of_an_earlier_twonn_opens_but_does_not_go_on(tmp_path):
     spec = json.loads(head["attributes"]["spec"])
     del spec["max_direct"]
     head["attributes"]["spec"] = json.dumps({**spec, "bits": 3})
-    head["attributes"]["metadata_sha256"] = _seal(head)
+    head["attributes"]["metadata_sha256"] = seal(head)
     (store / "zarr.json").write_text(json.dumps(head))
     assert np.array_equal(xarray.open_zarr(store, chunks=None).final_gap, gaps, equal_nan=True)
     with pytest.raises(

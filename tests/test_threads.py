@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import twonn
+from twonn.problem import horizon
 
 THREADS = 16
 
@@ -90,8 +91,8 @@ def test_derived_arrays_of_one_trajectory():
 def test_runs_of_one_problem():
     alone = [twonn.run(PROBLEM, start, 10**9) for start in STARTS]
     for _ in range(3):
-        twonn.problem._log_spaced.cache_clear()
-        twonn.problem._mantissa.cache_clear()
+        horizon._log_spaced.cache_clear()
+        horizon._mantissa.cache_clear()
         together = at_once(lambda number: twonn.run(PROBLEM, STARTS[number], 10**9))
         assert together == alone
         assert all(

@@ -5,16 +5,21 @@ Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095.
 """
 
 from twonn import initializers, plot
-from twonn.asymptotics import Asymptote, asymptote
+from twonn.analysis.asymptotics import Asymptote, asymptote
+from twonn.analysis.rates import RateFit, fit_rate
 from twonn.config import show_config
+from twonn.engine.run import resume, run
 from twonn.files import CheckpointError
-from twonn.geometry import boundary, distances, gap, optimal_margin, robust_margin
+from twonn.geometry.boundary import boundary
+from twonn.geometry.distances import distances, gap, robust_margin
+from twonn.geometry.optimal import optimal_margin
 from twonn.optimizers import Adam, Momentum, NormalizedGD
-from twonn.problem import Params, Problem
-from twonn.rates import RateFit, fit_rate
-from twonn.run import resume, run
-from twonn.sweep import SweepResult, sweep
-from twonn.trajectory import Status, Trajectory, load
+from twonn.problem.params import Params
+from twonn.problem.problem import Problem
+from twonn.results.saved import load
+from twonn.results.trajectory import Status, Trajectory
+from twonn.sweeps.result import SweepResult
+from twonn.sweeps.sweep import sweep
 
 __all__ = [
     "Adam",

@@ -19,20 +19,16 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from twonn import _core, config
-from twonn.checkpoint import CHECKPOINT_EVERY, FIELDS, digest, is_checkpoint
-from twonn.files import CheckpointError, check_place, previous
-from twonn.problem import (
-    LARGEST_LOG10_STEPS,
-    Verbatim,
-    direct_limit,
-    one_of,
-    refusal,
-    steps_of_log,
-    written_steps,
-)
-from twonn.run import first_signal, so_far
-from twonn.run import resume as resume_run
-from twonn.trajectory import Status, Trajectory, load
+from twonn.arguments import Verbatim, one_of, refusal
+from twonn.engine.checkpoint import digest
+from twonn.engine.fields import CHECKPOINT_EVERY, FIELDS
+from twonn.engine.run import resume as resume_run
+from twonn.engine.run import so_far
+from twonn.engine.watching import first_signal
+from twonn.files import CheckpointError, check_place, is_checkpoint, previous
+from twonn.problem.horizon import LARGEST_LOG10_STEPS, direct_limit, steps_of_log, written_steps
+from twonn.results.saved import load
+from twonn.results.trajectory import Status, Trajectory
 
 #: What `plot` draws of a trajectory, and of a sweep.
 PLOTS = (
@@ -268,8 +264,8 @@ def inspect(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=Fa
 @app.command()
 def fit(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]) -> None:
     """Fit the laws of the gap to a saved trajectory; print the report and, if known, the closed form."""
-    from twonn.asymptotics import asymptote
-    from twonn.rates import fit_rate
+    from twonn.analysis.asymptotics import asymptote
+    from twonn.analysis.rates import fit_rate
 
     traj = _opened(file)[0]
     typer.echo(fit_rate(traj).report())
@@ -443,7 +439,7 @@ def _part(text: str) -> tuple[int, int]:
 
 def _inspect_store(path: Path) -> None:
     """Print what the store of a sweep holds, and what of that is damaged."""
-    from twonn.store import Store
+    from twonn.sweeps.store import Store
 
     store = Store(path)
     complete = store.complete()
@@ -484,7 +480,7 @@ def _chosen_steps(kind: str, texts: Sequence[str]) -> dict[str, Any]:
 
 def _sweep_in(store: Path) -> Any:
     """Open the store of a sweep as a dataset."""
-    from twonn.store import Store
+    from twonn.sweeps.store import Store
 
     if not store.is_dir():
         fix = "Give the folder that twonn sweep --store has filled."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
@@ -69,3 +70,13 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def provenance_of(text: str) -> dict[str, str]:
+    """Return what a JSON text says of the builds that computed a result, if it says that."""
+    said = json.loads(text)
+    if not isinstance(said, dict) or not all(
+        isinstance(value, str) and value.isprintable() and name.isprintable() for name, value in said.items()
+    ):
+        raise ValueError("provenance is no object of printable texts")
+    return said

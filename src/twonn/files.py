@@ -14,9 +14,11 @@ from types import ModuleType
 from typing import BinaryIO
 
 __all__ = [
+    "MAGIC",
     "CheckpointError",
     "Lock",
     "check_place",
+    "is_checkpoint",
     "locked",
     "make_durable",
     "naming",
@@ -24,6 +26,10 @@ __all__ = [
     "regular",
     "replacing",
 ]
+
+
+#: What a checkpoint begins with.
+MAGIC = b"TWONN\r\n\x1a"
 
 
 class CheckpointError(Exception):
@@ -265,3 +271,12 @@ def _holder(number: int) -> str:
             return text
         time.sleep(0.01)
     return "of unknown id"
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file begins like a checkpoint."""
+    try:
+        with regular(path) as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except (OSError, CheckpointError):
+        return False

@@ -14,18 +14,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-from twonn.problem import Params, flag, one_of, positive_number, refusal, whole_number
-
-Floats = NDArray[np.float64]
+from twonn.arguments import flag, one_of, positive_number, refusal, whole_number
+from twonn.problem.params import Params
+from twonn.values import Floats
 
 #: Hidden neurons: the fan-out of the input layer and the fan-in of the output layer.
 _NEURONS = 2
 
 #: More numbers than this would not fit into memory.
 _LARGEST_DRAW = 10**9
-
 
 # --------------------------------------------------------------------------------------------------
 # Distributions: functions of the generator and the shape to fill
@@ -260,7 +258,7 @@ def sample(
        neural networks: an adversarial robustness perspective, arXiv 2603.02095.
     .. [3] Glorot, Bengio (2010), Understanding the difficulty of training deep feedforward neural
        networks, AISTATS.
-    .. [4] LeCun, Bottou, Orr, Müller (1998), Efficient BackProp, in Neural Networks: Tricks of the
+    .. [4] LeCun, Bottou, Orr, Müller (1998), Efficient BackProp, in Neural NetworkStates: Tricks of the
        Trade; second edition 2012.
     .. [5] PyTorch, default initialization of ``torch.nn.Linear``.
     .. [6] Jacot, Gabriel, Hongler (2018), Neural tangent kernel: convergence and generalization in

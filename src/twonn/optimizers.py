@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn import _core
-from twonn.problem import Params, Problem, Verbatim, one_of, positive_number, real_number, refusal
+from twonn.arguments import Verbatim, one_of, positive_number, real_number, refusal
 
 __all__ = ["Adam", "Momentum", "NormalizedGD", "Optimizer"]
 
@@ -20,7 +19,6 @@ class Optimizer:
     """What the optimizers have in common: a name, and options that can be written down."""
 
     name: ClassVar[str]
-    kind: ClassVar[int]
 
     @property
     def options(self) -> NDArray[np.float64]:
@@ -52,7 +50,6 @@ class Momentum(Optimizer):
     """
 
     name: ClassVar[str] = "momentum"
-    kind: ClassVar[int] = _core.MOMENTUM
 
     beta: float = 0.9
 
@@ -72,7 +69,6 @@ class NormalizedGD(Optimizer):
     """
 
     name: ClassVar[str] = "normalized_gd"
-    kind: ClassVar[int] = _core.NORMALIZED
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,6 @@ class Adam(Optimizer):
     """
 
     name: ClassVar[str] = "adam"
-    kind: ClassVar[int] = _core.ADAM
 
     beta1: float = 0.9
     beta2: float = 0.999
@@ -143,30 +138,14 @@ def require_steps(optimizer: Optimizer, engine: str) -> None:
         raise ValueError(refusal("engine", engine, expected, 'Use engine="direct".'))
 
 
-def kernel_of(
-    problem: Problem, params: Params, schedule: NDArray[np.int64], optimizer: Optimizer
-) -> _core.OptimizerRun:
-    """Return the kernel's run from one start, nothing of it taken yet."""
-    return _core.OptimizerRun(
-        problem.x,
-        problem.y.astype(np.float64),
-        problem.step_size,
-        problem.rate / problem.step_size,
-        problem.bias,
-        problem.loss == "logistic",
-        problem.train_output,
-        params.w,
-        params.b,
-        params.v,
-        schedule,
-        optimizer.kind,
-        optimizer.options,
-    )
-
-
 def _fraction(name: str, value: float) -> float:
     expected = "a number in [0, 1)"
     number = real_number(name, value, expected)
     if not 0 <= number < 1:
         raise ValueError(refusal(name, value, expected, f"Write e.g. {name}=0.9."))
     return number
+
+
+def optimizer_dict(optimizer: Optimizer | None) -> dict[str, Any]:
+    """Return name and options, as `run` takes them."""
+    return {"name": "gd"} if optimizer is None else optimizer.described()

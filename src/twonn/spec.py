@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from twonn import initializers
-from twonn.checkpoint import CHECKPOINT_EVERY
-from twonn.problem import Params, Problem, check_compatible, closest, direct_limit, whole_number
-from twonn.run import run
-from twonn.sweep import SweepResult, sweep
-from twonn.trajectory import Trajectory
+from twonn.arguments import closest, whole_number
+from twonn.engine.fields import CHECKPOINT_EVERY
+from twonn.engine.run import run
+from twonn.problem.horizon import direct_limit
+from twonn.problem.params import Params, check_compatible
+from twonn.problem.problem import Problem
+from twonn.results.trajectory import Trajectory
+from twonn.sweeps.result import SweepResult
+from twonn.sweeps.sweep import sweep
 
 __all__ = ["Spec", "SweepSpec"]
 

@@ -8,10 +8,14 @@ from functools import cached_property, wraps
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["FrozenMapping", "Value", "are_same", "derived", "frozen"]
+__all__ = ["Floats", "FrozenMapping", "Value", "are_same", "derived", "frozen", "frozen_array", "set_fields"]
 
 T = TypeVar("T")
+
+#: Arrays of binary64.
+Floats = NDArray[np.float64]
 
 
 class FrozenMapping(Mapping[str, Any]):
@@ -111,3 +115,16 @@ def _names(value: Any) -> list[str]:
 
 def _made(kind: type[T], values: dict[str, Any]) -> T:
     return kind(**values)
+
+
+def frozen_array(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a contiguous array that cannot be changed: this one, if it is contiguous."""
+    array = np.ascontiguousarray(array)
+    array.flags.writeable = False
+    return array
+
+
+def set_fields(frozen: object, **values: object) -> None:
+    """Fill in the fields of a frozen object that is being made."""
+    for name, value in values.items():
+        object.__setattr__(frozen, name, value)

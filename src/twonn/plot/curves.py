@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from twonn.asymptotics import asymptote
-from twonn.geometry import optimal_margin
+from twonn.analysis.asymptotics import asymptote
+from twonn.arguments import Verbatim, real_array, refusal
+from twonn.geometry.optimal import optimal_margin
 from twonn.plot.parts import (
     NEURON_COLOURS,
-    Floats,
     checked_axes,
     checked_trajectories,
     checked_trajectory,
@@ -28,8 +28,8 @@ from twonn.plot.parts import (
     styled,
     value_axis,
 )
-from twonn.problem import Verbatim, real_array, refusal
-from twonn.trajectory import Trajectory
+from twonn.results.trajectory import Trajectory
+from twonn.values import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twonn.plot.parts import Floats, checked_axes, styled
-from twonn.problem import Verbatim, real_array, refusal
-from twonn.sweep import SweepResult
+from twonn.arguments import Verbatim, real_array, refusal
+from twonn.plot.parts import checked_axes, styled
+from twonn.sweeps.result import SweepResult
+from twonn.values import Floats
 
 if TYPE_CHECKING:
     import xarray

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, ParamSpec
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn.problem import Verbatim, brief, refusal, written_steps
-from twonn.trajectory import Trajectory
+from twonn.arguments import Verbatim, brief, refusal
+from twonn.problem.horizon import written_steps
+from twonn.results.trajectory import Trajectory
+from twonn.values import Floats
 
 if TYPE_CHECKING:  # Matplotlib is imported when something is drawn: it takes longer than most runs
     from matplotlib.artist import Artist
@@ -41,7 +43,6 @@ _NEAR = 5.0
 #: What the label of a tick takes of the length of its axis.
 _TICK_ROOM = 0.09
 
-Floats = NDArray[np.float64]
 P = ParamSpec("P")
 
 

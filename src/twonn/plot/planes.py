@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twonn.geometry import boundary_of, optimal_margin
+from twonn.arguments import Verbatim, one_of, refusal
+from twonn.geometry.boundary import boundary_of
+from twonn.geometry.optimal import optimal_margin
 from twonn.plot.parts import (
     NEURON_COLOURS,
-    Floats,
     checked_axes,
     checked_trajectory,
     decades,
@@ -26,8 +27,9 @@ from twonn.plot.parts import (
     styled,
     value_axis,
 )
-from twonn.problem import Problem, Verbatim, one_of, refusal
-from twonn.trajectory import Trajectory
+from twonn.problem.problem import Problem
+from twonn.results.trajectory import Trajectory
+from twonn.values import Floats
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from twonn.plot.parts import (
     NEURON_COLOURS,
-    Floats,
     checked_axes,
     checked_trajectory,
     decades,
@@ -20,7 +19,8 @@ from twonn.plot.parts import (
     step_axis,
     styled,
 )
-from twonn.trajectory import Trajectory
+from twonn.results.trajectory import Trajectory
+from twonn.values import Floats
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twonn import config, initializers
-from twonn.problem import horizon, one_of, written_steps
+from twonn.arguments import one_of
+from twonn.engine.watching import LateProgress, first_signal
+from twonn.problem.horizon import horizon, written_steps
+from twonn.problem.problem import problem_dict
 from twonn.report import claims, experiments, figures, page
 from twonn.report.experiments import Found, Setting, StoppedError
 from twonn.report.tables import write_table
-from twonn.run import LateProgress, first_signal
-from twonn.trajectory import _described
 
 __all__ = ["Reproduction", "reproduce"]
 
@@ -149,7 +150,7 @@ def _results(setting: Setting, found: dict[str, Found]) -> dict[str, object]:
             "seed": setting.seed,
             "engine": setting.engine,
             "initializer": experiments.INITIALIZER,
-            "problem": _described(problem),
+            "problem": problem_dict(problem),
             "problem_text": repr(problem),
         },
         "interrupted": interrupted,

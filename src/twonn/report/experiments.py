@@ -15,17 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn import _core, geometry, initializers
-from twonn.asymptotics import LAWS, Asymptote, asymptote
+from twonn import _core, initializers
+from twonn.analysis.asymptotics import LAWS, Asymptote, asymptote
+from twonn.analysis.rates import RateFit, fit_rate
+from twonn.engine.watching import LateProgress
+from twonn.geometry.distances import gap
 from twonn.optimizers import Adam, Momentum
-from twonn.problem import Params, Problem, steps_of_log
-from twonn.rates import RateFit, fit_rate
+from twonn.problem.horizon import steps_of_log
+from twonn.problem.params import Params
+from twonn.problem.problem import Problem
 from twonn.report.tables import Table, joined, plain
-from twonn.run import LateProgress
-from twonn.summary import STATUSES
-from twonn.sweep import SweepResult, sweep
-
-Floats = NDArray[np.float64]
+from twonn.sweeps.result import SweepResult
+from twonn.sweeps.summary import STATUSES
+from twonn.sweeps.sweep import sweep
+from twonn.values import Floats
 
 PROBLEM = Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01, loss="exponential", reduction="mean")
 INITIALIZER = "he_normal"
@@ -594,9 +597,9 @@ def float32(setting: Setting) -> Found:
         states, frozen = _core.descend_in_float32(x, y, w, b, v, PROBLEM.step_size, schedule)
         reached = states.astype(np.float64)
         output = np.broadcast_to(starts.v[run], (len(reached), 2))
-        gap = geometry.gap(PROBLEM, Params(reached[:, :2, None], reached[:, 2:], output))
+        gaps = gap(PROBLEM, Params(reached[:, :2, None], reached[:, 2:], output))
         right = _at(exact, run, FLOAT32_STEPS)
-        apart = np.abs(gap[1:] / np.array([_at(exact, run, t) for t in schedule[1:]]) - 1)
+        apart = np.abs(gaps[1:] / np.array([_at(exact, run, t) for t in schedule[1:]]) - 1)
         wrong = schedule[1:][(apart > 0.01) & (schedule[1:] >= 100)]
         rows.append(
             {
@@ -604,14 +607,14 @@ def float32(setting: Setting) -> Found:
                 "w_0": float(starts.w[run, 0, 0]),
                 "w_1": float(starts.w[run, 1, 0]),
                 "frozen": frozen if frozen >= 0 else None,
-                "gap_frozen": float(gap[-1]),
+                "gap_frozen": float(gaps[-1]),
                 "gap_binary64": float(right),
-                "ratio": float(gap[-1] / right),
+                "ratio": float(gaps[-1] / right),
                 "first_wrong": int(wrong[0]) if len(wrong) else None,
             }
         )
         later = schedule > 0
-        curve = {"log10_t": np.log10(schedule[later]).tolist(), "gap": gap[later].tolist()}
+        curve = {"log10_t": np.log10(schedule[later]).tolist(), "gap": gaps[later].tolist()}
         curves.append({"arithmetic": ["binary32"] * later.sum(), "start": [run] * later.sum(), **curve})
         curves.append(_curve(exact, run, {"arithmetic": "binary64", "start": run}, "gap"))
     stops = np.array([row["frozen"] for row in rows], dtype=np.float64)

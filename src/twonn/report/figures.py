@@ -9,19 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twonn import plot
+from twonn.engine.watching import LateProgress
 from twonn.plot.parts import STYLE, legend_above, note
 from twonn.plot.parts import step_axis as axis_of_steps
 from twonn.report.experiments import DATA
 from twonn.report.tables import Table, along
-from twonn.run import LateProgress
+from twonn.values import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Floats = NDArray[np.float64]
 Tables = Mapping[str, Table]
 Drawing = Callable[["Axes", Tables], None]
 

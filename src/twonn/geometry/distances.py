@@ -24,35 +24,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn import _core
-from twonn.problem import Params, Problem, Verbatim, check_compatible, checked_problem, refusal
-
-Floats = NDArray[np.float64]
-
-#: Unit normals whose sum is shorter than this are antiparallel. Normalising a row and adding two of
-#: them errs by about 2 + log2(d)/2 roundings, so this leaves room for weights rounded elsewhere.
-RANK_TOLERANCE = 16 * float(np.finfo(np.float64).eps)
-
-
-# --------------------------------------------------------------------------------------------------
-# Problem and parameters
-
-
-def optimal_margin(problem: Problem) -> float:
-    """Return the largest robustness margin that any classifier of these samples has.
-
-    Parameters
-    ----------
-    problem : Problem
-
-    Returns
-    -------
-    float
-        ‖x_0 − x_1‖/2, in the units of x; inf for equal labels, which nothing has to separate.
-    """
-    problem = checked_problem(problem)
-    if problem.y[0] == problem.y[1]:
-        return math.inf
-    return math.dist(problem.x[0].tolist(), problem.x[1].tolist()) / 2
+from twonn.geometry.arithmetic import (
+    combined,
+    combined_middle,
+    finite,
+    finite_network,
+    inner,
+    norm,
+    within_range,
+)
+from twonn.geometry.optimal import RANK_TOLERANCE, optimal_margin
+from twonn.problem.params import Params, check_compatible
+from twonn.problem.problem import Problem
+from twonn.values import Floats
 
 
 def distances(problem: Problem, params: Params) -> Floats:
@@ -79,7 +63,7 @@ def distances(problem: Problem, params: Params) -> Floats:
     ----------
     Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095.
     """
-    return distances_of(problem, *_arrays(problem, params))
+    return distances_of(problem, *arrays_of(problem, params))
 
 
 def robust_margin(problem: Problem, params: Params) -> Floats:
@@ -127,44 +111,10 @@ def gap(problem: Problem, params: Params) -> Floats:
     TypeError, ValueError
         If problem and parameters cannot belong together.
     """
-    return gap_of(problem, *_arrays(problem, params))[()]
+    return gap_of(problem, *arrays_of(problem, params))[()]
 
 
-def boundary(problem: Problem, params: Params) -> Floats:
-    """Return where f changes sign between the two samples; for points on the line only.
-
-    Parameters
-    ----------
-    problem : Problem
-        Of dimension 1.
-    params : Params
-        One network, or many along a leading run axis.
-
-    Returns
-    -------
-    float64 or ndarray, shape (runs,)
-        A position on the line, in the units of x. nan if f does not change sign between the
-        samples, or if a zone with f ≡ 0 separates the signs; then `distances` lead to its edges.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If problem and parameters cannot belong together, or if the dimension is not 1.
-    """
-    arrays = _arrays(problem, params)
-    if problem.dimension != 1:
-        raise ValueError(
-            refusal(
-                "problem",
-                Verbatim(f"dimension {problem.dimension}"),
-                "dimension 1, where the decision boundary is a point",
-                "Use distances or gap, which are defined in every dimension.",
-            )
-        )
-    return boundary_of(problem, *arrays)[()]
-
-
-def _arrays(problem: Problem, params: Params) -> tuple[Floats, Floats, Floats]:
+def arrays_of(problem: Problem, params: Params) -> tuple[Floats, Floats, Floats]:
     """Return w, v and z with or without a run axis, or refuse arguments that do not fit."""
     check_compatible(problem, params)
     w = params.w.reshape(-1, 2, params.dimension)
@@ -191,8 +141,8 @@ def functional_margins(problem: Problem, v: Floats, z: Floats) -> Floats:
     ndarray, shape (..., 2)
         In the units of f; nan where an input is not finite.
     """
-    margins = problem.y * _combined(v, np.maximum(z, 0))
-    return np.where(_finite(v, 1)[..., None] & _finite(z, 2)[..., None], margins, np.nan)
+    margins = problem.y * combined(v, np.maximum(z, 0))
+    return np.where(finite(v, 1)[..., None] & finite(z, 2)[..., None], margins, np.nan)
 
 
 @np.errstate(all="ignore")
@@ -216,13 +166,13 @@ def distances_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
     Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095, define the margin; the closed form is
     derived at the head of this module.
     """
-    w, v, z = _within_range(w, v, z)
+    w, v, z = within_range(w, v, z)
     serves, servants = _serving(problem, v)
-    kink = _to_half_space(z, _norm(w)[..., None])
+    kink = _to_half_space(z, norm(w)[..., None])
     own = np.where(serves, kink, 0).max(axis=-2)
-    joint = _to_half_space(problem.y * _combined(v, z), _norm(_combined(v, w))[..., None])
+    joint = _to_half_space(problem.y * combined(v, z), norm(combined(v, w))[..., None])
     result = np.select([servants == 0, servants == 1], [0.0, np.minimum(own, joint)], _to_dead_region(w, z))
-    return np.where(_finite_network(w, v, z)[..., None], result, np.nan)
+    return np.where(finite_network(w, v, z)[..., None], result, np.nan)
 
 
 @np.errstate(all="ignore")
@@ -245,22 +195,22 @@ def gap_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
         As `gap`; nan where an input is not finite, and everywhere for equal labels.
     """
     optimal = optimal_margin(problem)
-    finite = _finite_network(w, v, z)
+    finite = finite_network(w, v, z)
     if math.isinf(optimal):
         return np.full(finite.shape, np.nan)
     direction = (problem.x[1] - problem.x[0]) / (2 * optimal)
-    w, v, z = _within_range(w, v, z)
+    w, v, z = within_range(w, v, z)
     serves, servants = _serving(problem, v)
     kink = _shortfall(optimal, direction, w, z, z[..., ::-1], z.sum(axis=-1, keepdims=True) / 2)
     own = np.where(serves, kink, -np.inf).max(axis=-2)
-    output = _combined(v, z)
+    output = combined(v, z)
     joint = _shortfall(
         optimal,
         direction,
-        _combined(v, w),
+        combined(v, w),
         problem.y * output,
         problem.y * output[..., ::-1],
-        problem.y * _combined_middle(v, z)[..., None],
+        problem.y * combined_middle(v, z)[..., None],
     )
     # Two neurons serving one sample leave the other one unserved: misclassified, distance 0.
     by_sample = np.where(servants == 1, np.maximum(own, joint), optimal)
@@ -301,14 +251,14 @@ def gap_error_of(problem: Problem, w: Floats, v: Floats, z: Floats, error: float
     v_error = errors if problem.train_output else np.zeros_like(errors)
 
     def relative(gradient: Floats, value_error: Floats, gradient_error: Floats) -> Floats:
-        norm = _norm(gradient)
-        tilt = _norm(_across(gradient, direction)) / norm
-        return (value_error + (gap + optimal * tilt) * gradient_error) / norm
+        steepness = norm(gradient)
+        tilt = norm(_across(gradient, direction)) / steepness
+        return (value_error + (gap + optimal * tilt) * gradient_error) / steepness
 
     size = np.abs(v)
     moved = size * (errors * reach + rounding) + np.abs(z).max(axis=-1) * v_error
-    turned = size * errors + _norm(w) * v_error
-    joint = relative(_combined(v, w), moved.sum(axis=-1), turned.sum(axis=-1))
+    turned = size * errors + norm(w) * v_error
+    joint = relative(combined(v, w), moved.sum(axis=-1), turned.sum(axis=-1))
     serves = np.asarray(_serving(problem, v)[0].any(axis=-1))
     kinks = [
         np.where(
@@ -321,50 +271,6 @@ def gap_error_of(problem: Problem, w: Floats, v: Floats, z: Floats, error: float
     return np.maximum(joint, np.maximum(*kinks))
 
 
-@np.errstate(all="ignore")
-def boundary_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
-    """Return where f changes sign between the two samples; for points on the line only.
-
-    There is at most one such place, whatever the labels: f needs output weights of opposite sign to
-    change sign at all, and then {f > 0} and {f < 0} are both intervals, being intersections of two
-    half-lines. Where they meet, both pre-activations are >= 0, hence L = v_0 z_0 + v_1 z_1 is zero.
-    That zero of L is the boundary if it lies between the samples and either both neurons are active
-    there, or it is the kink of both and they open to opposite sides. Otherwise one sign is missing,
-    or a zone with f ≡ 0 separates the two. A sample with f = 0 is unclassified but no boundary: f
-    has to take both signs strictly between the samples.
-
-    Parameters
-    ----------
-    problem : Problem
-        Of dimension 1.
-    w : ndarray, shape (..., 2, 1)
-    v : ndarray, shape (..., 2)
-    z : ndarray, shape (..., 2, 2)
-
-    Returns
-    -------
-    ndarray, shape (...)
-        As `boundary`; nan where an input is not finite.
-    """
-    w, v, z = _within_range(w, v, z)
-    at_samples = np.sign(_combined(v, z))
-    opposed = np.sign(v[..., 0]) * np.sign(v[..., 1]) < 0
-    crosses = at_samples[..., 0] * at_samples[..., 1] < 0
-    # At the zero of L, z_0 = v_1 det(z)/(L_1 - L_0), and z_1 has the sign of z_0.
-    determinant = _dot(
-        np.stack([z[..., 0, 0], -z[..., 0, 1]], axis=-1),
-        np.stack([z[..., 1, 1], z[..., 1, 0]], axis=-1),
-    )
-    activity = np.sign(v[..., 1]) * np.sign(determinant) * at_samples[..., 1]
-    diverging = np.sign(w[..., 0, 0]) * np.sign(w[..., 1, 0]) < 0
-    exists = opposed & crosses & ((activity > 0) | ((activity == 0) & diverging))
-    # Relative to the midpoint, so that data far from the origin lose nothing. Every sum is nan where a
-    # number is not finite, and then so is the position.
-    low, high = np.sort(problem.x[:, 0])
-    position = (low + high) / 2 - _combined_middle(v, z) / _combined(v, w)[..., 0]
-    return np.where(exists, np.clip(position, low, high), np.nan)
-
-
 # --------------------------------------------------------------------------------------------------
 # Half-spaces
 
@@ -375,9 +281,9 @@ def _serving(problem: Problem, v: Floats) -> tuple[NDArray[np.bool_], NDArray[np
     return serves, serves.sum(axis=-2)
 
 
-def _to_half_space(value: Floats, norm: Floats) -> Floats:
+def _to_half_space(value: Floats, steepness: Floats) -> Floats:
     """Return the distance to {L ≤ 0} from a point with L = `value`, for a gradient of this norm."""
-    return np.where(value <= 0, 0.0, value / norm)
+    return np.where(value <= 0, 0.0, value / steepness)
 
 
 def _to_dead_region(w: Floats, z: Floats) -> Floats:
@@ -388,13 +294,13 @@ def _to_dead_region(w: Floats, z: Floats) -> Floats:
     ‖δ‖² = (r_0 + r_1)²/‖u_0 + u_1‖² + (r_0 − r_1)²/‖u_0 − u_1‖², since u_0 ± u_1 are orthogonal;
     unlike the inverse Gram matrix this does not cancel for nearly parallel rows.
     """
-    norm = _norm(w)[..., None]
+    length = norm(w)[..., None]
     # Without weights the half-space is everything or nothing.
-    signed = np.where(norm > 0, z / norm, np.where(z > 0, np.inf, 0.0))
+    signed = np.where(length > 0, z / length, np.where(z > 0, np.inf, 0.0))
     near, far = signed.min(axis=-2), signed.max(axis=-2)
-    unit = np.where(norm > 0, w / norm, 0.0)
-    together = _norm(unit[..., 0, :] + unit[..., 1, :])[..., None]
-    apart = _norm(unit[..., 0, :] - unit[..., 1, :])[..., None]
+    unit = np.where(length > 0, w / length, 0.0)
+    together = norm(unit[..., 0, :] + unit[..., 1, :])[..., None]
+    apart = norm(unit[..., 0, :] - unit[..., 1, :])[..., None]
     # near − far·cos, what the projection on the far one has left, written so as not to cancel when
     # cos is close to 1 or −1.
     left = np.where(together >= apart, near - far + far * apart**2 / 2, near + far - far * together**2 / 2)
@@ -436,12 +342,12 @@ def _shortfall(
     ndarray, shape (..., 2)
         -inf where {L ≤ 0} is empty.
     """
-    norm = _norm(gradient)[..., None]
-    across = optimal * _norm(_across(gradient, direction))[..., None]
+    steepness = norm(gradient)[..., None]
+    across = optimal * norm(_across(gradient, direction))[..., None]
     along = (here - there) / 2
-    span = optimal * norm
+    span = optimal * steepness
     bracket = np.where(along > 0, across * (across / (span + along)), span - along)
-    shortfall = np.where(norm > 0, (bracket - middle) / norm, -np.inf)
+    shortfall = np.where(steepness > 0, (bracket - middle) / steepness, -np.inf)
     return np.where(here <= 0, optimal, shortfall)
 
 
@@ -449,94 +355,4 @@ def _across(gradient: Floats, direction: Floats) -> Floats:
     """Return `gradient` without its component along the unit vector `direction`."""
     # One pass is enough: rounding leaves about EPS‖g‖ along `direction`, but the norm adds that in
     # quadrature, where it is nothing beside the same error across, which no second pass removes.
-    return gradient - _inner(gradient, direction)[..., None] * direction
-
-
-# --------------------------------------------------------------------------------------------------
-# Arithmetic
-
-
-def _norm(vectors: Floats) -> Floats:
-    """Return the Euclidean norm along the last axis; the squares cannot over- or underflow."""
-    _, exponent = np.frexp(np.abs(vectors).max(axis=-1))
-    scaled = np.ldexp(vectors, -exponent[..., None])
-    return np.asarray(np.ldexp(np.sqrt(_inner(scaled, scaled)), exponent))
-
-
-def _inner(a: Floats, b: Floats) -> Floats:
-    """Return Σ a b along the last axis."""
-    # With order="C" NumPy adds in the same order for one network and for a batch, in any layout.
-    return np.asarray(np.multiply(a, b, order="C").sum(axis=-1))
-
-
-def _combined(v: Floats, terms: Floats) -> Floats:
-    """Return v_0 t_0 + v_1 t_1 for `terms` (..., 2, n), shape (..., n)."""
-    return _dot(v[..., None, :], np.swapaxes(terms, -1, -2))
-
-
-def _combined_middle(v: Floats, z: Floats) -> Floats:
-    """Return v_0 z_0 + v_1 z_1 at the midpoint of the samples, shape (...)."""
-    return _dot(np.repeat(v, 2, axis=-1), z.reshape(*z.shape[:-2], 4)) / 2
-
-
-def _dot(a: Floats, b: Floats) -> Floats:
-    """Return Σ a b along the last axis as if in twice the working precision, then rounded.
-
-    The sign of a margin decides between distance 0 and a positive one, and close to the maximum
-    margin the terms cancel: plain sums would lose both. Ogita, Rump, Oishi (2005), "Accurate sum
-    and dot product", SIAM J. Sci. Comput. 26, algorithm Dot2.
-    """
-    total, correction = np.zeros(()), np.zeros(())
-    for k in range(a.shape[-1]):
-        product, product_error = _two_product(a[..., k], b[..., k])
-        total, sum_error = _two_sum(total, product)
-        correction = correction + (sum_error + product_error)
-    return total + correction
-
-
-def _two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    """Return a + b rounded, and its rounding error exactly."""
-    total = a + b
-    b_part = total - a
-    return total, (a - (total - b_part)) + (b - b_part)
-
-
-def _two_product(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    """Return a·b rounded, and its rounding error exactly unless it underflows."""
-    product = a * b
-    a_high, a_low = _split(a)
-    b_high, b_low = _split(b)
-    error = a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
-    return product, error
-
-
-def _split(a: Floats) -> tuple[Floats, Floats]:
-    """Return a as the sum of two numbers of at most 26 bits each."""
-    spread = a * (2.0**27 + 1)
-    high = spread - (spread - a)
-    return high, a - high
-
-
-def _within_range(w: Floats, v: Floats, z: Floats) -> tuple[Floats, Floats, Floats]:
-    """Scale huge networks down, as those of diverging runs, whose products would overflow.
-
-    Neither a common factor of v nor one of w and z moves the sets that f = 0 bounds; a power of two
-    changes no rounding.
-    """
-    inner = -_excess(np.maximum(np.abs(w).max(axis=(-2, -1)), np.abs(z).max(axis=(-2, -1))))[..., None, None]
-    return np.ldexp(w, inner), np.ldexp(v, -_excess(np.abs(v).max(axis=-1))[..., None]), np.ldexp(z, inner)
-
-
-def _excess(size: Floats) -> NDArray[np.int_]:
-    """Return by how many powers of two a size is above 2^400, or 0."""
-    return np.asarray(np.maximum(np.frexp(size)[1] - 400, 0))
-
-
-def _finite_network(w: Floats, v: Floats, z: Floats) -> NDArray[np.bool_]:
-    """Return whether all numbers of a network are finite, shape (...)."""
-    return _finite(w, 2) & _finite(v, 1) & _finite(z, 2)
-
-
-def _finite(array: Floats, axes: int) -> NDArray[np.bool_]:
-    """Return whether all numbers along the last `axes` axes are finite."""
-    return np.asarray(np.isfinite(array).all(axis=tuple(range(-axes, 0))))
+    return gradient - inner(gradient, direction)[..., None] * direction

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn import _core, config
-from twonn.optimizers import Optimizer, kernel_of
-from twonn.problem import LARGEST_COUNT, Params, Problem
-
-Floats = NDArray[np.float64]
+from twonn.engine.kernel import batch_run, optimizer_run
+from twonn.optimizers import Optimizer
+from twonn.problem.params import Params
+from twonn.problem.problem import Problem
+from twonn.problem.runspec import RunOptions, Schedule
+from twonn.values import Floats
 
 #: Raised by whatever changes the bits of a run, so that no store mixes runs of two kinds.
 BITS = 5
@@ -24,10 +26,6 @@ TRANSITIONS_KEPT, SLIDES_KEPT = 8, 4
 
 #: Steps, or leaps that cost as much, between two looks at whether to stop: some tens of milliseconds.
 _LOOK = 1 << 21
-
-#: Steps and logarithms of steps to record, as `problem.sample_schedule` gives them.
-Schedule = tuple[NDArray[np.int64], Floats]
-
 
 #: What a batch under way holds, by name: what it goes on from to the same bits.
 State = Mapping[str, NDArray[Any]]
@@ -117,11 +115,8 @@ class Batch:
 def run_batch(
     problem: Problem,
     params: Params,
+    options: RunOptions,
     schedule: Schedule,
-    engine: int,
-    average: bool,
-    optimizer: Optimizer | None = None,
-    max_direct: int = LARGEST_COUNT,
     *,
     watch: Watch | None = None,
     state: State | None = None,
@@ -133,17 +128,9 @@ def run_batch(
     problem : Problem
     params : Params
         With a run axis of length n.
-    schedule : pair of ndarray
-        Steps to record and logarithms of later ones; the last is the horizon.
-    engine : int
-        DIRECT, AUTO or LEAP of the kernel.
-    average : bool
-        Whether leaps average over the teeth of neurons that slide.
-    optimizer : Optimizer, optional
-        None for gradient descent. Others take every step, so that `engine`, `average` and `max_direct` do not
-        matter.
-    max_direct : int
-        Steps that AUTO takes one by one before a run ends as OBSTRUCTED.
+    options : RunOptions
+    schedule : (ndarray of int64, ndarray of float64)
+        Steps to record, up to the last one; and logarithms of those too many to be counted.
     watch : Watch, optional
         Looks at the batch every few milliseconds.
     state : mapping, optional
@@ -164,25 +151,9 @@ def run_batch(
         If the floating-point arithmetic of this thread is not IEEE binary64.
     """
     config.require_sound_arithmetic()
-    if optimizer is not None:
-        return _optimized(problem, params, schedule[0], optimizer, watch, state)
-    kernel = _core.Batch(
-        problem.x,
-        problem.y.astype(np.float64),
-        problem.rate,
-        problem.bias,
-        problem.loss == "logistic",
-        problem.train_output,
-        params.w,
-        params.b,
-        params.v,
-        *schedule,
-        engine,
-        average,
-        TRANSITIONS_KEPT,
-        SLIDES_KEPT,
-        max_direct,
-    )
+    if options.optimizer is not None:
+        return _optimized(problem, params, schedule[0], options.optimizer, watch, state)
+    kernel = batch_run(problem, params, schedule, options, TRANSITIONS_KEPT, SLIDES_KEPT)
     if state is not None:
         kernel.restore(state)
     stride = _stride(watch, _LOOK)
@@ -234,7 +205,7 @@ def _optimized(
     first, under_way = _taken_up(ended, state)
     stride = _stride(watch, _LOOK >> 3)  # its steps cost as much as several of gradient descent
     for r in range(first, runs):
-        kernel = kernel_of(problem, params[r], schedule, optimizer)
+        kernel = optimizer_run(problem, params[r], schedule, optimizer)
         if under_way is not None:
             kernel.restore(under_way)
             under_way = None

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
 
-from twonn.problem import Problem
-
-Floats = NDArray[np.float64]
+from twonn.problem.problem import Problem
+from twonn.values import Floats
 
 #: What is below this part of the terms that it is the sum of is zero: it is rounding of the data, or of a few
 #: steps in which the data were computed.

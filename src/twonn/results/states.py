@@ -7,15 +7,16 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn import _core, geometry
+from twonn import _core
+from twonn.arguments import Verbatim, refusal
+from twonn.geometry.boundary import boundary_of
+from twonn.geometry.distances import distances_of, functional_margins, gap_error_of, gap_of
 from twonn.optimizers import Optimizer
-from twonn.problem import Problem, Verbatim, refusal
-from twonn.values import derived
-
-Floats = NDArray[np.float64]
+from twonn.problem.problem import Problem
+from twonn.values import Floats, derived
 
 
-class Networks:
+class NetworkStates:
     """Networks along axes ``...``, whose derived arrays are computed when first asked for.
 
     Attributes
@@ -76,7 +77,7 @@ class Networks:
 
     @derived
     def margins(self) -> Floats:
-        return geometry.functional_margins(self.problem, self.v, self.preactivations)
+        return functional_margins(self.problem, self.v, self.preactivations)
 
     @derived
     def log_loss(self) -> Floats:
@@ -92,7 +93,7 @@ class Networks:
 
     @derived
     def distances(self) -> Floats:
-        return geometry.distances_of(self.problem, self.w, self.v, self.preactivations)
+        return distances_of(self.problem, self.w, self.v, self.preactivations)
 
     @derived
     def robust_margin(self) -> Floats:
@@ -100,14 +101,14 @@ class Networks:
 
     @derived
     def gap(self) -> Floats:
-        return geometry.gap_of(self.problem, self.w, self.v, self.preactivations)
+        return gap_of(self.problem, self.w, self.v, self.preactivations)
 
     @derived
     def gap_error(self) -> Floats:
         reach = np.sqrt(self._gram_diagonal)
         reach = np.where(reach > 0, reach, 1.0)  # what moves nothing has no teeth either
         error = self.error_bound + (self.teeth / (2 * reach)).sum(axis=(-2, -1))
-        return geometry.gap_error_of(self.problem, self.w, self.v, self.preactivations, error)
+        return gap_error_of(self.problem, self.w, self.v, self.preactivations, error)
 
     @derived
     def boundary(self) -> Floats:
@@ -120,7 +121,7 @@ class Networks:
                     "Use distances, robust_margin and gap, which are defined for every d.",
                 )
             )
-        return geometry.boundary_of(self.problem, self.w, self.v, self.preactivations)
+        return boundary_of(self.problem, self.w, self.v, self.preactivations)
 
 
 def parameters_of(

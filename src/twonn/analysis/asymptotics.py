@@ -14,13 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from twonn import _core, finality, geometry
-from twonn.gram import ROUNDING, Gram, gram_of
-from twonn.problem import Params, Problem, Verbatim, check_compatible, checked_problem, refusal, single_run
-from twonn.trajectory import Status, Trajectory
-from twonn.values import Value
+from twonn import _core
+from twonn.analysis import finality
+from twonn.arguments import Verbatim, refusal
+from twonn.geometry.distances import gap_of
+from twonn.geometry.optimal import optimal_margin
+from twonn.problem.gram import ROUNDING, Gram, gram_of
+from twonn.problem.params import Params, check_compatible, single_run
+from twonn.problem.problem import Problem, checked_problem
+from twonn.results.trajectory import Status, Trajectory
+from twonn.values import Floats, Value
 
-Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 #: Names of the laws of the gap; where one begins with "limit", that limit is not 0.
@@ -36,6 +40,7 @@ LAWS = (
     "faster than C/ln t",
     "none",
 )
+
 _LAW = {name: code for code, name in enumerate(LAWS)}
 
 #: Why there is no closed form, or not all of it; the first says nothing.
@@ -59,8 +64,11 @@ REASONS = (
     "No neuron that serves a point can be active on it again, so that it stays misclassified.",
     "The last bit of the data decides between several ends.",
 )
+
 _EQUAL, _EARLY, _WRONG, _UNSUPPORTED, _SINGULAR = range(1, 6)
+
 _COUPLED, _RESTING, _UNSEEN, _DIVERGED, _OPTIMIZER = range(6, 11)
+
 _ONE_NEURON, _UNSERVED, _LAST_BIT = range(11, 14)
 
 
@@ -521,7 +529,7 @@ def limits_and_constants(
 def _limits(problem: Problem, states: _States) -> tuple[Limits, _Fixed | _Trained]:
     motion = _motion(problem, states)
     equal = bool(problem.y[0] == problem.y[1])
-    optimal = geometry.optimal_margin(problem)
+    optimal = optimal_margin(problem)
     w, v, z = states.w, states.v, states.z
     finite = np.isfinite(w).all(axis=(1, 2)) & np.isfinite(v).all(axis=1) & np.isfinite(z).all(axis=(1, 2))
     stuck = _stuck(problem, states, motion) & finite
@@ -718,7 +726,7 @@ class _Fixed(Value):
         c = self.pushed[0] * times + self.held[0]
         z = self.z_slope[0] * times + self.z_offset[0]
         v = np.broadcast_to(self.v[0], (*log_t.shape, 2))
-        gap = geometry.gap_of(problem, self.w[0] + c @ problem.x, v, z)
+        gap = gap_of(problem, self.w[0] + c @ problem.x, v, z)
         positive = (log_t[..., None] + self.margin_offset[0] > 0).all(axis=-1)
         return np.where(positive, gap, np.nan)
 
@@ -985,7 +993,7 @@ class _Trained(Value):
         v = np.where(self.owner[0].any(axis=1), self.sign[0] * size, self.v[0])
         c = self.gain[0] * by_neuron[..., None] + self.base[0]
         z = self.z_gain[0] * by_neuron[..., None] + self.z_base[0]
-        gap = geometry.gap_of(problem, self.w[0] + c @ problem.x, v, z)
+        gap = gap_of(problem, self.w[0] + c @ problem.x, v, z)
         return np.where((margin > 1).all(axis=-1), gap, np.nan)
 
 
@@ -1118,7 +1126,7 @@ def _largest(candidates: Floats, tolerance: float) -> Floats:
 
 
 def _shortfall(optimal: float, direction: Floats, values: Floats, sign: Floats, gradient: Floats) -> Floats:
-    """Return the series of optimal − distance to {sign_i L ≤ 0} at both samples, as `geometry.gap_of`.
+    """Return the series of optimal − distance to {sign_i L ≤ 0} at both samples, as `gap_of`.
 
     Parameters
     ----------

@@ -11,26 +11,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn import _core, geometry
-from twonn.asymptotics import LAWS, Limits, limits_and_constants
-from twonn.batch import SLIDES_KEPT, TRANSITIONS_KEPT, Batch
-from twonn.networks import Networks, parameters_of, preactivations_of
+from twonn import _core
+from twonn.analysis.asymptotics import LAWS, Limits, limits_and_constants
+from twonn.engine.batch import SLIDES_KEPT, TRANSITIONS_KEPT, Batch
+from twonn.geometry.optimal import optimal_margin
 from twonn.optimizers import Optimizer
-from twonn.problem import LARGEST_COUNT, Params, Problem, steps_of_log
-from twonn.trajectory import VARIABLES, times
-
-Floats = NDArray[np.float64]
+from twonn.problem.horizon import LARGEST_COUNT, steps_of_log
+from twonn.problem.params import Params
+from twonn.problem.problem import Problem
+from twonn.results.states import NetworkStates, parameters_of, preactivations_of
+from twonn.results.trajectory import VARIABLES, times
+from twonn.values import Floats
 
 #: Codes of `status`: their meanings, in order. What no worker has computed yet is "missing"; "obstructed" is
 #: a run that its engine gave up, so that it has no final state. Stores have the codes: new ones come last.
 STATUSES = ("missing", "completed", "stationary", "diverged", "interrupted", "obstructed", "converged")
+
+
 assert (_core.COMPLETED, _core.DIVERGED, _core.OBSTRUCTED, _core.CONVERGED) == (1, 3, 5, 6)
+
 
 #: Fixed lengths of dimensions; d, the runs and the samples are those of the sweep.
 SIZES = {"neuron": 2, "point": 2, "transition": TRANSITIONS_KEPT, "slide": SLIDES_KEPT}
 
 #: The fitted exponent is that of samples at these parts of the last ln t, the first of them late enough.
 EXPONENT_AT = (0.512, 0.64, 0.8)
+
 _EARLIEST_EXPONENT = 1000
 
 #: What stands for an activation pattern or another code where there is none.
@@ -38,7 +44,7 @@ NO_CODE = 255
 
 
 @dataclass(frozen=True, eq=False)
-class _Ensemble(Networks):
+class _Ensemble(NetworkStates):
     """Networks with axes (run, sample), each run with a start of its own."""
 
     problem: Problem
@@ -61,7 +67,7 @@ class _Ensemble(Networks):
 
 
 @dataclass(frozen=True, eq=False)
-class Ended:
+class BatchResult:
     """Runs of one problem that have ended, and what follows from their batch.
 
     Attributes
@@ -173,13 +179,14 @@ class Column:
     dimensions: tuple[str, ...]
     units: str
     meaning: str
-    of: Callable[[Ended], NDArray[Any]]
+    of: Callable[[BatchResult], NDArray[Any]]
     dtype: np.dtype[Any] = _FLOAT
     fill: float = np.nan
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 _CODE: dict[str, Any] = {"dtype": np.dtype(np.uint8), "fill": NO_CODE}
+
 _COUNT: dict[str, Any] = {"dtype": np.dtype(np.int64), "fill": -1}
 
 
@@ -191,7 +198,7 @@ def _start(name: str) -> Column:
     return Column(dimensions, units, f"{meaning} at step 0", partial(_at_start, name))
 
 
-def _at_start(name: str, ended: Ended) -> NDArray[Any]:
+def _at_start(name: str, ended: BatchResult) -> NDArray[Any]:
     return np.asarray(getattr(ended.params, name))
 
 
@@ -201,23 +208,23 @@ def _final(name: str) -> Column:
     return Column(dimensions, units, f"{meaning}, at the end", partial(_at_end, name), **code)
 
 
-def _at_end(name: str, ended: Ended) -> NDArray[Any]:
+def _at_end(name: str, ended: BatchResult) -> NDArray[Any]:
     return np.asarray(getattr(ended.final, name)[:, 0])
 
 
-def _of_batch(name: str, ended: Ended) -> NDArray[Any]:
+def _of_batch(name: str, ended: BatchResult) -> NDArray[Any]:
     return np.asarray(getattr(ended.batch, name))
 
 
-def _of_limits(name: str, ended: Ended) -> NDArray[Any]:
+def _of_limits(name: str, ended: BatchResult) -> NDArray[Any]:
     return np.asarray(getattr(ended.limits, name))
 
 
-def _of_end(part: int, ended: Ended) -> NDArray[Any]:
+def _of_end(part: int, ended: BatchResult) -> NDArray[Any]:
     return ended.ends[part]
 
 
-def _pattern_of_transition(part: int, ended: Ended) -> NDArray[np.uint8]:
+def _pattern_of_transition(part: int, ended: BatchResult) -> NDArray[np.uint8]:
     return ended.batch.transition_patterns[..., part]
 
 
@@ -225,7 +232,7 @@ def _transition(part: int, units: str, meaning: str) -> Column:
     return Column(("transition",), units, meaning, partial(_transition_time, part))
 
 
-def _transition_time(part: int, ended: Ended) -> Floats:
+def _transition_time(part: int, ended: BatchResult) -> Floats:
     """Return t, ln t or an end of the bracket of the first transitions."""
     given = ended.batch.transition_times
     if part != 1:
@@ -239,12 +246,12 @@ def _slide(part: int, units: str, meaning: str, **code: Any) -> Column:
     return Column(("slide",), units, meaning, partial(_of_slide, part, bool(code)), **code)
 
 
-def _of_slide(part: int, coded: bool, ended: Ended) -> NDArray[Any]:
+def _of_slide(part: int, coded: bool, ended: BatchResult) -> NDArray[Any]:
     values = ended.batch.slides[..., part]
     return np.where(np.isnan(values), NO_CODE, values).astype(np.uint8) if coded else values
 
 
-def _active_fraction(ended: Ended) -> Floats:
+def _active_fraction(ended: BatchResult) -> Floats:
     """Return θ of the pairs that slide at the end, shape (n, 2, 2)."""
     fraction = np.full((len(ended.batch.status), 2, 2), np.nan)
     runs, neurons = np.nonzero(np.isfinite(ended.batch.open_slides[..., 4]))
@@ -253,7 +260,7 @@ def _active_fraction(ended: Ended) -> Floats:
     return fraction
 
 
-def _error_estimate(ended: Ended) -> Floats:
+def _error_estimate(ended: BatchResult) -> Floats:
     """Return the error bound relative to the norm of the final parameters, as `Trajectory.error_estimate`."""
     bound = ended.bound[:, 0]
     numbers = [getattr(ended.final, name).reshape(len(bound), -1) for name in "wbv"]
@@ -269,7 +276,7 @@ def exponent_steps(horizon: int) -> list[int]:
     return steps if steps[0] >= _EARLIEST_EXPONENT else []
 
 
-def _exponent(ended: Ended) -> Floats:
+def _exponent(ended: BatchResult) -> Floats:
     """Return −d ln gap/d ln ln t, extrapolated to ln t → ∞ from the samples nearest to `EXPONENT_AT`.
 
     For a gap C/(ln t + κ) that is 1 − κ q between ln t = a and b, q = (1/a − 1/b)/ln(b/a), up to (κ/ln t)²:
@@ -277,7 +284,7 @@ def _exponent(ended: Ended) -> Floats:
     """
     exponent, last = np.full(len(ended.batch.status), np.nan), ended.final.gap[:, 0]
     goes_on = (ended.batch.status == _core.COMPLETED) & (last > 0) & np.isfinite(last)
-    runs = np.flatnonzero(goes_on & (last < geometry.optimal_margin(ended.problem)))
+    runs = np.flatnonzero(goes_on & (last < optimal_margin(ended.problem)))
     log_t = _sample_times(ended)[1][runs]
     end = ended.batch.n_samples[runs] - 1
     wanted = np.take_along_axis(log_t, end[:, None], axis=1) * np.array([*EXPONENT_AT, 1.0])
@@ -390,11 +397,11 @@ SUMMARY: dict[str, Column] = {
 }
 
 
-def _of_samples(part: int, ended: Ended) -> Floats:
+def _of_samples(part: int, ended: BatchResult) -> Floats:
     return _sample_times(ended)[part]
 
 
-def _sample_times(ended: Ended) -> tuple[Floats, Floats]:
+def _sample_times(ended: BatchResult) -> tuple[Floats, Floats]:
     batch = ended.batch
     t, log_t = times(batch.sample_steps, batch.sample_logs)
     beyond = np.arange(t.shape[1]) >= batch.n_samples[:, None]
@@ -416,7 +423,7 @@ def _along(name: str) -> Column:
     return Column(("sample", *dimensions), units, meaning, partial(_values_along, name), **code)
 
 
-def _values_along(name: str, ended: Ended) -> NDArray[Any]:
+def _values_along(name: str, ended: BatchResult) -> NDArray[Any]:
     values: NDArray[Any] = getattr(ended.sampled, name)
     if name == "pattern":
         return values

@@ -1,73 +1,27 @@
-"""Files from which a run goes on to the same bits: the format, and recovery from the one before.
-
-The format is described in docs/format.md. One table, `FIELDS`, declares all that is in a file; writer,
-reader, digest, ``twonn inspect`` and that document derive from it.
-"""
+"""Everything that is in a checkpoint, field by field, and what has to hold between the fields."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import re
-import struct
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from twonn import _core
-from twonn.files import CheckpointError, Lock, previous, regular, replacing
-from twonn.optimizers import Optimizer, chosen, require_steps
-from twonn.problem import LARGEST_COUNT, Params, Problem, check_compatible, one_of, refusal, whole_number
-
-__all__ = [
-    "CHECKPOINT_EVERY",
-    "ENGINES",
-    "FIELDS",
-    "MAGIC",
-    "MAX_DIRECT",
-    "RELATIONS",
-    "SLIDING",
-    "VERSION",
-    "Field",
-    "Question",
-    "Relation",
-    "digest",
-    "fields_of",
-    "interval",
-    "is_checkpoint",
-    "provenance_of",
-    "question_of",
-    "read",
-    "write",
-    "written",
-]
-
-MAGIC = b"TWONN\r\n\x1a"
+from twonn.problem.horizon import LARGEST_COUNT
+from twonn.problem.runspec import MAX_DIRECT
 
 #: Of the format. A file of any earlier one is read too.
 VERSION = 2
 
-#: Steps that the engine "auto" takes one by one, if nothing else is asked, before it gives up.
-MAX_DIRECT = 10**10
-
 #: Time between checkpoints, if nothing else is asked.
 CHECKPOINT_EVERY = "60s"
 
-#: Magic, version, bytes of the directory, bytes of the file.
-_HEAD = struct.Struct("<8sIIQ")
-_CHECKSUM = hashlib.sha256().digest_size
-
 #: What a file holds, by name: numbers as arrays, and texts.
 Values = Mapping[str, Any]
-
-
-# --------------------------------------------------------------------------------------------------
-# The table
 
 
 @dataclass(frozen=True)
@@ -80,7 +34,7 @@ class Field:
     dtype : str
         As NumPy writes it, little-endian, or "text" for UTF-8.
     shape : tuple of int or str
-        A letter is a length that other fields tell: see `_lengths`.
+        A letter is a length that other fields tell: see `lengths_of`.
     meaning : str
     of : {"all", "gd", "other"}
         Runs it belongs to: every one, gradient descent, other optimizers.
@@ -136,9 +90,10 @@ _LARGEST = math.nextafter(2.0**996, 0.0)
 _MANY = 2**62
 
 _INF = math.inf
-_LIMITS = _core.LIMITS
-_EPISODE = ((0, 0, 0, 0, 0), (1, 1, _INF, _INF, 1), True)
 
+_LIMITS = _core.LIMITS
+
+_EPISODE = ((0, 0, 0, 0, 0), (1, 1, _INF, _INF, 1), True)
 
 #: Everything that is in a file, in its order.
 FIELDS = (
@@ -306,16 +261,17 @@ FIELDS = (
     _gd("late_slides", "<f8", (2, 5), "place for each neuron's episode once 1,024 are recorded", *_EPISODE),
 )
 
-
 #: What there is one row of for every sample.
 PER_SAMPLE = {field.name for field in FIELDS if field.shape[:1] == ("n",)}
 
 
-def _fields_for(gd: bool) -> list[Field]:
+def fields_for(gd: bool) -> list[Field]:
+    """Return the fields in files of gradient descent, or of other optimizers."""
     return [field for field in FIELDS if field.of in ("all", "gd" if gd else "other")]
 
 
-def _lengths(values: Values) -> dict[str, int]:
+def lengths_of(values: Values) -> dict[str, int]:
+    """Return the lengths that letters stand for in the shapes of the table."""
     d = np.shape(values["x"])[-1]
     return {
         "d": d,
@@ -326,10 +282,6 @@ def _lengths(values: Values) -> dict[str, int]:
         "m": int(values.get("n_segments", 0)),
         "e": min(int(values.get("n_slides", 0)), _core.SLIDES_KEPT),
     }
-
-
-# --------------------------------------------------------------------------------------------------
-# What has to hold between the fields
 
 
 @dataclass(frozen=True)
@@ -369,7 +321,7 @@ def _begin_at_start(values: Values) -> bool:
     """Whether the first sample, if there is one yet, is the start."""
     first = values["states"][:1]
     parameters = [values[name].ravel() for name in ("start_w", "start_b", "start_v")]
-    if _is_gd(values):
+    if is_gd(values):
         parameters = [np.zeros(8), parameters[-1], np.zeros(2)]
     start = np.concatenate(parameters)
     start = np.concatenate([start, np.zeros(first.shape[1] - len(start))])
@@ -495,336 +447,9 @@ RELATIONS = (
 )
 
 
-# --------------------------------------------------------------------------------------------------
-# What is asked
-
-ENGINES = ("auto", "direct", "leap")
-SLIDING = ("average", "step")
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a run is asked: everything that its result depends on."""
-
-    problem: Problem
-    params: Params
-    horizon: int
-    engine: str
-    sliding: str
-    samples_per_decade: float | None
-    sample_steps: Sequence[int] | None
-    optimizer: Optimizer | None
-    max_direct: int = MAX_DIRECT
-
-    @property
-    def samples_by_default(self) -> bool:
-        return self.samples_per_decade is None and self.sample_steps is None
-
-
-def fields_of(question: Question) -> dict[str, Any]:
-    """Return the fields that say what is asked."""
-    problem, params, listed = question.problem, question.params, question.sample_steps
-    density = question.samples_per_decade if listed is None else None
-    return {
-        **{name: getattr(problem, name) for name in _PROBLEM},
-        "start_w": params.w,
-        "start_b": params.b,
-        "start_v": params.v,
-        "optimizer": json.dumps(
-            {"name": "gd"} if question.optimizer is None else question.optimizer.described()
-        ),
-        "engine": question.engine,
-        "sliding": question.sliding,
-        "samples_per_decade": math.nan if density is None else density,
-        "sample_steps": json.dumps(None if listed is None else [hex(step) for step in listed]),
-        "horizon": hex(question.horizon),
-        "max_direct": question.max_direct,
-    }
-
-
-_PROBLEM = ("x", "y", "step_size", "loss", "reduction", "bias", "train_output")
-
-
-_STEPS = re.compile("0x(0|[1-9a-f][0-9a-f]*)")
-
-
-def written(name: str, steps: object) -> int:
-    """Return the number of steps that a text says, as `hex` writes it and in no other way."""
-    if not isinstance(steps, str) or not _STEPS.fullmatch(steps):
-        raise ValueError(f"{name} is no hexadecimal number of steps")
-    return int(steps, 16)
-
-
-def _listed(text: str) -> list[int] | None:
-    steps = json.loads(text)
-    if steps is None:
-        return None
-    if not isinstance(steps, list):
-        raise ValueError("sample_steps is no list")
-    return [written("sample_steps", step) for step in steps]
-
-
-def provenance_of(text: str) -> dict[str, str]:
-    """Return what a JSON text says of the builds that computed a result, if it says that."""
-    said = json.loads(text)
-    if not isinstance(said, dict) or not all(
-        isinstance(value, str) and value.isprintable() and name.isprintable() for name, value in said.items()
-    ):
-        raise ValueError("provenance is no object of printable texts")
-    return said
-
-
-def question_of(values: Values) -> Question:
-    """Return what is asked in a file; any error means that it is none that was written."""
-    given = {name: values[name] for name in _PROBLEM}
-    for name, kind in (("step_size", float), ("bias", bool), ("train_output", bool)):
-        given[name] = kind(given[name])
-    problem = Problem(**given)
-    params = Params(values["start_w"], values["start_b"], values["start_v"])
-    check_compatible(problem, params)
-    density = float(values["samples_per_decade"])
-    optimizer = chosen(json.loads(values["optimizer"]))
-    if optimizer is not None:
-        require_steps(optimizer, values["engine"])
-    return Question(
-        problem=problem,
-        params=params,
-        horizon=written("horizon", values["horizon"]),
-        engine=one_of("engine", values["engine"], ENGINES),
-        sliding=one_of("sliding", values["sliding"], SLIDING),
-        samples_per_decade=None if math.isnan(density) else density,
-        sample_steps=_listed(values["sample_steps"]),
-        optimizer=optimizer,
-        max_direct=int(values["max_direct"]),
-    )
-
-
-# --------------------------------------------------------------------------------------------------
-# Bytes
-
-
-def _is_gd(values: Values) -> bool:
+def is_gd(values: Values) -> bool:
+    """Whether it is a run of gradient descent."""
     return bool(json.loads(values["optimizer"])["name"] == "gd")
-
-
-def _arrays(values: Values) -> Iterator[tuple[Field, np.ndarray[Any, Any]]]:
-    """Go through what is in a file, in its order, as it is there."""
-    for field in _fields_for(_is_gd(values)):
-        value = values[field.name]
-        if field.dtype == "text":
-            yield field, np.frombuffer(value.encode(), np.uint8)
-        else:
-            array = np.asarray(value, field.dtype)
-            yield field, np.ascontiguousarray(array).reshape(array.shape if field.shape else ())
-
-
-def _pieces(values: Values) -> Iterator[bytes]:
-    """Give the contents of a file piece by piece."""
-    entries = list(_arrays(values))
-    listed = [
-        {"name": field.name, "dtype": field.dtype, "shape": list(array.shape)} for field, array in entries
-    ]
-    directory = json.dumps(listed, separators=(",", ":")).encode()
-    size = _HEAD.size + len(directory) + sum(array.nbytes for _, array in entries) + _CHECKSUM
-    checksum = hashlib.sha256()
-    pieces: list[Any] = [_HEAD.pack(MAGIC, VERSION, len(directory), size), directory]
-    pieces += [array.reshape(-1).view(np.uint8).data for _, array in entries]
-    for piece in pieces:
-        checksum.update(piece)
-        yield piece
-    yield checksum.digest()
-
-
-def digest(values: Values) -> str:
-    """Return 64 hexadecimal digits, the same for two files if and only if their runs are at the same point.
-
-    Horizon, machine, number of sessions and the like do not count.
-    """
-    checksum = hashlib.sha256()
-    for field, array in _arrays(values):
-        if field.hashed:
-            checksum.update(f"{field.name} {field.dtype} {array.shape}\n".encode())
-            checksum.update(array.tobytes())
-    return checksum.hexdigest()
-
-
-def _decoded(contents: bytes) -> dict[str, Any]:
-    """Return the values in a file, or say what is wrong with it."""
-    if not contents.startswith(MAGIC) or len(contents) < _HEAD.size + _CHECKSUM:
-        raise CheckpointError("not a twonn checkpoint, or only the beginning of one.")
-    _, version, listed, size = _HEAD.unpack_from(contents)
-    if size != len(contents):
-        raise CheckpointError(f"damaged: it has {len(contents):,} bytes and should have {size:,}.")
-    if hashlib.sha256(memoryview(contents)[:-_CHECKSUM]).digest() != contents[-_CHECKSUM:]:
-        raise CheckpointError("damaged: its contents do not have its checksum.")
-    if version > VERSION:
-        raise CheckpointError(
-            f"of format version {version}, while this twonn reads versions up to {VERSION}. "
-            "Use the twonn that wrote it, or a newer one."
-        )
-    try:
-        return _checked(_with_later_fields(_named(_entries(contents, listed)), version))
-    except Exception as error:  # the checksum is right: whoever wrote this was not twonn
-        raise CheckpointError(f"not what a checkpoint has to be ({error}).") from error
-
-
-def _entries(contents: bytes, listed: int) -> Iterator[tuple[str, Any]]:
-    at, end = _HEAD.size + listed, len(contents) - _CHECKSUM
-    for entry in json.loads(contents[_HEAD.size : at]):
-        text = entry["dtype"] == "text"
-        dtype = np.dtype(np.uint8 if text else entry["dtype"])
-        count = math.prod(entry["shape"])
-        if dtype.hasobject or not 0 <= count * dtype.itemsize <= end - at:
-            raise ValueError(f"{entry['name']} does not fit")
-        array = np.frombuffer(contents, dtype, count, at).reshape(entry["shape"])
-        at += array.nbytes
-        yield entry["name"], array.tobytes().decode() if text else array
-    if at != end:
-        raise ValueError(f"{end - at} bytes too many")
-
-
-def _named(entries: Iterator[tuple[str, Any]]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, value in entries:
-        if name in values:
-            raise ValueError(f"{name} is there twice")
-        values[name] = value
-    return values
-
-
-def _with_later_fields(values: dict[str, Any], version: int) -> dict[str, Any]:
-    """Return the values of a file of this version with those that only later ones have."""
-    later = [field for field in _fields_for(_is_gd(values)) if field.since > version]
-    if not values.keys().isdisjoint(field.name for field in later):
-        raise ValueError("its fields are not those of its version")
-    for field in later:
-        assert field.before is not None
-        value = field.before(values)
-        values[field.name] = value if field.dtype == "text" else np.array(value, field.dtype)
-    return values
-
-
-def _checked(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values if they are what the tables declare, and ask what can be asked."""
-    gd = _is_gd(values)
-    fields = _fields_for(gd)
-    if values.keys() != {field.name for field in fields}:
-        raise ValueError("its fields are not those of its version")
-    lengths = _lengths(values)
-    for field in fields:
-        value = values[field.name]
-        if field.dtype == "text":
-            if not isinstance(value, str):
-                raise ValueError(f"{field.name} is no text")
-            continue
-        shape = tuple(lengths[size] if isinstance(size, str) else size for size in field.shape)
-        if isinstance(value, str) or value.dtype != np.dtype(field.dtype) or value.shape != shape:
-            raise ValueError(f"{field.name} has another type or shape")
-        if not _is_within(field, value):
-            raise ValueError(f"{field.name} is out of bounds")
-    question_of(values)
-    provenance_of(values["provenance"])
-    interval(json.loads(values["checkpoint_every"]))
-    for relation in RELATIONS:
-        if relation.of in ("all", "gd" if gd else "other") and not relation.holds(values):
-            raise ValueError(f"it does not hold that {relation.meaning}")
-    return values
-
-
-def _is_within(field: Field, value: np.ndarray[Any, Any]) -> bool:
-    least, most = field.least, field.most
-    if value.dtype.kind == "f":
-        least = -sys.float_info.max if least is None else least
-        most = sys.float_info.max if most is None else most
-    inside = np.ones(value.shape, bool)
-    if least is not None:
-        inside &= value >= np.asarray(least)
-    if most is not None:
-        inside &= value <= np.asarray(most)
-    if field.nan:
-        inside |= np.isnan(value)
-    return bool(inside.all())
-
-
-# --------------------------------------------------------------------------------------------------
-# Files
-
-
-def is_checkpoint(path: Path) -> bool:
-    """Whether a file begins like a checkpoint."""
-    try:
-        with regular(path) as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except (OSError, CheckpointError):
-        return False
-
-
-def read(path: Path) -> tuple[dict[str, Any], str | None]:
-    """Return what is in a checkpoint, and, if that is the previous generation, why.
-
-    Raises
-    ------
-    CheckpointError
-        If neither is readable.
-    """
-    try:
-        return _read_one(path), None
-    except CheckpointError as error:
-        try:
-            return _read_one(previous(path)), str(error)
-        except CheckpointError:
-            raise error from None
-
-
-def _read_one(path: Path) -> dict[str, Any]:
-    try:
-        with regular(path) as file:
-            contents = file.read(len(MAGIC))
-            if contents == MAGIC:  # and else not all of it, however large
-                contents += file.read()
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: there is no such file.") from error
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}).") from error
-    try:
-        return _decoded(contents)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-
-
-def write(path: Path, values: Values, lock: Lock, *, keep: bool = True) -> None:
-    """Write a checkpoint whose lock is held; the one before is kept beside it, unless it is not worth that.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; what was there before is there still.
-    """
-    with replacing(path, lock, keep) as file:
-        for piece in _pieces(values):
-            file.write(piece)
-
-
-# --------------------------------------------------------------------------------------------------
-# How often
-
-
-_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
-_INTERVAL = re.compile(rf"(?P<number>\d+(\.\d+)?)\s*(?P<unit>{'|'.join(_UNITS)})")
-
-
-def interval(every: object) -> tuple[float, int | None]:
-    """Return how many seconds, or how many steps, lie between checkpoints: inf or None for the other one."""
-    expected = "a number of steps >= 1, or a time > 0 such as '60s', '10min' or '2h'"
-    if not isinstance(every, str):
-        try:
-            return math.inf, whole_number("checkpoint_every", every, least=1, fix="")
-        except (TypeError, ValueError) as error:
-            raise type(error)(refusal("checkpoint_every", every, expected, "Write e.g. '60s'.")) from None
-    match = _INTERVAL.fullmatch(every.strip())
-    if not match or float(match["number"]) == 0:
-        raise ValueError(refusal("checkpoint_every", every, expected, "Write e.g. '60s'."))
-    return float(match["number"]) * _UNITS[match["unit"]], None
 
 
 def described(field: Field) -> tuple[str, ...]:

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn.batch import Schedule, State, Stopped, run_batch
-from twonn.claims import Part, claimed, scratch
-from twonn.optimizers import Optimizer
-from twonn.problem import Params, Problem
-from twonn.store import Store
-from twonn.summary import Column, Ended, columns_of
+from twonn.engine.batch import State, Stopped, run_batch
+from twonn.problem.params import Params
+from twonn.problem.problem import Problem
+from twonn.problem.runspec import RunOptions, Schedule
+from twonn.sweeps.claims import Part, claimed, scratch
+from twonn.sweeps.store import Store
+from twonn.sweeps.summary import BatchResult, Column, columns_of
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -42,7 +43,7 @@ class Chunk:
     index : int
     parts : tuple of (Problem, Params)
         The runs, problem by problem.
-    schedule, engine, average, optimizer, max_direct
+    options, schedule
         As of `run_batch`.
     sampled : tuple of str
         Variables to keep along the runs.
@@ -54,11 +55,8 @@ class Chunk:
 
     index: int
     parts: tuple[tuple[Problem, Params], ...]
+    options: RunOptions
     schedule: Schedule
-    engine: int
-    average: bool
-    optimizer: Optimizer | None
-    max_direct: int
     sampled: tuple[str, ...]
     store: Path | None
     every: tuple[float, int | None]
@@ -104,15 +102,12 @@ class Chunk:
             batch = run_batch(
                 problem,
                 params,
+                self.options,
                 self.schedule,
-                self.engine,
-                self.average,
-                self.optimizer,
-                self.max_direct,
                 watch=watch,
                 state=state,
             )
-            ended, state = Ended(problem, params, batch, self.optimizer), None
+            ended, state = BatchResult(problem, params, batch, self.options.optimizer), None
             watch.finish({name: _with_one_nan(column.of(ended)) for name, column in columns.items()})
         runs = sum(len(params) for _, params in self.parts)
         if any(len(values) != runs for values in watch.arrays.values()):

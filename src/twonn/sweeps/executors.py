@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from types import FrameType
 from typing import Any
 
-from twonn.problem import refusal
+from twonn.arguments import refusal
 
 #: What `opened` accepts.
 Choice = None | str | Executor | Callable[[], Executor]
@@ -222,7 +222,7 @@ def carried_out(
     that breaks every pool would take the others with it; so, one that was there at two breaks waits until
     it can run alone.
     """
-    crew = _Crew(function, tasks, pool, retries, in_flight or pool.in_flight, again)
+    crew = _TaskQueue(function, tasks, pool, retries, in_flight or pool.in_flight, again)
     while True:
         if interrupted():
             crew.cancel()
@@ -237,7 +237,7 @@ def carried_out(
         raise Abandoned(crew.closed)
 
 
-class _Crew:
+class _TaskQueue:
     """The tasks of one sweep: waiting, running, and to be tried again."""
 
     def __init__(

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn.files import naming, replacing
-from twonn.store import MARKS
+from twonn.sweeps.store import MARKS
 
 __all__ = ["Part", "claimed", "clear", "scratch"]
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn.gram import ROUNDING, Gram
-from twonn.problem import Problem
+from twonn.problem.gram import ROUNDING, Gram
+from twonn.problem.problem import Problem
+from twonn.values import Floats
 
-Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 #: The largest margin that a run can reach: ln of the largest horizon, with room for constants.
@@ -28,31 +28,42 @@ _LOOSENESS = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.2, 0.4)
 _NOISE = 1e-14
 
 _DRIVEN_OFF = "A neuron is active on a point that it does not serve, which drives it off."
+
 _RISES = "A pre-activation is on its way to its kink."
+
 _TURNS = "The output weight of a neuron passes through 0: it is driven by a point that it does not serve yet."
+
 _DIES = "A point that a neuron does not serve drives it off, and then it is active on no point."
+
 _DRIVEN = (
     "A neuron is active on a point that it does not serve, which drives its output weight or its "
     "pre-activation through 0."
 )
+
 _UNSHOWN_SLIDE = (
     "It is not shown that the neurons reach the kinks along which they slide and stay there. A later state "
     "may show it."
 )
+
 _MARGINAL = (
     "The active fraction of a sliding neuron tends to 1 up to rounding: whether it slides for ever is not "
     "shown."
 )
+
 _UNSHOWN_TRAINED = (
     "With trained output weights it is not shown that a neuron which slides, or is active on both points, "
     "keeps its pattern and the sign of its output weight."
 )
+
 _NEAR_KINK = "G_01 and a pre-activation are 0 up to rounding, so that the last bit of the data decides."
+
 _AT_KINK = "A pre-activation is 0 up to rounding of the parameters."
+
 _BALANCED = (
     "A neuron is driven to 0 by a point that it does not serve, and the last bit of the data decides whether "
     "its output weight or its pre-activation gets there first."
 )
+
 _UNSHOWN = "It is not shown that the activation pattern does not change any more."
 
 

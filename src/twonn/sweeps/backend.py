@@ -9,7 +9,7 @@ from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
 if TYPE_CHECKING:
-    from twonn.store import Store
+    from twonn.sweeps.store import Store
 
 __all__ = ["dataset_of"]
 

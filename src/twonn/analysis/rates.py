@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from twonn import geometry
-from twonn.problem import Verbatim, refusal
-from twonn.trajectory import Trajectory, required
-from twonn.values import Value
+from twonn.arguments import Verbatim, refusal, required
+from twonn.geometry.distances import gap_error_of
+from twonn.results.trajectory import Trajectory
+from twonn.values import Floats, Value
 
 if TYPE_CHECKING:
     import pandas
 
-Floats = NDArray[np.float64]
+
 Window = tuple[float, float]
+
 Interval = tuple[float, float]
+
 Numbers = dict[str, float]
 
 #: Windows, as parts of the last ln t: what is stated is fitted in the first, and its interval takes in what
@@ -35,6 +37,7 @@ WINDOWS: tuple[Window, ...] = ((0.75, 1.0), (0.6, 1.0), (2 / 3, 1.0), (0.85, 1.0
 
 #: Laws are fitted in the one and compared by what they predict in the other.
 LEARNT: Window = (0.7, 0.85)
+
 PREDICTED: Window = (0.85, 1.0)
 
 #: Fewest samples of a window that anything is fitted to, and most that are used, evenly chosen.
@@ -1145,7 +1148,7 @@ def _gap_noise(traj: Trajectory) -> Floats:
     """
     reach = np.sqrt(np.sum(traj.problem.x**2, axis=1) + traj.problem.bias)
     teeth = (traj.teeth / (2 * np.where(reach > 0, reach, 1.0))).sum(axis=(1, 2))
-    return geometry.gap_error_of(traj.problem, traj.w, traj.v, traj.preactivations, teeth)
+    return gap_error_of(traj.problem, traj.w, traj.v, traj.preactivations, teeth)
 
 
 def _array(argument: str, value: ArrayLike) -> Floats:

@@ -25,13 +25,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twonn.arguments import Verbatim, checked_path, refusal
 from twonn.files import CheckpointError, make_durable, naming
-from twonn.problem import Verbatim, checked_path, refusal, written_steps
-from twonn.summary import Column
+from twonn.problem.horizon import written_steps
+from twonn.sweeps.summary import Column
 from twonn.values import are_same
 
 if TYPE_CHECKING:
     import xarray
+
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -393,7 +395,7 @@ class Store:
             Without xarray.
         """
         required("xarray", "SweepResult.to_xarray")
-        from twonn.backend import dataset_of
+        from twonn.sweeps.backend import dataset_of
 
         return dataset_of(self)
 
@@ -579,7 +581,7 @@ def _root_of(path: Path) -> dict[str, Any] | None:
     root = _json(path / "zarr.json")
     try:
         attributes = root["attributes"]
-        if attributes["format"] == FORMAT and attributes[_SEAL] == _seal(root):
+        if attributes["format"] == FORMAT and attributes[_SEAL] == seal(root):
             return dict(root)
         if attributes["format"] == FORMER and _SEAL not in attributes:
             return dict(root)
@@ -588,7 +590,7 @@ def _root_of(path: Path) -> dict[str, Any] | None:
     return None
 
 
-def _seal(root: Mapping[str, Any]) -> str:
+def seal(root: Mapping[str, Any]) -> str:
     """Return the SHA-256 of a store's metadata, the digest itself left out."""
     attributes = {name: value for name, value in root["attributes"].items() if name != _SEAL}
     text = json.dumps([attributes, root["consolidated_metadata"]], sort_keys=True)
@@ -810,7 +812,7 @@ def _make(zarr: Any, path: Path, layout: Layout) -> None:
         "must_understand": False,
         "metadata": {name: json.loads((path / name / "zarr.json").read_bytes()) for name in names},
     }
-    root["attributes"][_SEAL] = _seal(root)
+    root["attributes"][_SEAL] = seal(root)
     (path / "zarr.json").write_text(json.dumps(root, indent=2), encoding="utf-8")
 
 

@@ -1,0 +1,160 @@
+"""Checks of arguments: what was got, what was expected, and how to fix it."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+import os
+import reprlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+#: Range of magnitudes of an input number that is not 0. The longest product of inputs in the dynamics,
+#: h G_ik v_j² with G_ik quadratic in x, has five factors and fits binary64 with room to spare, so a start
+#: inside the range can only overflow by moving, which is divergence, and no activation underflows.
+SMALLEST_INPUT, LARGEST_INPUT = 1e-50, 1e50
+
+
+def refusal(argument: str, got: object, expected: str, fix: str) -> str:
+    """One sentence per fact about a bad argument; the text of every error raised for one."""
+    shown = got if isinstance(got, Verbatim) else brief(got)
+    return f"{argument}: got {shown}; expected {expected}. {fix}"
+
+
+def brief(value: object) -> str:
+    """Return a short repr, also of integers beyond the digits that Python agrees to print."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:
+        return f"{type(value).__name__} too long to print"
+
+
+class Verbatim(str):
+    """Text that a refusal shows as it is, without quotes (a shape, a count)."""
+
+
+def real_array(argument: str, value: ArrayLike) -> NDArray[np.float64]:
+    """Return a fresh float64 array of finite numbers; refuse what binary64 cannot hold exactly."""
+    expected = "finite real numbers"
+    if np.ma.is_masked(value):
+        raise ValueError(refusal(argument, value, expected, "Fill in the masked entries."))
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # ragged nesting
+        raise ValueError(refusal(argument, value, expected, "Give rows of equal length.")) from error
+    if array.dtype.kind not in "iuf":
+        raise TypeError(
+            refusal(
+                argument,
+                Verbatim(f"{brief(value)} (dtype {array.dtype})"),
+                expected,
+                "Convert it to a float64 array first.",
+            )
+        )
+    with np.errstate(over="ignore"):
+        converted = array.astype(np.float64)
+    # A longdouble or a large integer that binary64 cannot hold would silently be a different start.
+    if array.dtype.kind == "f":
+        lost = np.isfinite(array) & (converted != array)
+    else:  # as Python numbers: NumPy would round the integers before comparing them with floats
+        lost = array.astype(object) != converted.astype(object)
+    if np.any(lost):
+        raise ValueError(
+            refusal(
+                argument,
+                value,
+                "numbers that binary64 holds exactly",
+                "Round them to float64 yourself, so that the start is the one you mean.",
+            )
+        )
+    if not np.all(np.isfinite(converted)):
+        raise ValueError(refusal(argument, value, expected, "Remove the NaN or infinite entries."))
+    size = np.abs(converted)
+    if np.any((size > LARGEST_INPUT) | ((size < SMALLEST_INPUT) & (size > 0))):
+        raise ValueError(
+            refusal(
+                argument,
+                value,
+                f"zeros and magnitudes from {SMALLEST_INPUT:g} to {LARGEST_INPUT:g}",
+                "Rescale the problem: products of such numbers leave the range of binary64.",
+            )
+        )
+    return converted
+
+
+def real_number(argument: str, value: object, expected: str) -> float:
+    """Return a Python float, or refuse with what was expected; booleans are not numbers here."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(refusal(argument, value, expected, "Give a plain real number."))
+    if isinstance(value, np.longdouble) and float(value) != value:
+        raise ValueError(refusal(argument, value, expected, "Round it to float64 yourself."))
+    try:
+        return float(value)
+    except OverflowError as error:  # an integer or a fraction beyond 1.8e308
+        raise ValueError(
+            refusal(argument, value, expected, "Give a number that binary64 can hold.")
+        ) from error
+
+
+def positive_number(argument: str, value: object, fix: str) -> float:
+    """Return a finite float above zero, or refuse."""
+    expected = "a finite number > 0"
+    number = real_number(argument, value, expected)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(refusal(argument, value, expected, fix))
+    return number
+
+
+def whole_number(argument: str, value: object, *, least: int, fix: str) -> int:
+    """Return a Python int of at least `least`, or refuse; floats are refused even when integral."""
+    expected = f"a whole number >= {least}"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise TypeError(refusal(argument, value, expected, fix))
+    if value < least:
+        raise ValueError(refusal(argument, value, expected, fix))
+    return int(value)
+
+
+def flag(argument: str, value: object) -> bool:
+    """Return a bool, or refuse; 0 and 1 are refused so that a misplaced argument is noticed."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(refusal(argument, value, "True or False", "Pass a boolean."))
+    return bool(value)
+
+
+def one_of(argument: str, value: object, names: Sequence[str]) -> str:
+    """Return `value` if it is one of `names`, or refuse and name the closest match."""
+    expected = "one of " + ", ".join(repr(name) for name in names)
+    if not isinstance(value, str):
+        raise TypeError(refusal(argument, value, expected, "Give its name as a string."))
+    if value not in names:
+        raise ValueError(refusal(argument, value, expected, closest(value, names)))
+    return value
+
+
+def closest(value: str, names: Sequence[str]) -> str:
+    """Return a hint naming the closest of `names`."""
+    match = difflib.get_close_matches(value.lower(), names, n=1, cutoff=0.4)
+    return f"Did you mean {match[0]!r}?" if match else "Choose one of these."
+
+
+def checked_path(path: object, argument: str = "path") -> Path:
+    """Return the path of a file, or refuse."""
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(name := os.fspath(path), str):
+        raise TypeError(refusal(argument, path, "a file name", "Give a str or a pathlib.Path."))
+    if not name or "\0" in name:
+        raise ValueError(refusal(argument, path, "a file name", "Give a name such as 'run.npz'."))
+    return Path(name)
+
+
+def required(package: str, caller: str) -> Any:
+    """Import an optional package, or refuse on behalf of its caller."""
+    try:
+        return __import__(package)
+    except ImportError as error:
+        raise ImportError(f"{caller} needs {package}; install it with: pip install twonn[frames]") from error

@@ -1,0 +1,108 @@
+"""Goes on from a checkpoint: from the file that is readable, to the horizon that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twonn import _core
+from twonn.arguments import Verbatim, one_of, refusal
+from twonn.engine.checkpoint import read, spec_of
+from twonn.engine.fields import PER_SAMPLE
+from twonn.engine.kernel import prepared, steps_taken
+from twonn.engine.saver import OUTCOMES
+from twonn.files import CheckpointError
+from twonn.problem.horizon import default_stride, written_steps
+from twonn.problem.runspec import RunOptions, RunSpec
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """A run where its file has it.
+
+    Attributes
+    ----------
+    spec : RunSpec
+    kernel : _core.Run or _core.OptimizerRun
+    values : mapping
+        All that is in the file.
+    damage : str or None
+        What is wrong with the file, if that is the previous generation.
+    """
+
+    spec: RunSpec
+    kernel: _core.Run | _core.OptimizerRun
+    values: Mapping[str, Any]
+    damage: str | None
+
+
+def reopened(place: Path, asked: int | None = None, limit: int | None = None) -> Reopened:
+    """Return the run in a file, with another horizon and limit to direct steps where these are given.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no readable file.
+    ValueError
+        If the run would have ended before it is where the file has it.
+    """
+    values, damage = read(place)
+    try:
+        one_of("outcome", values["outcome"], OUTCOMES)
+        spec = spec_of(values)
+        kernel = prepared(spec, values)
+    except (KeyError, TypeError, ValueError) as error:  # the checksum is right: not twonn's
+        raise CheckpointError(f"{place}: not what a checkpoint has to be ({error}).") from error
+    options = spec.options
+    changed = replace(
+        options,
+        horizon=options.horizon if asked is None else asked,
+        max_direct=options.max_direct if limit is None else limit,
+    )
+    if (changed.horizon, changed.max_direct) != (options.horizon, options.max_direct):
+        _check_ahead(changed, options, steps_taken(kernel), values, place)
+        spec = replace(spec, options=changed)
+        kernel = prepared(spec, _resampled(values, options, changed, place))
+    return Reopened(spec, kernel, values, damage)
+
+
+def _check_ahead(
+    changed: RunOptions, options: RunOptions, taken: int, values: Mapping[str, Any], place: Path
+) -> None:
+    """Refuse a new horizon or limit at which the run would have ended before it was where the file has it."""
+    if changed.horizon != options.horizon and changed.horizon <= taken:
+        expected = f"more than the {written_steps(taken)} steps that {place} holds"
+        fix = "Start again with twonn.run for fewer."
+        raise ValueError(refusal("steps", Verbatim(written_steps(changed.horizon)), expected, fix))
+    limited = options.engine == "auto" and options.optimizer is None
+    spent = int(values["spent"]) if limited else 0
+    if changed.max_direct < options.max_direct and changed.max_direct <= spent:
+        expected = f"more than the {written_steps(spent)} that {place} has used up"
+        fix = "Give a larger one, or start again with twonn.run."
+        raise ValueError(refusal("max_direct", Verbatim(written_steps(changed.max_direct)), expected, fix))
+
+
+def _resampled(
+    values: dict[str, Any], before: RunOptions, options: RunOptions, place: Path
+) -> dict[str, Any]:
+    """Return a file's values with those samples only that the run to another horizon has.
+
+    The default density depends on the horizon. The samples of the longer one are among those of the shorter.
+    """
+    if not options.samples_by_default:
+        return values
+    held, wanted = (default_stride(one.reachable_steps) for one in (before, options))
+    if wanted < held:
+        expected = f"a horizon at which samples are recorded no more densely than {place} holds them"
+        fix = "Start again with twonn.run, or go on to a longer horizon."
+        raise ValueError(refusal("steps", Verbatim(written_steps(options.horizon)), expected, fix))
+    if wanted == held:  # always so where every step is taken
+        return values
+    steps, logs = options.schedule()
+    kept = np.isin(values["steps"], steps) | ((values["steps"] < 0) & np.isin(values["logs"], logs))
+    rows = {name: values[name][kept] for name in PER_SAMPLE}
+    return {**values, **rows, "n_samples": int(kept.sum())}

@@ -1,0 +1,134 @@
+"""Watches over long work: the first signal, and progress bars."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, ClassVar
+
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from twonn import _core
+
+#: Called with what is done, and what there is in all.
+Progressing = Callable[[int, int], None]
+
+
+class _FirstSignal:
+    """A handler that notes the first Ctrl-C or SIGTERM; a second one acts as usual."""
+
+    USUAL: ClassVar[dict[int, Any]] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
+
+    def __init__(self) -> None:
+        self.number = 0
+        # Only where nobody else has claimed it.
+        self._claimed = [number for number, usual in self.USUAL.items() if signal.getsignal(number) is usual]
+        for number in self._claimed:
+            signal.signal(number, self)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.number = number
+        _core.note_signal()
+        self.let_go()
+
+    def let_go(self) -> None:
+        for number in self._claimed:
+            signal.signal(number, self.USUAL[number])
+
+
+@contextmanager
+def first_signal() -> Iterator[Callable[[], int]]:
+    """Give a function that returns the number of the first Ctrl-C or SIGTERM, 0 before.
+
+    One within another tells the same. Only the main thread may watch for signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: 0
+        return
+    for number in _FirstSignal.USUAL:
+        if isinstance(outer := signal.getsignal(number), _FirstSignal):
+            yield lambda: outer.number
+            return
+    watch = _FirstSignal()
+    try:
+        yield lambda: watch.number
+    finally:
+        watch.let_go()
+
+
+@contextmanager
+def reporting(progress: bool | Progressing) -> Iterator[Progressing]:
+    """Give what is to be called with the steps taken and asked for: the user's, a bar's, or nothing."""
+    if callable(progress):
+        yield progress
+    elif not progress:
+        yield lambda taken, asked: None
+    else:
+        with LateProgress() as bar:
+            task = bar.add_task("steps", total=1.0)
+            yield lambda taken, asked: bar.update(task, completed=taken / max(asked, 1))
+
+
+class LateProgress(Progress):
+    """A progress bar that shows itself only on work that takes over a second."""
+
+    def __init__(self, *, disable: bool = False) -> None:
+        super().__init__(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>5.1f} %"),
+            TimeRemainingColumn(),
+            transient=True,
+            disable=disable,
+        )
+        self._shown_from = time.monotonic() + 1.0
+
+    def __enter__(self) -> LateProgress:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.live.is_started:
+            self.stop()
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        super().update(*args, **kwargs)
+        watched = self.console.is_terminal or self.console.is_jupyter
+        if watched and time.monotonic() > self._shown_from:
+            self.start()
+
+
+@contextmanager
+def reporting_runs(progress: bool | Progressing, done: int, runs: int) -> Iterator[Progressing]:
+    """Give what is to be called with the runs done and the runs in all."""
+    if callable(progress):
+        yield progress
+        return
+    with _Bar(disable=not progress) as bar:
+        task = bar.add_task("runs", total=runs, completed=done)
+        yield lambda done, runs: bar.update(task, completed=done)
+
+
+class _Bar(LateProgress):
+    """A progress bar that says how many runs are done in a second."""
+
+    def __init__(self, *, disable: bool) -> None:
+        super().__init__(disable=disable)
+        self.columns = (
+            TextColumn("{task.completed:,} of {task.total:,} {task.description}"),
+            BarColumn(),
+            _Speed(),
+            TimeRemainingColumn(),
+        )
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:,.0f} runs/s")

@@ -1,0 +1,1 @@
+"""Distances to the decision boundary, and what is the best that any classifier can do."""

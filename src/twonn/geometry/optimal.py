@@ -1,0 +1,31 @@
+"""The largest robustness margin that any classifier of the points has."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from twonn.problem.problem import Problem, checked_problem
+
+#: Unit normals whose sum is shorter than this are antiparallel. Normalising a row and adding two of
+#: them errs by about 2 + log2(d)/2 roundings, so this leaves room for weights rounded elsewhere.
+RANK_TOLERANCE = 16 * float(np.finfo(np.float64).eps)
+
+
+def optimal_margin(problem: Problem) -> float:
+    """Return the largest robustness margin that any classifier of these samples has.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    float
+        ‖x_0 − x_1‖/2, in the units of x; inf for equal labels, which nothing has to separate.
+    """
+    problem = checked_problem(problem)
+    if problem.y[0] == problem.y[1]:
+        return math.inf
+    return math.dist(problem.x[0].tolist(), problem.x[1].tolist()) / 2

@@ -1,0 +1,1 @@
+"""What is asked: data, start, horizon, and all options of a run."""

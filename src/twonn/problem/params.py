@@ -1,0 +1,223 @@
+"""Parameters: one network or many, from NumPy or from PyTorch."""
+
+from __future__ import annotations
+
+import numbers
+import reprlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from twonn.arguments import Verbatim, real_array, refusal
+from twonn.problem.problem import checked_problem
+from twonn.problem.pytorch import module_of, read_from_torch
+from twonn.values import frozen_array, set_fields
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class Params:
+    """Parameters of one network, or of many along a leading run axis.
+
+    Parameters
+    ----------
+    w : array_like, shape (2,), (2, d) or (runs, 2, d)
+        Input weights, one row per neuron. A vector of two numbers means d = 1.
+    b : array_like, shape (2,) or (runs, 2), optional
+        Biases; 0 by default.
+    v : array_like, shape (2,) or (runs, 2), optional
+        Output weights; (+1, −1) by default.
+
+    Attributes
+    ----------
+    w, b, v : ndarray of float64
+        Shapes (2, d), (2,), (2,), each with a leading (runs,) if `w` has one. Read-only.
+    dimension : int
+        d.
+    runs : int or None
+        Length of the run axis, None without one. ``params[r]`` is run r; ``len`` and iteration
+        follow.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was got, what was expected, and the fix.
+    """
+
+    w: NDArray[np.float64]
+    b: NDArray[np.float64]
+    v: NDArray[np.float64]
+
+    def __init__(self, w: ArrayLike, b: ArrayLike | None = None, v: ArrayLike | None = None) -> None:
+        weights = real_array("w", w)
+        if weights.ndim == 1:
+            weights = weights[:, np.newaxis]
+        if weights.ndim not in (2, 3) or weights.shape[-2] != 2 or weights.shape[-1] < 1:
+            raise ValueError(
+                refusal(
+                    "w",
+                    Verbatim(f"shape {np.shape(w)}"),
+                    "shape (2,), (2, d) or (runs, 2, d) with d >= 1",
+                    "Give one row of input weights per neuron.",
+                )
+            )
+        set_fields(
+            self,
+            w=frozen_array(weights),
+            b=_per_neuron("b", b, (0.0, 0.0), weights.shape[:-1]),
+            v=_per_neuron("v", v, (1.0, -1.0), weights.shape[:-1]),
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Params.of_finite_state, (self.w, self.b, self.v)
+
+    @classmethod
+    def of_finite_state(cls, w: ArrayLike, b: ArrayLike, v: ArrayLike) -> Params:
+        """Return the parameters a run has reached, which may be larger than a start may be."""
+        params = object.__new__(cls)
+        arrays = {"w": w, "b": b, "v": v}
+        set_fields(params, **{name: frozen_array(np.array(array)) for name, array in arrays.items()})
+        return params
+
+    @classmethod
+    def from_torch(cls, module: torch.nn.Module) -> Params:
+        """Return the parameters of a two-neuron PyTorch module.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            One that computes v_0 relu(w_0·x + b_0) + v_1 relu(w_1·x + b_1) of every row x of its input, such
+            as ``Sequential(Linear(d, 2), ReLU(), Linear(2, 1, bias=False))``. Its tensors are told apart by
+            their shapes, (2, d), (2,) and (1, 2), whatever their names; biases may be absent, and an output
+            bias must be 0.
+
+        Returns
+        -------
+        Params
+            To the last bit; float16, bfloat16 and float32 are binary64 numbers too.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is no module, its parameters have other shapes or are not real floating-point numbers, or
+            it computes something else. For that a copy of it is evaluated at some points.
+        """
+        return cls(**read_from_torch(module))
+
+    def to_torch(self) -> torch.nn.Sequential:
+        """Return ``torch.nn.Sequential(Linear(d, 2), ReLU(), Linear(2, 1, bias=False))`` in float64.
+
+        All its parameters require gradients: where they are not to be trained, call ``requires_grad_(False)``
+        on the output layer ``module[2]``, or on ``module[0].bias``.
+
+        Raises
+        ------
+        ImportError
+            Without PyTorch.
+        ValueError
+            If these are the parameters of many networks.
+        """
+        single_run(self)
+        return module_of(self.w, self.b, self.v)
+
+    @property
+    def dimension(self) -> int:
+        return int(self.w.shape[-1])
+
+    @property
+    def runs(self) -> int | None:
+        return int(self.w.shape[0]) if self.w.ndim == 3 else None
+
+    def __len__(self) -> int:
+        if self.runs is None:
+            raise TypeError("these Params are one network and have no run axis, hence no len()")
+        return self.runs
+
+    def __getitem__(self, index: Any) -> Params:
+        if self.runs is None:
+            raise TypeError("these Params are one network and have no run axis to index")
+        # Only the run axis is indexed: w[:, 0] of two runs in d = 2 would pass for one network.
+        if not isinstance(index, (numbers.Integral, slice)):
+            index = np.arange(self.runs)[index]
+        return Params(w=self.w[index], b=self.b[index], v=self.v[index])
+
+    def __iter__(self) -> Iterator[Params]:
+        return (self[run] for run in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Params):
+            return NotImplemented
+        return all(
+            np.array_equal(mine, theirs)
+            for mine, theirs in zip((self.w, self.b, self.v), (other.w, other.b, other.v), strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        if self.runs is not None:
+            return f"Params({self.runs} runs, d={self.dimension})"
+        w = self.w[:, 0] if self.dimension == 1 else self.w
+        shown = reprlib.repr(w.tolist()) if self.dimension > 1 else str(w.tolist())
+        return f"Params(w={shown}, b={self.b.tolist()}, v={self.v.tolist()})"
+
+
+def _per_neuron(
+    argument: str, value: ArrayLike | None, default: tuple[float, float], shape: tuple[int, ...]
+) -> NDArray[np.float64]:
+    array = real_array(argument, default if value is None else value)
+    # One pair of numbers may serve all runs; everything else has to have the shape of w's runs.
+    if array.shape not in (shape, (2,)):
+        raise ValueError(
+            refusal(
+                argument,
+                Verbatim(f"shape {array.shape}"),
+                f"shape {shape}, as w has shape {(*shape, 'd')}".replace("'", ""),
+                "Give one number per neuron.",
+            )
+        )
+    return frozen_array(np.broadcast_to(array, shape).copy())
+
+
+def check_compatible(problem: object, params: object) -> None:
+    """Refuse a pair of problem and parameters that cannot belong together."""
+    problem = checked_problem(problem)
+    if not isinstance(params, Params):
+        raise TypeError(refusal("params", params, "a twonn.Params", "Build one with twonn.Params(...)."))
+    if params.dimension != problem.dimension:
+        raise ValueError(
+            refusal(
+                "params.w",
+                Verbatim(f"dimension {params.dimension}"),
+                f"dimension {problem.dimension}, that of problem.x",
+                "Give weights and points the same dimension.",
+            )
+        )
+    if not problem.bias and np.any(params.b != 0):
+        raise ValueError(
+            refusal(
+                "params.b",
+                params.b.tolist(),
+                "zeros, because the problem has bias=False",
+                "Set b to zero, or build the Problem with bias=True.",
+            )
+        )
+
+
+def single_run(params: Params) -> Params:
+    """Return `params` if it is one network, or refuse."""
+    if params.runs is not None:
+        raise ValueError(
+            refusal(
+                "params",
+                Verbatim(f"{params.runs} runs"),
+                "one network",
+                "Pick one run with params[r], or loop over params.",
+            )
+        )
+    return params

@@ -1,0 +1,186 @@
+"""What a run is asked, in one object: everything that its result depends on.
+
+Made once and checked once; the kernel's adapter, checkpoints and sweeps read it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twonn.arguments import Verbatim, one_of, refusal
+from twonn.optimizers import Optimizer, chosen, optimizer_dict, require_steps
+from twonn.problem.horizon import LARGEST_COUNT, direct_limit, horizon, sample_schedule, written_steps
+from twonn.problem.params import Params, check_compatible, single_run
+from twonn.problem.problem import Problem, problem_dict
+
+#: Steps that the engine "auto" takes one by one, if nothing else is asked, before it gives up.
+MAX_DIRECT = 10**10
+
+ENGINES = ("auto", "direct", "leap")
+
+SLIDING = ("average", "step")
+
+#: Steps to record, and logarithms of those that are too many to be counted.
+Schedule = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a problem is run from a start: the same for one run, and for all runs of a sweep.
+
+    Attributes
+    ----------
+    horizon : int
+        Steps asked for.
+    engine, sliding : str
+        As of `twonn.run`.
+    samples_per_decade, sample_steps
+        As of `twonn.run`; None is the default density.
+    optimizer : Optimizer or None
+        None for gradient descent.
+    max_direct : int
+        As of `twonn.run`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an engine or a way to slide that there is none of, or an engine that the optimizer has not.
+    """
+
+    horizon: int
+    engine: str = "auto"
+    sliding: str = "average"
+    samples_per_decade: float | None = None
+    sample_steps: Sequence[int] | None = None
+    optimizer: Optimizer | None = None
+    max_direct: int = MAX_DIRECT
+
+    def __post_init__(self) -> None:
+        one_of("engine", self.engine, ENGINES)
+        one_of("sliding", self.sliding, SLIDING)
+        if self.optimizer is not None:
+            require_steps(self.optimizer, self.engine)
+
+    @classmethod
+    def of_arguments(
+        cls,
+        steps: object,
+        log10_steps: object,
+        *,
+        optimizer: str | Optimizer | Mapping[str, Any],
+        max_direct: object,
+        **others: Any,
+    ) -> RunOptions:
+        """Return the options that a call of `twonn.run` or `twonn.sweep` asks for, checked."""
+        return cls(
+            horizon(steps, log10_steps),
+            optimizer=chosen(optimizer),
+            max_direct=direct_limit(max_direct),
+            **others,
+        )
+
+    @property
+    def is_stepped(self) -> bool:
+        """Whether every step is taken."""
+        return self.engine == "direct" or self.optimizer is not None
+
+    @property
+    def reachable_steps(self) -> int:
+        """The horizon, or, where every step is taken, the last step that can be counted."""
+        return min(self.horizon, LARGEST_COUNT) if self.is_stepped else self.horizon
+
+    @property
+    def samples_by_default(self) -> bool:
+        return self.samples_per_decade is None and self.sample_steps is None
+
+    def schedule(self) -> Schedule:
+        """Return which steps to record."""
+        return sample_schedule(self.reachable_steps, self.samples_per_decade, self.sample_steps)
+
+    def require_countable(self) -> None:
+        """Refuse a horizon that stepping never comes to."""
+        if self.horizon > self.reachable_steps:
+            expected = "at most 2^63 - 1 steps where every one is taken"
+            fix = 'Ask for fewer steps, or use engine="auto".'
+            raise ValueError(refusal("steps", Verbatim(written_steps(self.horizon)), expected, fix))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as JSON has them; numbers of steps that may be large are hexadecimal texts."""
+        listed = self.sample_steps
+        return {
+            "horizon": hex(self.horizon),
+            "engine": self.engine,
+            "sliding": self.sliding,
+            "samples_per_decade": None if listed is not None else self.samples_per_decade,
+            "sample_steps": None if listed is None else [hex(step) for step in listed],
+            "optimizer": optimizer_dict(self.optimizer),
+            "max_direct": self.max_direct,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunOptions:
+        """Return the options that `to_dict` has written; any error means that it has not."""
+        listed = values["sample_steps"]
+        if listed is not None and not isinstance(listed, list):
+            raise ValueError("sample_steps is no list")
+        return cls(
+            horizon=read_steps("horizon", values["horizon"]),
+            engine=values["engine"],
+            sliding=values["sliding"],
+            samples_per_decade=values["samples_per_decade"],
+            sample_steps=None if listed is None else [read_steps("sample_steps", step) for step in listed],
+            optimizer=chosen(values["optimizer"]),
+            max_direct=values["max_direct"],
+        )
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A run: a problem, a start, and how it is run.
+
+    Attributes
+    ----------
+    problem : Problem
+    params : Params
+        The start: one network.
+    options : RunOptions
+
+    Raises
+    ------
+    TypeError, ValueError
+        If problem and start do not go together, or there are several starts.
+    """
+
+    problem: Problem
+    params: Params
+    options: RunOptions
+
+    def __post_init__(self) -> None:
+        check_compatible(self.problem, self.params)
+        single_run(self.params)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON has it."""
+        start = {name: getattr(self.params, name).tolist() for name in ("w", "b", "v")}
+        return {"problem": problem_dict(self.problem), "start": start, **self.options.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunSpec:
+        """Return what `to_dict` has written; any error means that it has not."""
+        return cls(Problem(**values["problem"]), Params(**values["start"]), RunOptions.from_dict(values))
+
+
+_STEPS = re.compile("0x(0|[1-9a-f][0-9a-f]*)")
+
+
+def read_steps(name: str, steps: object) -> int:
+    """Return the number of steps that a text says, as `hex` writes it and in no other way."""
+    if not isinstance(steps, str) or not _STEPS.fullmatch(steps):
+        raise ValueError(f"{name} is no hexadecimal number of steps")
+    return int(steps, 16)

@@ -1,0 +1,1 @@
+"""What comes back: states of networks, and trajectories."""

@@ -1,0 +1,1 @@
+"""Many runs: chunks, who computes them, and where the results are kept."""

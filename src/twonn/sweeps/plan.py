@@ -1,0 +1,268 @@
+"""Plans a sweep: which runs, what is kept of them, and how they are cut into chunks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twonn import config
+from twonn.arguments import Verbatim, checked_path, one_of, refusal, whole_number
+from twonn.engine.batch import BITS
+from twonn.engine.checkpoint import interval
+from twonn.problem.horizon import LARGEST_COUNT
+from twonn.problem.params import Params, check_compatible
+from twonn.problem.problem import Problem, problem_dict
+from twonn.problem.runspec import RunOptions, Schedule
+from twonn.results.trajectory import VARIABLES
+from twonn.sweeps.chunks import Chunk
+from twonn.sweeps.store import Layout, Memory, Store
+from twonn.sweeps.summary import SIZES, columns_of, exponent_steps
+
+if TYPE_CHECKING:
+    pass
+
+#: What a chunk should take: long enough that planning, moving and writing it hardly count, short enough that
+#: Ctrl-C is soon over and a lost worker costs little.
+_CHUNK_SECONDS = 2.0
+
+#: Rough costs, for choosing the size of chunks: of a step, and of a run that is leapt over.
+_STEP_SECONDS, _LEAP_SECONDS = 1e-8, 2e-4
+
+#: A chunk is no longer than this, takes no more memory than this, and is a small part of the whole.
+_LARGEST_CHUNK, _CHUNK_BYTES, _FEWEST_CHUNKS = 8192, 1 << 25, 16
+
+
+@dataclass(frozen=True)
+class Chunking:
+    """How runs are cut into chunks, which of these are wanted, and where they are kept.
+
+    Attributes
+    ----------
+    chunk_size : int or None
+        None is a size by cost.
+    part : (int, int)
+        (i, n) is the i-th of n parts of the chunks.
+    store : Path or None
+        None keeps them in memory.
+    every : (float, int or None)
+        Seconds, or steps, between two times that a chunk under way is saved.
+    """
+
+    chunk_size: int | None
+    part: tuple[int, int]
+    store: Path | None
+    every: tuple[float, int | None]
+
+    @classmethod
+    def of_arguments(
+        cls, chunk_size: object, part: object, store: object, checkpoint_every: object
+    ) -> Chunking:
+        """Return what a call of `twonn.sweep` asks for, checked."""
+        every = interval(checkpoint_every)
+        part = _checked_part(part)
+        if chunk_size is not None:
+            chunk_size = whole_number("chunk_size", chunk_size, least=1, fix="Write e.g. chunk_size=1000.")
+        return cls(chunk_size, part, None if store is None else checked_path(store), every)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is to be run, checked, and cut into chunks."""
+
+    problems: tuple[Problem, ...]
+    starts: Params
+    options: RunOptions
+    schedule: Schedule
+    sampled: tuple[str, ...]
+    chunking: Chunking
+    layout: Layout
+
+    @property
+    def chunks(self) -> range:
+        """Those of this part."""
+        first, parts = self.chunking.part
+        return range(first, self.layout.chunks, parts)
+
+    def tasks(self, chunks: Sequence[int]) -> Iterator[Chunk]:
+        for chunk in chunks:
+            yield Chunk(
+                chunk,
+                tuple(self._parts(*self.layout.bounds(chunk))),
+                self.options,
+                self.schedule,
+                self.sampled,
+                self.chunking.store,
+                self.chunking.every,
+            )
+
+    def _parts(self, first: int, stop: int) -> Iterator[tuple[Problem, Params]]:
+        """Give the runs from `first` up to `stop`, problem by problem."""
+        starts = len(self.starts)
+        for index in range(first // starts, (stop - 1) // starts + 1):
+            offset = index * starts
+            runs = slice(max(first - offset, 0), min(stop - offset, starts))
+            yield self.problems[index], self.starts[runs]
+
+
+def planned(
+    problem: Problem | Sequence[Problem],
+    params: Params,
+    options: RunOptions,
+    trajectories: bool | Sequence[str],
+    chunking: Chunking,
+) -> Plan:
+    """Check what is asked of a sweep, and plan it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was got, what was expected, and the fix.
+    """
+    problems, starts = _crossed(problem, params)
+    options.require_countable()
+    sampled = _chosen(trajectories, starts.dimension)
+    if not sampled and options.sample_steps is not None:
+        expected = "None without trajectories"
+        raise ValueError(refusal("sample_steps", options.sample_steps, expected, "Add trajectories=True."))
+    recorded = options if sampled else replace(options, sample_steps=exponent_steps(options.horizon))
+    schedule = recorded.schedule()
+    sizes = {**SIZES, "axis": starts.dimension, "sample": len(schedule[0]) + len(schedule[1])}
+    columns = columns_of(starts.dimension, sampled)
+    runs = len(problems) * len(starts)
+    written = json.dumps(_spec(problems, starts, options, schedule, sampled))
+    layout = Layout(
+        runs=runs,
+        chunk_size=_chunk_size(chunking, runs, *_cost(options, sizes, len(columns))),
+        sizes=sizes,
+        columns=columns,
+        coordinates=_coordinates(problems, starts),
+        attributes={
+            "spec": written,
+            "spec_sha256": hashlib.sha256(written.encode()).hexdigest(),
+            **config.provenance(),
+        },
+    )
+    return Plan(problems, starts, options, schedule, sampled, chunking, layout)
+
+
+def _spec(
+    problems: Sequence[Problem],
+    starts: Params,
+    options: RunOptions,
+    schedule: Schedule,
+    sampled: Sequence[str],
+) -> dict[str, Any]:
+    """Return all that the results depend on; two sweeps with the same have the same results."""
+    asked = options.to_dict()
+    limited = not options.is_stepped and options.engine != "leap"
+    return {
+        "bits": BITS,
+        "steps": asked["horizon"],
+        "engine": asked["engine"],
+        "sliding": asked["sliding"],
+        "max_direct": options.max_direct if limited else None,
+        "optimizer": asked["optimizer"],
+        "trajectories": list(sampled),
+        "samples": _digest(*schedule),
+        "problems": [problem_dict(one) for one in problems],
+        "starts": f"{len(starts)} starts with digest {_digest(starts.w, starts.b, starts.v)}",
+    }
+
+
+def _cost(options: RunOptions, sizes: Mapping[str, int], columns: int) -> tuple[float, float]:
+    """Return roughly how many bytes, and seconds, a run takes."""
+    seconds = min(options.horizon, LARGEST_COUNT) * _STEP_SECONDS
+    if not options.is_stepped:
+        seconds = min(seconds, _LEAP_SECONDS)
+    return 8 * (sizes["sample"] * (32 + 4 * sizes["axis"]) + columns), seconds
+
+
+def _crossed(problem: Problem | Sequence[Problem], params: Params) -> tuple[tuple[Problem, ...], Params]:
+    """Return the problems and the starts, each problem to be run from each start."""
+    problems = (problem,) if isinstance(problem, Problem) else problem
+    if not isinstance(problems, Sequence) or isinstance(problems, str) or not problems:
+        expected = "a twonn.Problem or a sequence of them"
+        raise TypeError(refusal("problem", problem, expected, "Build one with twonn.Problem(...)."))
+    for one in problems:
+        check_compatible(one, params)
+    if params.runs is None:
+        params = Params(params.w[None], params.b[None], params.v[None])
+    if not len(params):
+        raise ValueError(refusal("params", Verbatim("0 runs"), "at least one start", "Draw some starts."))
+    return tuple(problems), params
+
+
+def _chosen(trajectories: bool | Sequence[str], dimension: int) -> tuple[str, ...]:
+    """Return the variables to sample along the runs."""
+    names = tuple(name for name in VARIABLES if name != "boundary" or dimension == 1)
+    if isinstance(trajectories, (bool, np.bool_)):
+        return names if trajectories else ()
+    if isinstance(trajectories, str) or not isinstance(trajectories, Sequence):
+        expected = "True, False or a list of names of variables"
+        raise TypeError(refusal("trajectories", trajectories, expected, 'Write e.g. trajectories=["gap"].'))
+    return tuple(dict.fromkeys(one_of("trajectories", name, names) for name in trajectories))
+
+
+def _chunk_size(chunking: Chunking, runs: int, bytes_per_run: float, seconds_per_run: float) -> int:
+    """Return the chunk size asked for, or one by cost that leaves some chunks for each of the jobs."""
+    if chunking.chunk_size is not None:
+        return min(chunking.chunk_size, runs)
+    jobs = chunking.part[1]
+    affordable = min(_CHUNK_SECONDS / max(seconds_per_run, 1e-9), _CHUNK_BYTES / bytes_per_run)
+    return max(1, min(int(affordable), _LARGEST_CHUNK, -(-runs // (_FEWEST_CHUNKS * jobs))))
+
+
+def _checked_part(part: object) -> tuple[int, int]:
+    expected = "a pair (i, n) with 0 <= i < n: the i-th, from 0, of n parts"
+    fix = "Write e.g. part=(0, 4) for the first of four."
+    if not isinstance(part, Sequence) or isinstance(part, str) or len(part) != 2:
+        raise TypeError(refusal("part", part, expected, fix))
+    try:
+        i, n = (whole_number("part", number, least=0, fix=fix) for number in part)
+    except (TypeError, ValueError) as error:
+        raise type(error)(refusal("part", part, expected, fix)) from None
+    if i >= n:
+        raise ValueError(refusal("part", part, expected, fix))
+    return i, n
+
+
+def _coordinates(
+    problems: Sequence[Problem], starts: Params
+) -> dict[str, tuple[tuple[str, ...], NDArray[Any], dict[str, str]]]:
+    """Return the run, its problem and its start, and what tells the problems apart."""
+    runs = np.arange(len(problems) * len(starts))
+    index = runs // len(starts)
+
+    def along_runs(values: NDArray[Any], units: str, meaning: str, *dimensions: str) -> Any:
+        return ("run", *dimensions), values, {"units": units, "long_name": meaning}
+
+    return {
+        "run": along_runs(runs, "1", "run"),
+        "problem": along_runs(index, "1", "index of the problem, in the attribute spec"),
+        "start": along_runs(runs % len(starts), "1", "index of the start"),
+        "step_size": along_runs(
+            np.array([one.step_size for one in problems])[index], "1", "step size of gradient descent"
+        ),
+    }
+
+
+def _digest(*arrays: NDArray[Any]) -> str:
+    """Return the SHA-256 of the shapes and the numbers."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def length(layout: Layout | Memory | Store, chunk: int) -> int:
+    """Return the number of runs of a chunk."""
+    first, stop = layout.bounds(chunk)
+    return stop - first

@@ -1,0 +1,250 @@
+"""Problems × starts: gives chunks of runs to workers, and gathers what they find."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twonn import config
+from twonn.arguments import flag, whole_number
+from twonn.engine.watching import Progressing, first_signal, reporting_runs
+from twonn.optimizers import Optimizer
+from twonn.problem.params import Params
+from twonn.problem.problem import Problem
+from twonn.problem.runspec import RunOptions
+from twonn.sweeps.chunks import Chunk, Report
+from twonn.sweeps.claims import clear
+from twonn.sweeps.executors import Abandoned, Choice, Pool, carried_out, opened, said
+from twonn.sweeps.plan import Chunking, Plan, length, planned
+from twonn.sweeps.result import SweepResult
+from twonn.sweeps.store import Layout, Memory, Store, open_store
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["sweep"]
+
+#: Of a run; fewer than alone, since a sweep has many and lasts as long as its longest.
+_MAX_DIRECT = 10**8
+
+
+def sweep(
+    problem: Problem | Sequence[Problem],
+    params: Params,
+    steps: int | None = None,
+    *,
+    log10_steps: float | None = None,
+    store: str | os.PathLike[str] | None = None,
+    executor: Choice = None,
+    engine: str = "auto",
+    sliding: str = "average",
+    trajectories: bool | Sequence[str] = False,
+    samples_per_decade: float | None = None,
+    sample_steps: Sequence[int] | None = None,
+    chunk_size: int | None = None,
+    retries: int = 3,
+    in_flight: int | None = None,
+    part: tuple[int, int] = (0, 1),
+    checkpoint_every: str | int = "60s",
+    verify: bool = True,
+    progress: bool | Progressing = False,
+    max_direct: int = _MAX_DIRECT,
+    optimizer: str | Optimizer | Mapping[str, Any] = "gd",
+) -> SweepResult:
+    """Run every problem from every start, in chunks, on many workers.
+
+    Parameters
+    ----------
+    problem : Problem or sequence of Problem
+        Of one dimension d.
+    params : Params
+        The starts: one network or many along a run axis.
+    steps, log10_steps, engine, sliding, samples_per_decade, sample_steps, optimizer
+        As of `twonn.run`. Samples are taken with `trajectories` only.
+    store : str or path, optional
+        A folder for the results: a Zarr store, which `xarray.open_zarr` opens. If it holds part of the same
+        sweep already, only what is missing or damaged is run. Several processes may fill one store at once,
+        and share the work. Without it, results are kept in memory.
+    executor : str, Executor or callable, optional
+        Who works: ``"threads:N"`` (the default, with one thread for each core this process may use),
+        ``"processes:N"``, ``"dask:ADDRESS"`` of a scheduler, or any `concurrent.futures.Executor`, such as
+        ``dask.distributed.Client(...).get_executor()`` or ``mpi4py.futures.MPIPoolExecutor()``. A process
+        pool breaks when one of its workers dies; a function that makes an executor lets it be replaced.
+    trajectories : bool or sequence of str
+        Whether to keep the sampled trajectory of every run, or which of its variables, such as ``["gap"]``.
+    chunk_size : int, optional
+        Runs of one task, and of one chunk of the store. Chosen by cost if not given; it changes no result.
+    retries : int
+        How often a chunk is run again whose worker was lost or failed.
+    in_flight : int, optional
+        How many chunks to have submitted at a time, which bounds the memory; twice the number of workers,
+        or 64 for an executor that is given as such.
+    part : (int, int)
+        (i, n) runs the i-th, from 0, of n parts of the chunks only, as one of n jobs of an array does.
+    checkpoint_every : str or int
+        With a store: the time after which what is done of a chunk is saved there, such as "60s", "10min" or
+        "2h", or a number of steps, of all its runs together. A chunk whose worker was lost goes on from that.
+    verify : bool
+        Whether to compare all that the store holds with its digests beforehand, and to run again what is
+        damaged. Whatever is read later on is compared in any case.
+    progress : bool or callable
+        True shows a progress bar on work that takes over a second; a callable is called after every chunk
+        with the runs done and the runs in all.
+    max_direct : int
+        As of `twonn.run`, for every run: a second or two by default.
+
+    Returns
+    -------
+    SweepResult
+        The first Ctrl-C ends it in order, and gives what there is: threads with a store save what is done of
+        their chunks; all others finish them. The second one raises KeyboardInterrupt at once. A store is
+        whole in either case, and goes on with the same call.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was got, what was expected, and the fix. Also if the store holds another
+        sweep: then the sentence names the difference.
+    CheckpointError
+        If the store is none that twonn has written, although it says so.
+    ImportError
+        If a package for the store or the executor is not installed.
+    OSError
+        If the store cannot be written.
+
+    Notes
+    -----
+    The bits of a run are those of `twonn.run`, whatever its neighbours, chunk, worker and executor. A run
+    that its engine refuses or gives up is no error: its status is "obstructed", its samples end there, and
+    what is kept of its end is nan. A chunk that fails after all retries is left out, and named in the result.
+    When the disk is full, or the quota used up, the sweep ends, and the result says so.
+
+    While a chunk is computed, a lock of the operating system keeps other processes from it; it goes with the
+    process. On file systems without locks a chunk may be computed twice, to equal bits.
+
+    References
+    ----------
+    Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095.
+    """
+    workers = _checked_workers(retries, in_flight)
+    flag("verify", verify)
+    if not callable(progress):
+        flag("progress", progress)
+    chunking = Chunking.of_arguments(chunk_size, part, store, checkpoint_every)
+    options = RunOptions.of_arguments(
+        steps,
+        log10_steps,
+        engine=engine,
+        sliding=sliding,
+        samples_per_decade=samples_per_decade,
+        sample_steps=sample_steps,
+        optimizer=optimizer,
+        max_direct=max_direct,
+    )
+    plan = planned(problem, params, options, trajectories, chunking)
+    config.require_sound_arithmetic()
+    with opened(executor) as pool:
+        kept: Memory | Store = Memory(plan.layout)
+        if chunking.store is not None:
+            kept = open_store(chunking.store, plan.layout, chunking.chunk_size)
+            plan = replace(plan, layout=replace(plan.layout, chunk_size=kept.chunk_size))
+        return _carry_out(plan, kept, pool, workers, verify, progress)
+
+
+@dataclass(frozen=True)
+class _Workers:
+    """How workers are given chunks."""
+
+    retries: int
+    in_flight: int | None
+
+
+def _checked_workers(retries: object, in_flight: object) -> _Workers:
+    retries = whole_number("retries", retries, least=0, fix="Write e.g. retries=3.")
+    if in_flight is not None:
+        in_flight = whole_number("in_flight", in_flight, least=1, fix="Write e.g. in_flight=16.")
+    return _Workers(retries, in_flight)
+
+
+def _carry_out(
+    plan: Plan,
+    kept: Memory | Store,
+    pool: Pool,
+    workers: _Workers,
+    verify: bool,
+    progress: bool | Progressing,
+) -> SweepResult:
+    layout = plan.layout
+    marked = kept.complete()
+    wanted = [chunk for chunk in plan.chunks if chunk not in marked or verify]
+    failures: dict[int, BaseException] = {}
+    abandoned = ""
+    asked = sum(length(layout, chunk) for chunk in plan.chunks)
+    done = sum(length(layout, chunk) for chunk in plan.chunks if chunk in marked)
+    with first_signal() as pressed, reporting_runs(progress, done, asked) as report:
+
+        def interrupted() -> bool:
+            if pressed() and plan.chunking.store is not None and pool.stop is not None:
+                pool.stop.set()  # what is done is saved
+            return bool(pressed())
+
+        try:
+            for outcome in carried_out(
+                Chunk.run,
+                plan.tasks(wanted),
+                pool,
+                retries=workers.retries,
+                in_flight=workers.in_flight,
+                interrupted=interrupted,
+                again=lambda result: result is Report.BUSY,
+            ):
+                chunk = outcome.task.index
+                if outcome.error is not None:
+                    failures[chunk] = outcome.error
+                    continue
+                if isinstance(kept, Memory) and isinstance(outcome.result, dict):
+                    kept.put(chunk, outcome.result)
+                if outcome.result is Report.STOPPED or (outcome.result is Report.FOUND and chunk in marked):
+                    continue
+                done += 0 if chunk in marked else length(layout, chunk)
+                report(done, asked)
+        except Abandoned as error:
+            abandoned = str(error)
+        there = kept.complete()
+        lost = [np.arange(*layout.bounds(chunk)) for chunk in plan.chunks if chunk not in there]
+        missing = np.concatenate([np.empty(0, dtype=np.int64), *lost])
+        if plan.chunking.store is not None and len(there) == layout.chunks:
+            clear(plan.chunking.store)
+        return SweepResult(
+            problems=plan.problems,
+            params=plan.starts,
+            horizon=plan.options.horizon,
+            part=plan.chunking.part,
+            store=plan.chunking.store,
+            interrupted=bool(pressed() and len(missing)),
+            failures=_merged(layout, failures),
+            abandoned=abandoned,
+            missing=missing,
+            _columns=kept,
+        )
+
+
+def _merged(layout: Layout, failures: Mapping[int, BaseException]) -> dict[range, str]:
+    """Return which runs failed, and why: neighbours that failed alike as one range."""
+    told: dict[object, str] = {}
+    merged: dict[range, str] = {}
+    for chunk in sorted(failures):
+        error, (first, stop) = failures[chunk], layout.bounds(chunk)
+        # The name of the file is another one for every chunk.
+        same = type(error), error.errno if isinstance(error, OSError) else said(error)
+        why = told.setdefault(same, said(error))
+        last = next(reversed(merged), None)
+        if last is not None and last.stop == first and merged[last] == why:
+            del merged[last]
+            first = last.start
+        merged[range(first, stop)] = why
+    return merged
