@@ -20,10 +20,40 @@ from numpy.typing import ArrayLike, NDArray
 SMALLEST_INPUT, LARGEST_INPUT = 1e-50, 1e50
 
 
-def refusal(argument: str, got: object, expected: str, fix: str) -> str:
-    """One sentence per fact about a bad argument; the text of every error raised for one."""
-    shown = got if isinstance(got, Verbatim) else brief(got)
-    return f"{argument}: got {shown}; expected {expected}. {fix}"
+class ArgumentError(Exception):
+    """An argument that is refused; raised as `ArgumentTypeError` or `ArgumentValueError`.
+
+    Parameters
+    ----------
+    argument : str
+    got : object
+        A `Verbatim` is shown as it is, anything else by its repr.
+    expected : str
+        Ends "expected ...".
+    fix : str
+        A sentence: how to fix it.
+
+    Attributes
+    ----------
+    argument, got, expected, fix : str
+        All as the message has them.
+    """
+
+    def __init__(self, argument: str, got: object, expected: str, fix: str) -> None:
+        shown = got if isinstance(got, Verbatim) else Verbatim(brief(got))
+        super().__init__(argument, shown, expected, fix)  # what it is pickled with
+        self.argument, self.got, self.expected, self.fix = argument, str(shown), expected, fix
+
+    def __str__(self) -> str:
+        return f"{self.argument}: got {self.got}; expected {self.expected}. {self.fix}"
+
+
+class ArgumentTypeError(ArgumentError, TypeError):
+    """An argument of a wrong type."""
+
+
+class ArgumentValueError(ArgumentError, ValueError):
+    """An argument with a wrong value."""
 
 
 def brief(value: object) -> str:
@@ -42,19 +72,17 @@ def real_array(argument: str, value: ArrayLike) -> NDArray[np.float64]:
     """Return a fresh float64 array of finite numbers; refuse what binary64 cannot hold exactly."""
     expected = "finite real numbers"
     if np.ma.is_masked(value):
-        raise ValueError(refusal(argument, value, expected, "Fill in the masked entries."))
+        raise ArgumentValueError(argument, value, expected, "Fill in the masked entries.")
     try:
         array = np.asarray(value)
     except ValueError as error:  # ragged nesting
-        raise ValueError(refusal(argument, value, expected, "Give rows of equal length.")) from error
+        raise ArgumentValueError(argument, value, expected, "Give rows of equal length.") from error
     if array.dtype.kind not in "iuf":
-        raise TypeError(
-            refusal(
-                argument,
-                Verbatim(f"{brief(value)} (dtype {array.dtype})"),
-                expected,
-                "Convert it to a float64 array first.",
-            )
+        raise ArgumentTypeError(
+            argument,
+            Verbatim(f"{brief(value)} (dtype {array.dtype})"),
+            expected,
+            "Convert it to a float64 array first.",
         )
     with np.errstate(over="ignore"):
         converted = array.astype(np.float64)
@@ -64,25 +92,21 @@ def real_array(argument: str, value: ArrayLike) -> NDArray[np.float64]:
     else:  # as Python numbers: NumPy would round the integers before comparing them with floats
         lost = array.astype(object) != converted.astype(object)
     if np.any(lost):
-        raise ValueError(
-            refusal(
-                argument,
-                value,
-                "numbers that binary64 holds exactly",
-                "Round them to float64 yourself, so that the start is the one you mean.",
-            )
+        raise ArgumentValueError(
+            argument,
+            value,
+            "numbers that binary64 holds exactly",
+            "Round them to float64 yourself, so that the start is the one you mean.",
         )
     if not np.all(np.isfinite(converted)):
-        raise ValueError(refusal(argument, value, expected, "Remove the NaN or infinite entries."))
+        raise ArgumentValueError(argument, value, expected, "Remove the NaN or infinite entries.")
     size = np.abs(converted)
     if np.any((size > LARGEST_INPUT) | ((size < SMALLEST_INPUT) & (size > 0))):
-        raise ValueError(
-            refusal(
-                argument,
-                value,
-                f"zeros and magnitudes from {SMALLEST_INPUT:g} to {LARGEST_INPUT:g}",
-                "Rescale the problem: products of such numbers leave the range of binary64.",
-            )
+        raise ArgumentValueError(
+            argument,
+            value,
+            f"zeros and magnitudes from {SMALLEST_INPUT:g} to {LARGEST_INPUT:g}",
+            "Rescale the problem: products of such numbers leave the range of binary64.",
         )
     return converted
 
@@ -90,14 +114,14 @@ def real_array(argument: str, value: ArrayLike) -> NDArray[np.float64]:
 def real_number(argument: str, value: object, expected: str) -> float:
     """Return a Python float, or refuse with what was expected; booleans are not numbers here."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(refusal(argument, value, expected, "Give a plain real number."))
+        raise ArgumentTypeError(argument, value, expected, "Give a plain real number.")
     if isinstance(value, np.longdouble) and float(value) != value:
-        raise ValueError(refusal(argument, value, expected, "Round it to float64 yourself."))
+        raise ArgumentValueError(argument, value, expected, "Round it to float64 yourself.")
     try:
         return float(value)
     except OverflowError as error:  # an integer or a fraction beyond 1.8e308
-        raise ValueError(
-            refusal(argument, value, expected, "Give a number that binary64 can hold.")
+        raise ArgumentValueError(
+            argument, value, expected, "Give a number that binary64 can hold."
         ) from error
 
 
@@ -106,7 +130,7 @@ def positive_number(argument: str, value: object, fix: str) -> float:
     expected = "a finite number > 0"
     number = real_number(argument, value, expected)
     if not (math.isfinite(number) and number > 0):
-        raise ValueError(refusal(argument, value, expected, fix))
+        raise ArgumentValueError(argument, value, expected, fix)
     return number
 
 
@@ -114,16 +138,16 @@ def whole_number(argument: str, value: object, *, least: int, fix: str) -> int:
     """Return a Python int of at least `least`, or refuse; floats are refused even when integral."""
     expected = f"a whole number >= {least}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        raise TypeError(refusal(argument, value, expected, fix))
+        raise ArgumentTypeError(argument, value, expected, fix)
     if value < least:
-        raise ValueError(refusal(argument, value, expected, fix))
+        raise ArgumentValueError(argument, value, expected, fix)
     return int(value)
 
 
 def flag(argument: str, value: object) -> bool:
     """Return a bool, or refuse; 0 and 1 are refused so that a misplaced argument is noticed."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(refusal(argument, value, "True or False", "Pass a boolean."))
+        raise ArgumentTypeError(argument, value, "True or False", "Pass a boolean.")
     return bool(value)
 
 
@@ -131,9 +155,9 @@ def one_of(argument: str, value: object, names: Sequence[str]) -> str:
     """Return `value` if it is one of `names`, or refuse and name the closest match."""
     expected = "one of " + ", ".join(repr(name) for name in names)
     if not isinstance(value, str):
-        raise TypeError(refusal(argument, value, expected, "Give its name as a string."))
+        raise ArgumentTypeError(argument, value, expected, "Give its name as a string.")
     if value not in names:
-        raise ValueError(refusal(argument, value, expected, closest(value, names)))
+        raise ArgumentValueError(argument, value, expected, closest(value, names))
     return value
 
 
@@ -146,9 +170,9 @@ def closest(value: str, names: Sequence[str]) -> str:
 def checked_path(path: object, argument: str = "path") -> Path:
     """Return the path of a file, or refuse."""
     if not isinstance(path, (str, os.PathLike)) or not isinstance(name := os.fspath(path), str):
-        raise TypeError(refusal(argument, path, "a file name", "Give a str or a pathlib.Path."))
+        raise ArgumentTypeError(argument, path, "a file name", "Give a str or a pathlib.Path.")
     if not name or "\0" in name:
-        raise ValueError(refusal(argument, path, "a file name", "Give a name such as 'run.npz'."))
+        raise ArgumentValueError(argument, path, "a file name", "Give a name such as 'run.npz'.")
     return Path(name)
 
 

@@ -19,7 +19,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from twonn import _core, config
-from twonn.arguments import Verbatim, one_of, refusal
+from twonn.arguments import ArgumentValueError, Verbatim, one_of
 from twonn.engine.checkpoint import digest
 from twonn.engine.fields import CHECKPOINT_EVERY, FIELDS
 from twonn.engine.run import resume as resume_run
@@ -368,7 +368,7 @@ def whole_steps(text: str, argument: str = "steps") -> int:
     if number.denominator == 1:
         return int(number)
     expected = f"a whole number from 0 to 10^{LARGEST_LOG10_STEPS:.0f}"
-    raise ValueError(refusal(argument, text, expected, "Write e.g. 1000000, 10**6, 10^6 or 1e6."))
+    raise ArgumentValueError(argument, text, expected, "Write e.g. 1000000, 10**6, 10^6 or 1e6.")
 
 
 def _limit(text: str | None) -> int | None:
@@ -385,7 +385,7 @@ def _check_apart(output: Path, checkpoint: Path | None) -> None:
     """Refuse to write the trajectory over the checkpoint."""
     if checkpoint is not None and output.resolve() == checkpoint.resolve():
         expected = "another file than the checkpoint"
-        raise ValueError(refusal("output", str(output), expected, "Give the trajectory a name of its own."))
+        raise ArgumentValueError("output", str(output), expected, "Give the trajectory a name of its own.")
 
 
 def _opened(file: Path) -> tuple[Trajectory, Mapping[str, Any] | None]:
@@ -433,7 +433,7 @@ def _part(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,18})/(\d{1,18})", text)
     if match is None:
         expected = "i/n with 0 <= i < n: the i-th, from 0, of n parts"
-        raise ValueError(refusal("part", text, expected, "Write e.g. 0/4 for the first of four."))
+        raise ArgumentValueError("part", text, expected, "Write e.g. 0/4 for the first of four.")
     return int(match[1]), int(match[2])
 
 
@@ -475,7 +475,7 @@ def _chosen_steps(kind: str, texts: Sequence[str]) -> dict[str, Any]:
         return {"step": steps[0]}
     expected = "one step" if kind == "decision_regions" else f"no step for the kind {kind!r}"
     fix = "Only network shows several steps, and decision_regions one."
-    raise ValueError(refusal("step", Verbatim(", ".join(texts)), expected, fix))
+    raise ArgumentValueError("step", Verbatim(", ".join(texts)), expected, fix)
 
 
 def _sweep_in(store: Path) -> Any:
@@ -484,7 +484,7 @@ def _sweep_in(store: Path) -> Any:
 
     if not store.is_dir():
         fix = "Give the folder that twonn sweep --store has filled."
-        raise ValueError(refusal("file", str(store), "the store of a sweep for the kind 'constants'", fix))
+        raise ArgumentValueError("file", str(store), "the store of a sweep for the kind 'constants'", fix)
     try:
         return Store(store).dataset()
     except ImportError as error:

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 from twonn import _core
+from twonn.values import public
 
 __all__ = ["configuration", "provenance", "require_sound_arithmetic", "show_config"]
 
@@ -38,6 +39,7 @@ def configuration() -> dict[str, str]:
     }
 
 
+@public
 def show_config() -> None:
     """Print versions, compiler, flags, the instruction set in use and a floating-point self-check.
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
 
+from twonn.values import public
+
 __all__ = [
     "MAGIC",
     "CheckpointError",
@@ -32,6 +34,7 @@ __all__ = [
 MAGIC = b"TWONN\r\n\x1a"
 
 
+@public
 class CheckpointError(Exception):
     """A file that cannot be read as what it should be, or is in use; the message says why."""
 

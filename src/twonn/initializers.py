@@ -15,9 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from twonn.arguments import flag, one_of, positive_number, refusal, whole_number
+from twonn.arguments import ArgumentValueError, flag, one_of, positive_number, whole_number
 from twonn.problem.params import Params
 from twonn.values import Floats
+
+__all__ = ["NAMES", "sample"]
 
 #: Hidden neurons: the fan-out of the input layer and the fan-in of the output layer.
 _NEURONS = 2
@@ -145,13 +147,11 @@ def _balanced(d: int) -> _Scheme:
 
 def _orthogonal(d: int) -> _Scheme:
     if d < _NEURONS:
-        raise ValueError(
-            refusal(
-                "d",
-                d,
-                "d >= 2 for 'orthogonal'",
-                "Two weights on the line cannot be orthogonal; choose another scheme, such as 'he_normal'.",
-            )
+        raise ArgumentValueError(
+            "d",
+            d,
+            "d >= 2 for 'orthogonal'",
+            "Two weights on the line cannot be orthogonal; choose another scheme, such as 'he_normal'.",
         )
     return _Scheme(w=_orthonormal_rows)
 
@@ -280,8 +280,8 @@ def sample(
     d = whole_number("d", d, least=1, fix="Write e.g. d=1.")
     runs = whole_number("runs", runs, least=1, fix="Write e.g. runs=1000.")
     if runs * d > _LARGEST_DRAW:
-        raise ValueError(
-            refusal("runs", runs, f"runs * d of at most {_LARGEST_DRAW:,}", "Draw fewer runs at a time.")
+        raise ArgumentValueError(
+            "runs", runs, f"runs * d of at most {_LARGEST_DRAW:,}", "Draw fewer runs at a time."
         )
     seed = whole_number("seed", seed, least=0, fix="Write e.g. seed=42; none is chosen for you.")
     scheme = _scheme(name, d, scale)
@@ -297,12 +297,14 @@ def _scheme(name: str, d: int, scale: float | None) -> _Scheme:
     if scale is None:
         return scheme(d)
     if name != "small":
-        raise ValueError(
-            refusal(
-                "scale",
-                scale,
-                f"None, because {name!r} has no scale to choose",
-                "Leave it out, or use the scheme 'small'.",
-            )
+        raise ArgumentValueError(
+            "scale",
+            scale,
+            f"None, because {name!r} has no scale to choose",
+            "Leave it out, or use the scheme 'small'.",
         )
     return scheme(d, positive_number("scale", scale, "Write e.g. scale=0.5."))
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn.arguments import Verbatim, one_of, positive_number, real_number, refusal
+from twonn.arguments import ArgumentValueError, Verbatim, one_of, positive_number, real_number
+from twonn.values import public
 
 __all__ = ["Adam", "Momentum", "NormalizedGD", "Optimizer"]
 
@@ -35,6 +36,7 @@ class Optimizer:
         return f"{self.name} ({options})" if options else self.name
 
 
+@public
 @dataclass(frozen=True)
 class Momentum(Optimizer):
     """Heavy ball: u ← β u + ∇L, p ← p − η u (PyTorch's SGD with momentum and without dampening).
@@ -57,6 +59,7 @@ class Momentum(Optimizer):
         object.__setattr__(self, "beta", _fraction("beta", self.beta))
 
 
+@public
 @dataclass(frozen=True)
 class NormalizedGD(Optimizer):
     """Gradient descent whose step is divided by the loss: p ← p − η ∇L/L.
@@ -71,6 +74,7 @@ class NormalizedGD(Optimizer):
     name: ClassVar[str] = "normalized_gd"
 
 
+@public
 @dataclass(frozen=True)
 class Adam(Optimizer):
     """Adam, elementwise on w, b and trained v, with bias correction.
@@ -125,8 +129,8 @@ def chosen(optimizer: str | Optimizer | Mapping[str, Any]) -> Optimizer | None:
     for option in options:
         if option not in known:
             expected = f"options of {name}: {', '.join(known) or 'none'}"
-            raise ValueError(
-                refusal("optimizer", Verbatim(f"the option {option!r}"), expected, "Leave it out.")
+            raise ArgumentValueError(
+                "optimizer", Verbatim(f"the option {option!r}"), expected, "Leave it out."
             )
     return None if name == "gd" else _KINDS[name](**options)
 
@@ -135,17 +139,21 @@ def require_steps(optimizer: Optimizer, engine: str) -> None:
     """Refuse an engine that would leap."""
     if engine == "leap":
         expected = f"'auto' or 'direct' for the optimizer {optimizer.name}, whose steps are all taken"
-        raise ValueError(refusal("engine", engine, expected, 'Use engine="direct".'))
+        raise ArgumentValueError("engine", engine, expected, 'Use engine="direct".')
 
 
 def _fraction(name: str, value: float) -> float:
     expected = "a number in [0, 1)"
     number = real_number(name, value, expected)
     if not 0 <= number < 1:
-        raise ValueError(refusal(name, value, expected, f"Write e.g. {name}=0.9."))
+        raise ArgumentValueError(name, value, expected, f"Write e.g. {name}=0.9.")
     return number
 
 
 def optimizer_dict(optimizer: Optimizer | None) -> dict[str, Any]:
     """Return name and options, as `run` takes them."""
     return {"name": "gd"} if optimizer is None else optimizer.described()
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

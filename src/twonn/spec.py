@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from twonn import initializers
-from twonn.arguments import closest, whole_number
+from twonn.arguments import ArgumentError, closest, whole_number
 from twonn.engine.fields import CHECKPOINT_EVERY
 from twonn.engine.run import run
 from twonn.problem.horizon import direct_limit
@@ -122,8 +122,8 @@ class _Tables:
         """Put the file and the line in front of what is wrong with a value."""
         try:
             yield
-        except (TypeError, ValueError) as error:
-            argument = re.split(r"\W", str(error), maxsplit=1)[0]  # that every refusal begins with
+        except ArgumentError as error:
+            argument = error.argument
             if argument in _CALLERS:
                 raise
             if also is not None and argument in self._tables[also]:
@@ -131,7 +131,7 @@ class _Tables:
             held = self._tables[table]
             for one in index:
                 held = held[one]
-            keys = (table, *index, argument) if argument in held else (table, *index)
+            keys: tuple[str | int, ...] = (table, *index, argument) if argument in held else (table, *index)
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"{self._place(*keys)}, [{table}]: {error}") from error
 

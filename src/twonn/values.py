@@ -10,12 +10,29 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Floats", "FrozenMapping", "Value", "are_same", "derived", "frozen", "frozen_array", "set_fields"]
+__all__ = [
+    "Floats",
+    "FrozenMapping",
+    "Value",
+    "are_same",
+    "derived",
+    "frozen",
+    "frozen_array",
+    "public",
+    "set_fields",
+]
 
 T = TypeVar("T")
+P = TypeVar("P", bound=Callable[..., Any])
 
 #: Arrays of binary64.
 Floats = NDArray[np.float64]
+
+
+def public(thing: P) -> P:
+    """Have a class or function say that it is of twonn, where its name is public, wherever it is defined."""
+    thing.__module__ = "twonn"
+    return thing
 
 
 class FrozenMapping(Mapping[str, Any]):

@@ -16,14 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from twonn import _core
 from twonn.analysis import finality
-from twonn.arguments import Verbatim, refusal
+from twonn.arguments import ArgumentValueError, Verbatim
 from twonn.geometry.distances import gap_of
 from twonn.geometry.optimal import optimal_margin
 from twonn.problem.gram import ROUNDING, Gram, gram_of
 from twonn.problem.params import Params, check_compatible, single_run
 from twonn.problem.problem import Problem, checked_problem
 from twonn.results.trajectory import Status, Trajectory
-from twonn.values import Floats, Value
+from twonn.values import Floats, Value, public
 
 Flags = NDArray[np.bool_]
 
@@ -76,6 +76,7 @@ _ONE_NEURON, _UNSERVED, _LAST_BIT = range(11, 14)
 # One run
 
 
+@public
 @dataclass(frozen=True, eq=False, repr=False)
 class Asymptote(Value):
     """What becomes of a run as t → ∞.
@@ -208,6 +209,7 @@ class Asymptote(Value):
         return f"Asymptote\n{self.report()}"
 
 
+@public
 def asymptote(
     problem: Problem | Trajectory, params_or_trajectory: Params | Trajectory | None = None
 ) -> Asymptote:
@@ -258,8 +260,8 @@ def asymptote(
 
 def _of_trajectory(problem: Problem, traj: Trajectory) -> Asymptote:
     if traj.problem != problem:
-        raise ValueError(
-            refusal("problem", problem, f"that of the trajectory, {traj.problem!r}", "Pass traj.problem.")
+        raise ArgumentValueError(
+            "problem", problem, f"that of the trajectory, {traj.problem!r}", "Pass traj.problem."
         )
     bits = np.arange(4, dtype=np.uint8).reshape(2, 2)
     slides = (traj.unphased[-1] >> bits & 1).astype(bool)
@@ -518,7 +520,7 @@ def limits_and_constants(
     ):
         if np.shape(array) != shape:
             got = Verbatim(f"shape {np.shape(array)}")
-            raise ValueError(refusal(name, got, f"shape {shape}", "Give one row per run."))
+            raise ArgumentValueError(name, got, f"shape {shape}", "Give one row per run.")
     bits = np.arange(4, dtype=np.uint8).reshape(2, 2)
     slides = np.zeros(n, np.uint8) if sliding is None else sliding
     lit, caught = ((codes[:, None, None] >> bits & 1).astype(bool) for codes in (patterns, slides))

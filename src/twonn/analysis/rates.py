@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from twonn.arguments import Verbatim, refusal, required
+from twonn.arguments import ArgumentTypeError, ArgumentValueError, Verbatim, required
 from twonn.geometry.distances import gap_error_of
 from twonn.results.trajectory import Trajectory
-from twonn.values import Floats, Value
+from twonn.values import Floats, Value, public
 
 if TYPE_CHECKING:
     import pandas
@@ -463,6 +463,7 @@ class LawFit(Value):
     prediction_error: float
 
 
+@public
 @dataclass(frozen=True, eq=False, repr=False)
 class RateFit(Value):
     """Which law a gap follows, and with which numbers.
@@ -539,7 +540,7 @@ class RateFit(Value):
         late = self.log_t >= first
         if not late.any():
             expected = f"at most {self.log_t[-1]:.6g}, the last ln t"
-            raise ValueError(refusal("log_t_from", log_t_from, expected, "Choose an earlier step."))
+            raise ArgumentValueError("log_t_from", log_t_from, expected, "Choose an earlier step.")
         scaled = self.gap[late] * self.log_t[late]
         return float(scaled.min()), float(scaled.max())
 
@@ -629,6 +630,7 @@ _MEANINGS = {
 # Fitting
 
 
+@public
 def fit_rate(trajectory_or_log_t: Trajectory | ArrayLike, gap: ArrayLike | None = None) -> RateFit:
     """Find the law that a gap follows, and its numbers.
 
@@ -906,13 +908,11 @@ def _chosen(compared: list[_Compared], noise: float, log_t_end: float) -> tuple[
         and errs_by_at_most(one, WORST_PREDICTION, by_noise(one))
     ]
     if not as_good:
-        raise ValueError(
-            refusal(
-                "gap",
-                Verbatim(f"values that the best law, {best.law.name}, misses by {_worst(best)}"),
-                f"a gap that a law fitted for ln t < {LEARNT[1] * log_t_end:.6g} predicts further on",
-                "Run longer, so that the motion settles.",
-            )
+        raise ArgumentValueError(
+            "gap",
+            Verbatim(f"values that the best law, {best.law.name}, misses by {_worst(best)}"),
+            f"a gap that a law fitted for ln t < {LEARNT[1] * log_t_end:.6g} predicts further on",
+            "Run longer, so that the motion settles.",
         )
     simplest = min(as_good, key=lambda one: one.law.size)
     return simplest, [
@@ -1100,42 +1100,36 @@ def _samples(
     if isinstance(trajectory_or_log_t, Trajectory):
         traj = trajectory_or_log_t
         if gap is not None:
-            raise TypeError(
-                refusal(
-                    "gap", gap, "nothing beside a trajectory", "Write fit_rate(traj) or fit_rate(log_t, gap)."
-                )
+            raise ArgumentTypeError(
+                "gap", gap, "nothing beside a trajectory", "Write fit_rate(traj) or fit_rate(log_t, gap)."
             )
         if traj.problem.y[0] == traj.problem.y[1]:
-            raise ValueError(
-                refusal("trajectory", Verbatim("equal labels"), "opposite labels", "Equal ones have no gap.")
+            raise ArgumentValueError(
+                "trajectory", Verbatim("equal labels"), "opposite labels", "Equal ones have no gap."
             )
         log_t, gap = traj.log_t.copy(), traj.gap.copy()
         lost = ~(_gap_noise(traj) <= WORST_GAP_ERROR * gap)
     else:
         if gap is None:
-            raise TypeError(refusal("gap", gap, "the gap at every log_t", "Write fit_rate(log_t, gap)."))
+            raise ArgumentTypeError("gap", gap, "the gap at every log_t", "Write fit_rate(log_t, gap).")
         log_t, gap = _array("log_t", trajectory_or_log_t), _array("gap", gap)
         lost = np.zeros(gap.shape, bool)
     if log_t.shape != gap.shape:
         shapes = Verbatim(f"shapes {log_t.shape} and {gap.shape}")
-        raise ValueError(refusal("gap", shapes, "one gap for every log_t", "Give arrays of equal length."))
+        raise ArgumentValueError("gap", shapes, "one gap for every log_t", "Give arrays of equal length.")
     if np.isnan(log_t).any() or np.isposinf(log_t).any() or np.any(log_t[1:] <= log_t[:-1]):
-        raise ValueError(
-            refusal(
-                "log_t",
-                Verbatim("logarithms that are nan, inf or not increasing"),
-                "increasing natural logarithms of steps",
-                "Sort them and remove repetitions and gaps in the record.",
-            )
+        raise ArgumentValueError(
+            "log_t",
+            Verbatim("logarithms that are nan, inf or not increasing"),
+            "increasing natural logarithms of steps",
+            "Sort them and remove repetitions and gaps in the record.",
         )
     if not np.isfinite(gap).all() or np.any(gap < 0):
-        raise ValueError(
-            refusal(
-                "gap",
-                Verbatim(f"{int(np.sum(~(np.isfinite(gap) & (gap >= 0)))):,} that are nan, inf or negative"),
-                "numbers >= 0",
-                "Leave these samples out; a diverged run has no rate.",
-            )
+        raise ArgumentValueError(
+            "gap",
+            Verbatim(f"{int(np.sum(~(np.isfinite(gap) & (gap >= 0)))):,} that are nan, inf or negative"),
+            "numbers >= 0",
+            "Leave these samples out; a diverged run has no rate.",
         )
     return log_t, gap, lost
 
@@ -1156,7 +1150,7 @@ def _array(argument: str, value: ArrayLike) -> Floats:
     array = np.asarray(value)
     if array.dtype.kind not in "iuf" or array.ndim != 1:
         got = Verbatim(f"dtype {array.dtype}, shape {array.shape}")
-        raise TypeError(refusal(argument, got, "a vector of real numbers", "Give one number per sample."))
+        raise ArgumentTypeError(argument, got, "a vector of real numbers", "Give one number per sample.")
     return np.array(array, dtype=np.float64)
 
 
@@ -1189,7 +1183,7 @@ def _check_late_enough(log_t: Floats, gap: Floats, zeros: int, lost: int, after_
     """Refuse what would be fitted wrongly."""
 
     def too_early(got: str, expected: str, fix: str) -> ValueError:
-        return ValueError(refusal("gap", Verbatim(got), expected, fix))
+        return ArgumentValueError("gap", Verbatim(got), expected, fix)
 
     left_out = f" ({zeros:,} gaps are 0, {lost:,} are lost in their own error)" if zeros or lost else ""
     if not len(gap) or log_t[-1] < EARLIEST:

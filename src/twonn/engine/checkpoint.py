@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from twonn.arguments import refusal, whole_number
+from twonn.arguments import ArgumentError, ArgumentValueError, whole_number
 from twonn.config import provenance_of
 from twonn.engine.fields import RELATIONS, VERSION, Field, Values, fields_for, is_gd, lengths_of
 from twonn.files import MAGIC, CheckpointError, Lock, previous, regular, replacing
@@ -275,9 +275,9 @@ def interval(every: object) -> tuple[float, int | None]:
     if not isinstance(every, str):
         try:
             return math.inf, whole_number("checkpoint_every", every, least=1, fix="")
-        except (TypeError, ValueError) as error:
-            raise type(error)(refusal("checkpoint_every", every, expected, "Write e.g. '60s'.")) from None
+        except ArgumentError as error:
+            raise type(error)("checkpoint_every", every, expected, "Write e.g. '60s'.") from None
     match = _INTERVAL.fullmatch(every.strip())
     if not match or float(match["number"]) == 0:
-        raise ValueError(refusal("checkpoint_every", every, expected, "Write e.g. '60s'."))
+        raise ArgumentValueError("checkpoint_every", every, expected, "Write e.g. '60s'.")
     return float(match["number"]) * _UNITS[match["unit"]], None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn import _core, config
-from twonn.arguments import Verbatim, refusal
+from twonn.arguments import ArgumentValueError, Verbatim
 from twonn.optimizers import Adam, Momentum, NormalizedGD, Optimizer
 from twonn.problem.horizon import LARGEST_COUNT, steps_of_log, written_steps
 from twonn.problem.params import Params
@@ -145,14 +145,14 @@ def present(spec: RunSpec, kernel: _core.Run) -> tuple[int, Params]:
     return steps_taken(kernel), Params.of_finite_state(w[0, 0], b[0, 0], v[0, 0])
 
 
-def refused(kernel: _core.Run, spec: RunSpec) -> str:
-    """Say why a run that has to leap could not."""
+def refused(kernel: _core.Run | _core.OptimizerRun, spec: RunSpec) -> ArgumentValueError:
+    """Return the error that says why a run that has to leap could not."""
     taken = written_steps(steps_taken(kernel))
     argument, got, fix = "engine", "'leap'", 'Use engine="auto".'
     if spec.options.sliding == "step" and kernel.obstacle == _core.NEAR_KINK:
         argument, got, fix = "sliding", "'step'", 'Use sliding="average".'
     expected = f"a run that can be leapt over, but at step {taken} {_OBSTACLES[kernel.obstacle]}"
-    return refusal(argument, Verbatim(got), expected, fix)
+    return ArgumentValueError(argument, Verbatim(got), expected, fix)
 
 
 def _obstacle(kernel: _core.Run, spec: RunSpec) -> str:

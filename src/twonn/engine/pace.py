@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from twonn import _core
-from twonn.arguments import Verbatim, refusal
+from twonn.arguments import ArgumentValueError, Verbatim
 from twonn.problem.horizon import written_steps
 from twonn.problem.runspec import RunSpec
 
@@ -51,12 +51,10 @@ def try_to_end(kernel: _core.Run, asked: int, pace: Pace) -> None:
     while kernel.status == _core.RUNNING and kernel.step < end:
         pace.advance(kernel, end - kernel.step)
     if kernel.status == _core.RUNNING:
-        raise ValueError(
-            refusal(
-                "steps",
-                Verbatim(written_steps(asked)),
-                "at most 2^63 - 1 steps for the direct engine, unless the run comes to rest within "
-                f"its first {TRIAL_STEPS:,}",
-                'Ask for fewer steps, or use engine="auto".',
-            )
+        raise ArgumentValueError(
+            "steps",
+            Verbatim(written_steps(asked)),
+            "at most 2^63 - 1 steps for the direct engine, unless the run comes to rest within "
+            f"its first {TRIAL_STEPS:,}",
+            'Ask for fewer steps, or use engine="auto".',
         )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from twonn import _core
-from twonn.arguments import Verbatim, one_of, refusal
+from twonn.arguments import ArgumentValueError, Verbatim, one_of
 from twonn.engine.checkpoint import read, spec_of
 from twonn.engine.fields import PER_SAMPLE
 from twonn.engine.kernel import prepared, steps_taken
@@ -77,13 +77,13 @@ def _check_ahead(
     if changed.horizon != options.horizon and changed.horizon <= taken:
         expected = f"more than the {written_steps(taken)} steps that {place} holds"
         fix = "Start again with twonn.run for fewer."
-        raise ValueError(refusal("steps", Verbatim(written_steps(changed.horizon)), expected, fix))
+        raise ArgumentValueError("steps", Verbatim(written_steps(changed.horizon)), expected, fix)
     limited = options.engine == "auto" and options.optimizer is None
     spent = int(values["spent"]) if limited else 0
     if changed.max_direct < options.max_direct and changed.max_direct <= spent:
         expected = f"more than the {written_steps(spent)} that {place} has used up"
         fix = "Give a larger one, or start again with twonn.run."
-        raise ValueError(refusal("max_direct", Verbatim(written_steps(changed.max_direct)), expected, fix))
+        raise ArgumentValueError("max_direct", Verbatim(written_steps(changed.max_direct)), expected, fix)
 
 
 def _resampled(
@@ -99,7 +99,7 @@ def _resampled(
     if wanted < held:
         expected = f"a horizon at which samples are recorded no more densely than {place} holds them"
         fix = "Start again with twonn.run, or go on to a longer horizon."
-        raise ValueError(refusal("steps", Verbatim(written_steps(options.horizon)), expected, fix))
+        raise ArgumentValueError("steps", Verbatim(written_steps(options.horizon)), expected, fix)
     if wanted == held:  # always so where every step is taken
         return values
     steps, logs = options.schedule()

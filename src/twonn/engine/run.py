@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from twonn import _core
-from twonn.arguments import checked_path, flag, refusal
+from twonn.arguments import ArgumentTypeError, ArgumentValueError, checked_path, flag
 from twonn.config import provenance_of
 from twonn.engine.checkpoint import interval
 from twonn.engine.fields import CHECKPOINT_EVERY
@@ -32,8 +32,10 @@ from twonn.problem.params import Params
 from twonn.problem.problem import Problem
 from twonn.problem.runspec import MAX_DIRECT, RunOptions, RunSpec
 from twonn.results.trajectory import Status, Trajectory
+from twonn.values import public
 
 
+@public
 def run(
     problem: Problem,
     params: Params,
@@ -160,6 +162,7 @@ def run(
         return _carried_out(spec, kernel, saver, progress, on_block)
 
 
+@public
 def resume(
     path: str | os.PathLike[str],
     steps: int | None = None,
@@ -271,7 +274,7 @@ def _check_watchers(progress: object, on_block: object) -> None:
         flag("progress", progress)
     if on_block is not None and not callable(on_block):
         expected = "a function of the steps taken and the parameters, or None"
-        raise TypeError(refusal("on_block", on_block, expected, "Leave it out to watch nothing."))
+        raise ArgumentTypeError("on_block", on_block, expected, "Leave it out to watch nothing.")
 
 
 def _free_place(checkpoint: object) -> Path:
@@ -288,13 +291,11 @@ def _behind_links(place: Path) -> Path:
 
 def _refuse_existing(place: Path) -> None:
     if place.exists() or previous(place).exists():
-        raise ValueError(
-            refusal(
-                "checkpoint",
-                str(place),
-                "the name of a file that does not exist",
-                "Go on with twonn.resume, or remove it and what is kept beside it as .previous.",
-            )
+        raise ArgumentValueError(
+            "checkpoint",
+            str(place),
+            "the name of a file that does not exist",
+            "Go on with twonn.resume, or remove it and what is kept beside it as .previous.",
         )
 
 
@@ -329,7 +330,7 @@ def _carried_out(
     if kernel.status == _core.OBSTRUCTED and spec.options.engine == "leap":
         if saver is not None:
             saver.withdraw()
-        raise ValueError(refused(kernel, spec))
+        raise refused(kernel, spec)
     if saver is not None:
         saver.end(kernel)
     if kernel.status == _core.RUNNING:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from twonn.arguments import Verbatim, refusal
+from twonn.arguments import ArgumentValueError, Verbatim
 from twonn.geometry.arithmetic import combined, combined_middle, dot, within_range
 from twonn.geometry.distances import arrays_of
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
-from twonn.values import Floats
+from twonn.values import Floats, public
 
 
+@public
 def boundary(problem: Problem, params: Params) -> Floats:
     """Return where f changes sign between the two samples; for points on the line only.
 
@@ -35,13 +36,11 @@ def boundary(problem: Problem, params: Params) -> Floats:
     """
     arrays = arrays_of(problem, params)
     if problem.dimension != 1:
-        raise ValueError(
-            refusal(
-                "problem",
-                Verbatim(f"dimension {problem.dimension}"),
-                "dimension 1, where the decision boundary is a point",
-                "Use distances or gap, which are defined in every dimension.",
-            )
+        raise ArgumentValueError(
+            "problem",
+            Verbatim(f"dimension {problem.dimension}"),
+            "dimension 1, where the decision boundary is a point",
+            "Use distances or gap, which are defined in every dimension.",
         )
     return boundary_of(problem, *arrays)[()]
 

@@ -36,9 +36,10 @@ from twonn.geometry.arithmetic import (
 from twonn.geometry.optimal import RANK_TOLERANCE, optimal_margin
 from twonn.problem.params import Params, check_compatible
 from twonn.problem.problem import Problem
-from twonn.values import Floats
+from twonn.values import Floats, public
 
 
+@public
 def distances(problem: Problem, params: Params) -> Floats:
     """Return how far each sample is from the nearest point that the network gets wrong.
 
@@ -66,6 +67,7 @@ def distances(problem: Problem, params: Params) -> Floats:
     return distances_of(problem, *arrays_of(problem, params))
 
 
+@public
 def robust_margin(problem: Problem, params: Params) -> Floats:
     """Return the robustness margin, the smaller of the two `distances`.
 
@@ -92,6 +94,7 @@ def robust_margin(problem: Problem, params: Params) -> Floats:
     return np.asarray(distances(problem, params).min(axis=-1))[()]
 
 
+@public
 def gap(problem: Problem, params: Params) -> Floats:
     """Return the optimal margin minus the robustness margin, without cancellation.
 

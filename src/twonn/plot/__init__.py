@@ -7,22 +7,6 @@ Steps are placed at log10 t on axes that label them as powers of ten, because t 
 binary64 at 10^308. Whoever adds to such axes does the same: ``ax.axvline(np.log10(1e6))``.
 """
 
-from twonn.plot.curves import gap, local_exponent, parameters, scaled_gap
-from twonn.plot.histograms import constants
-from twonn.plot.parts import written_to
-from twonn.plot.planes import decision_regions, network, phase_plane
-from twonn.plot.ribbons import pattern, slides
+import lazy_loader
 
-__all__ = [
-    "constants",
-    "decision_regions",
-    "gap",
-    "local_exponent",
-    "network",
-    "parameters",
-    "pattern",
-    "phase_plane",
-    "scaled_gap",
-    "slides",
-    "written_to",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

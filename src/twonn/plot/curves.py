@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from twonn.analysis.asymptotics import asymptote
-from twonn.arguments import Verbatim, real_array, refusal
+from twonn.arguments import ArgumentTypeError, ArgumentValueError, Verbatim, real_array
 from twonn.geometry.optimal import optimal_margin
 from twonn.plot.parts import (
     NEURON_COLOURS,
@@ -282,7 +282,7 @@ def _law(traj: Trajectory, law: object) -> tuple[Callable[[Floats], ArrayLike] |
         return law, "law"
     if law != "closed form":
         expected = "a function of ln t, 'closed form' or None"
-        raise TypeError(refusal("law", law, expected, "Write e.g. lambda log_t: c / log_t."))
+        raise ArgumentTypeError("law", law, expected, "Write e.g. lambda log_t: c / log_t.")
     limit = asymptote(traj.problem, traj)
     return limit.gap, f"closed form,\n{limit.law}"
 
@@ -292,13 +292,11 @@ def _draw_law(ax: Axes, law: Callable[[Floats], ArrayLike], name: str, log_t: Fl
     with np.errstate(all="ignore"):
         values = np.asarray(law(steps), dtype=np.float64)
     if values.shape != steps.shape:
-        raise ValueError(
-            refusal(
-                "law",
-                Verbatim(f"values of shape {values.shape} for ln t of shape {steps.shape}"),
-                "one gap for each ln t",
-                "Write it with NumPy functions, as in lambda log_t: c / (log_t + K).",
-            )
+        raise ArgumentValueError(
+            "law",
+            Verbatim(f"values of shape {values.shape} for ln t of shape {steps.shape}"),
+            "one gap for each ln t",
+            "Write it with NumPy functions, as in lambda log_t: c / (log_t + K).",
         )
     drawn = (values > 0) & (values <= largest)
     if drawn.any():
@@ -317,13 +315,11 @@ def _why_no_gap(traj: Trajectory) -> str:
 def _one_each(c: ArrayLike, trajectories: Sequence[Trajectory]) -> Floats:
     limits = np.atleast_1d(real_array("c", c))
     if limits.shape != (len(trajectories),):
-        raise ValueError(
-            refusal(
-                "c",
-                Verbatim(f"shape {limits.shape}"),
-                f"one constant for each of {len(trajectories)} trajectories",
-                "Leave out the constants of trajectories that are not drawn.",
-            )
+        raise ArgumentValueError(
+            "c",
+            Verbatim(f"shape {limits.shape}"),
+            f"one constant for each of {len(trajectories)} trajectories",
+            "Leave out the constants of trajectories that are not drawn.",
         )
     return limits
 

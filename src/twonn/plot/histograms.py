@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twonn.arguments import Verbatim, real_array, refusal
+from twonn.arguments import ArgumentValueError, Verbatim, real_array
 from twonn.plot.parts import checked_axes, styled
 from twonn.sweeps.result import SweepResult
 from twonn.values import Floats
@@ -57,7 +57,7 @@ def constants(c: ArrayLike | SweepResult | xarray.Dataset, ax: Axes | None = Non
         c = _constants_of(c)
     values = real_array("c", c).ravel()
     if np.any(values < 0):
-        raise ValueError(refusal("c", c, "numbers >= 0", "Give |w_0(0) + w_1(0)|/2 of each run."))
+        raise ArgumentValueError("c", c, "numbers >= 0", "Give |w_0(0) + w_1(0)|/2 of each run.")
     ax = checked_axes(ax)
     top = float(values.max(initial=3.0))
     if len(values):
@@ -80,16 +80,16 @@ def _constants_of(sweep: Any) -> Floats:
     names = ("final_margins", "start_w", "start_b", "start_v")
     if any(name not in sweep for name in names) or "spec" not in getattr(sweep, "attrs", {}):
         expected = "that of a sweep of twonn"
-        raise ValueError(refusal("c", Verbatim("another dataset"), expected, "Open the store of a sweep."))
+        raise ArgumentValueError("c", Verbatim("another dataset"), expected, "Open the store of a sweep.")
     margins, w, b, v = (np.asarray(sweep[name]) for name in names)
     problems = json.loads(sweep.attrs["spec"])["problems"]
     successful = (margins > 0).all(axis=1)
     if not all(_as_in_the_paper(one) for one in problems):
         expected = "opposite labels at x = ±a on the line, a >= 1, and fixed output weights"
-        raise ValueError(refusal("c", Verbatim("a sweep of other problems"), expected, _FIX))
+        raise ArgumentValueError("c", Verbatim("a sweep of other problems"), expected, _FIX)
     if np.any(b[successful] != 0) or np.any(v[successful] != (1.0, -1.0)):
         expected = "biases 0 and output weights (+1, −1) at the start"
-        raise ValueError(refusal("c", Verbatim("a sweep from other starts"), expected, _FIX))
+        raise ArgumentValueError("c", Verbatim("a sweep from other starts"), expected, _FIX)
     return np.asarray(np.abs(w[successful].sum(axis=(1, 2))) / 2)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ParamSpec
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn.arguments import Verbatim, brief, refusal
+from twonn.arguments import ArgumentTypeError, ArgumentValueError, Verbatim, brief
 from twonn.problem.horizon import written_steps
 from twonn.results.trajectory import Trajectory
 from twonn.values import Floats
@@ -113,14 +113,14 @@ def checked_axes(ax: object) -> Axes:
 
         return pyplot.subplots()[1]
     if not isinstance(ax, Axes):
-        raise TypeError(refusal("ax", ax, "Matplotlib Axes or None", "Pick one, as in ax=axes[0]."))
+        raise ArgumentTypeError("ax", ax, "Matplotlib Axes or None", "Pick one, as in ax=axes[0].")
     return ax
 
 
 def checked_trajectory(traj: object) -> Trajectory:
     """Return `traj` if it is one, or refuse."""
     if not isinstance(traj, Trajectory):
-        raise TypeError(refusal("traj", traj, "a twonn.Trajectory", "Get one from twonn.run or twonn.load."))
+        raise ArgumentTypeError("traj", traj, "a twonn.Trajectory", "Get one from twonn.run or twonn.load.")
     return traj
 
 
@@ -133,7 +133,7 @@ def checked_trajectories(traj: Trajectory | Iterable[Trajectory]) -> list[Trajec
 def nearest_sample(argument: str, step: object, traj: Trajectory) -> int:
     """Return the index of the sample nearest to a step, in ln t; refuse steps the run did not reach."""
     if isinstance(step, (bool, np.bool_)) or not isinstance(step, (int, float, np.integer, np.floating)):
-        raise TypeError(refusal(argument, step, "a number of steps", "Write e.g. 10**6."))
+        raise ArgumentTypeError(argument, step, "a number of steps", "Write e.g. 10**6.")
     if step == 0:
         return 0
     log_step = math.log(step) if step > 0 else math.nan  # also of integers beyond binary64
@@ -141,7 +141,7 @@ def nearest_sample(argument: str, step: object, traj: Trajectory) -> int:
     if not log_step <= traj.log_t[-1] + 1e-12 * abs(traj.log_t[-1]):
         last = written_steps(traj.end_step) if len(traj.t) > 1 else "0"
         expected = f"a step from 0 to {last}, the last one of the run"
-        raise ValueError(refusal(argument, Verbatim(brief(step)), expected, "Choose a step within the run."))
+        raise ArgumentValueError(argument, Verbatim(brief(step)), expected, "Choose a step within the run.")
     return int(np.abs(np.maximum(traj.log_t, -1.0) - log_step).argmin())
 
 

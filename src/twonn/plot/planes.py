@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twonn.arguments import Verbatim, one_of, refusal
+from twonn.arguments import ArgumentTypeError, ArgumentValueError, Verbatim, one_of
 from twonn.geometry.boundary import boundary_of
 from twonn.geometry.optimal import optimal_margin
 from twonn.plot.parts import (
@@ -171,7 +171,7 @@ def _chosen_samples(traj: Trajectory, steps: Sequence[float] | None) -> list[int
         found = [int(np.abs(places - decade).argmin()) for decade in evenly_spaced(last, _GRAPHS)[1:-1]]
         return sorted({0, *found, len(places) - 1})
     if isinstance(steps, (str, bytes)) or not isinstance(steps, (Sequence, np.ndarray)) or not len(steps):
-        raise TypeError(refusal("steps", steps, "steps of the run", "Write e.g. steps=[0, 100, 10**6]."))
+        raise ArgumentTypeError("steps", steps, "steps of the run", "Write e.g. steps=[0, 100, 10**6].")
     return sorted({nearest_sample(f"steps[{k}]", step, traj) for k, step in enumerate(steps)})
 
 
@@ -233,13 +233,11 @@ def decision_regions(traj: Trajectory, ax: Axes | None = None, *, step: float | 
     checked_trajectory(traj)
     problem = traj.problem
     if problem.dimension != 2:
-        raise ValueError(
-            refusal(
-                "traj",
-                Verbatim(f"a run with d = {problem.dimension}"),
-                "d = 2, where regions can be drawn",
-                "Use network, which draws f along the line through the samples.",
-            )
+        raise ArgumentValueError(
+            "traj",
+            Verbatim(f"a run with d = {problem.dimension}"),
+            "d = 2, where regions can be drawn",
+            "Use network, which draws f along the line through the samples.",
         )
     index = len(traj.t) - 1 if step is None else nearest_sample("step", step, traj)
     ax = checked_axes(ax)
@@ -396,13 +394,11 @@ def _in_weights(traj: Trajectory, coordinates: str | None) -> bool:
     weights = one_of("coordinates", coordinates, ("weights", "preactivations")) == "weights"
     if weights and not possible:
         without = "" if traj.problem.bias else ", no biases"
-        raise ValueError(
-            refusal(
-                "coordinates",
-                Verbatim(f"'weights' for d = {traj.problem.dimension}{without}"),
-                "'preactivations', as (w, b) are a plane for d = 1 with biases only",
-                'Use coordinates="preactivations".',
-            )
+        raise ArgumentValueError(
+            "coordinates",
+            Verbatim(f"'weights' for d = {traj.problem.dimension}{without}"),
+            "'preactivations', as (w, b) are a plane for d = 1 with biases only",
+            'Use coordinates="preactivations".',
         )
     return weights
 

@@ -11,7 +11,15 @@ from decimal import Decimal, localcontext
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn.arguments import Verbatim, brief, positive_number, real_number, refusal, whole_number
+from twonn.arguments import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    Verbatim,
+    brief,
+    positive_number,
+    real_number,
+    whole_number,
+)
 from twonn.values import frozen_array
 
 #: Decimal logarithm of the longest horizon.
@@ -38,20 +46,18 @@ def horizon(steps: object, log10_steps: object) -> int:
     ``log10_steps`` is rounded to the nearest whole number of steps.
     """
     if (steps is None) == (log10_steps is None):
-        raise ValueError(
-            refusal(
-                "steps",
-                Verbatim(f"steps={brief(steps)}, log10_steps={brief(log10_steps)}"),
-                "exactly one of steps and log10_steps",
-                "Write steps=10**6 or log10_steps=6.0.",
-            )
+        raise ArgumentValueError(
+            "steps",
+            Verbatim(f"steps={brief(steps)}, log10_steps={brief(log10_steps)}"),
+            "exactly one of steps and log10_steps",
+            "Write steps=10**6 or log10_steps=6.0.",
         )
     if steps is not None:
         return _not_too_long(whole_number("steps", steps, least=0, fix="Write a Python int such as 10**6."))
     expected = f"a number from 0 to {LARGEST_LOG10_STEPS:g}"
     exponent = real_number("log10_steps", log10_steps, expected)
     if not 0 <= exponent <= LARGEST_LOG10_STEPS:
-        raise ValueError(refusal("log10_steps", log10_steps, expected, "Write e.g. log10_steps=16.0."))
+        raise ArgumentValueError("log10_steps", log10_steps, expected, "Write e.g. log10_steps=16.0.")
     return power_of_ten(exponent)
 
 
@@ -68,7 +74,7 @@ def _not_too_long(steps: int) -> int:
     if exponent > LARGEST_LOG10_STEPS:
         expected = f"a whole number from 0 to 10^{LARGEST_LOG10_STEPS:.0f}"
         got = Verbatim(f"about 10^{exponent:.10g}")
-        raise ValueError(refusal("steps", got, expected, "Ask for fewer steps."))
+        raise ArgumentValueError("steps", got, expected, "Ask for fewer steps.")
     return steps
 
 
@@ -116,22 +122,18 @@ def sample_schedule(
         return _spaced(steps, DEFAULT_DENSITY, default_stride(steps))
     density = positive_number("samples_per_decade", samples_per_decade, "Write e.g. samples_per_decade=20.")
     if density > 1000:
-        raise ValueError(
-            refusal(
-                "samples_per_decade",
-                samples_per_decade,
-                "at most 1000",
-                "Give sample_steps to record particular steps.",
-            )
+        raise ArgumentValueError(
+            "samples_per_decade",
+            samples_per_decade,
+            "at most 1000",
+            "Give sample_steps to record particular steps.",
         )
     if (number := _n_spaced(steps, density)) > _MOST_SAMPLES:
-        raise ValueError(
-            refusal(
-                "samples_per_decade",
-                samples_per_decade,
-                f"no more than {_MOST_SAMPLES:,} samples in all, not {number:,}",
-                "Lower samples_per_decade, or give sample_steps.",
-            )
+        raise ArgumentValueError(
+            "samples_per_decade",
+            samples_per_decade,
+            f"no more than {_MOST_SAMPLES:,} samples in all, not {number:,}",
+            "Lower samples_per_decade, or give sample_steps.",
         )
     return _spaced(steps, density)
 
@@ -208,14 +210,14 @@ def _explicit_samples(sample_steps: object, steps: int) -> list[int]:
     if isinstance(sample_steps, np.ndarray) and sample_steps.ndim == 1:
         sample_steps = sample_steps.tolist()
     if not isinstance(sample_steps, Sequence) or isinstance(sample_steps, (str, bytes)):
-        raise TypeError(refusal("sample_steps", sample_steps, expected, "Give a list of integers."))
+        raise ArgumentTypeError("sample_steps", sample_steps, expected, "Give a list of integers.")
     chosen = [
         whole_number(f"sample_steps[{i}]", step, least=0, fix="Write whole numbers of steps.")
         for i, step in enumerate(sample_steps)
     ]
     for i, step in enumerate(chosen):
         if step > steps or (i > 0 and step <= chosen[i - 1]):
-            raise ValueError(refusal(f"sample_steps[{i}]", step, expected, fix))
+            raise ArgumentValueError(f"sample_steps[{i}]", step, expected, fix)
     return chosen
 
 

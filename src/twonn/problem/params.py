@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from twonn.arguments import Verbatim, real_array, refusal
+from twonn.arguments import ArgumentTypeError, ArgumentValueError, Verbatim, real_array
 from twonn.problem.problem import checked_problem
 from twonn.problem.pytorch import module_of, read_from_torch
-from twonn.values import frozen_array, set_fields
+from twonn.values import frozen_array, public, set_fields
 
 if TYPE_CHECKING:
     import torch
 
 
+@public
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class Params:
     """Parameters of one network, or of many along a leading run axis.
@@ -58,13 +59,11 @@ class Params:
         if weights.ndim == 1:
             weights = weights[:, np.newaxis]
         if weights.ndim not in (2, 3) or weights.shape[-2] != 2 or weights.shape[-1] < 1:
-            raise ValueError(
-                refusal(
-                    "w",
-                    Verbatim(f"shape {np.shape(w)}"),
-                    "shape (2,), (2, d) or (runs, 2, d) with d >= 1",
-                    "Give one row of input weights per neuron.",
-                )
+            raise ArgumentValueError(
+                "w",
+                Verbatim(f"shape {np.shape(w)}"),
+                "shape (2,), (2, d) or (runs, 2, d) with d >= 1",
+                "Give one row of input weights per neuron.",
             )
         set_fields(
             self,
@@ -173,13 +172,11 @@ def _per_neuron(
     array = real_array(argument, default if value is None else value)
     # One pair of numbers may serve all runs; everything else has to have the shape of w's runs.
     if array.shape not in (shape, (2,)):
-        raise ValueError(
-            refusal(
-                argument,
-                Verbatim(f"shape {array.shape}"),
-                f"shape {shape}, as w has shape {(*shape, 'd')}".replace("'", ""),
-                "Give one number per neuron.",
-            )
+        raise ArgumentValueError(
+            argument,
+            Verbatim(f"shape {array.shape}"),
+            f"shape {shape}, as w has shape {(*shape, 'd')}".replace("'", ""),
+            "Give one number per neuron.",
         )
     return frozen_array(np.broadcast_to(array, shape).copy())
 
@@ -188,36 +185,30 @@ def check_compatible(problem: object, params: object) -> None:
     """Refuse a pair of problem and parameters that cannot belong together."""
     problem = checked_problem(problem)
     if not isinstance(params, Params):
-        raise TypeError(refusal("params", params, "a twonn.Params", "Build one with twonn.Params(...)."))
+        raise ArgumentTypeError("params", params, "a twonn.Params", "Build one with twonn.Params(...).")
     if params.dimension != problem.dimension:
-        raise ValueError(
-            refusal(
-                "params.w",
-                Verbatim(f"dimension {params.dimension}"),
-                f"dimension {problem.dimension}, that of problem.x",
-                "Give weights and points the same dimension.",
-            )
+        raise ArgumentValueError(
+            "params.w",
+            Verbatim(f"dimension {params.dimension}"),
+            f"dimension {problem.dimension}, that of problem.x",
+            "Give weights and points the same dimension.",
         )
     if not problem.bias and np.any(params.b != 0):
-        raise ValueError(
-            refusal(
-                "params.b",
-                params.b.tolist(),
-                "zeros, because the problem has bias=False",
-                "Set b to zero, or build the Problem with bias=True.",
-            )
+        raise ArgumentValueError(
+            "params.b",
+            params.b.tolist(),
+            "zeros, because the problem has bias=False",
+            "Set b to zero, or build the Problem with bias=True.",
         )
 
 
 def single_run(params: Params) -> Params:
     """Return `params` if it is one network, or refuse."""
     if params.runs is not None:
-        raise ValueError(
-            refusal(
-                "params",
-                Verbatim(f"{params.runs} runs"),
-                "one network",
-                "Pick one run with params[r], or loop over params.",
-            )
+        raise ArgumentValueError(
+            "params",
+            Verbatim(f"{params.runs} runs"),
+            "one network",
+            "Pick one run with params[r], or loop over params.",
         )
     return params

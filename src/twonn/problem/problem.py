@@ -12,20 +12,22 @@ from numpy.typing import ArrayLike, NDArray
 from twonn.arguments import (
     LARGEST_INPUT,
     SMALLEST_INPUT,
+    ArgumentTypeError,
+    ArgumentValueError,
     Verbatim,
     flag,
     one_of,
     positive_number,
     real_array,
-    refusal,
 )
-from twonn.values import frozen_array, set_fields
+from twonn.values import frozen_array, public, set_fields
 
 LOSSES = ("exponential", "logistic")
 
 REDUCTIONS = ("mean", "sum")
 
 
+@public
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class Problem:
     """Two labelled points and the gradient descent that trains on them.
@@ -90,13 +92,11 @@ class Problem:
     ) -> None:
         points, labels = _points(x), _labels(y)
         if labels[0] != labels[1] and np.array_equal(points[0], points[1]):
-            raise ValueError(
-                refusal(
-                    "x",
-                    x,
-                    "two different points where the labels differ",
-                    "No classifier separates coincident points; move one of them.",
-                )
+            raise ArgumentValueError(
+                "x",
+                x,
+                "two different points where the labels differ",
+                "No classifier separates coincident points; move one of them.",
             )
         set_fields(
             self,
@@ -156,7 +156,7 @@ def _step_size(value: object) -> float:
     step_size = positive_number("step_size", value, fix)
     if not SMALLEST_INPUT <= step_size <= LARGEST_INPUT:
         expected = f"a number from {SMALLEST_INPUT:g} to {LARGEST_INPUT:g}"
-        raise ValueError(refusal("step_size", value, expected, fix))
+        raise ArgumentValueError("step_size", value, expected, fix)
     return step_size
 
 
@@ -165,13 +165,11 @@ def _points(value: ArrayLike) -> NDArray[np.float64]:
     if points.ndim == 1:
         points = points[:, np.newaxis]
     if points.ndim != 2 or points.shape[0] != 2 or points.shape[1] < 1:
-        raise ValueError(
-            refusal(
-                "x",
-                Verbatim(f"shape {np.shape(value)}"),
-                "shape (2,) or (2, d) with d >= 1",
-                "Give exactly two points, one per row.",
-            )
+        raise ArgumentValueError(
+            "x",
+            Verbatim(f"shape {np.shape(value)}"),
+            "shape (2,) or (2, d) with d >= 1",
+            "Give exactly two points, one per row.",
         )
     return points
 
@@ -179,23 +177,21 @@ def _points(value: ArrayLike) -> NDArray[np.float64]:
 def _labels(value: ArrayLike) -> NDArray[np.int64]:
     labels = real_array("y", value)
     if labels.shape != (2,):
-        raise ValueError(
-            refusal(
-                "y",
-                Verbatim(f"shape {np.shape(value)}"),
-                "shape (2,)",
-                "Give one label per point.",
-            )
+        raise ArgumentValueError(
+            "y",
+            Verbatim(f"shape {np.shape(value)}"),
+            "shape (2,)",
+            "Give one label per point.",
         )
     if not np.all(np.abs(labels) == 1):
-        raise ValueError(refusal("y", value, "labels -1 or +1", "Encode the classes as -1 and +1."))
+        raise ArgumentValueError("y", value, "labels -1 or +1", "Encode the classes as -1 and +1.")
     return labels.astype(np.int64)
 
 
 def checked_problem(problem: object) -> Problem:
     """Return `problem` if it is one, or refuse."""
     if not isinstance(problem, Problem):
-        raise TypeError(refusal("problem", problem, "a twonn.Problem", "Build one with twonn.Problem(...)."))
+        raise ArgumentTypeError("problem", problem, "a twonn.Problem", "Build one with twonn.Problem(...).")
     return problem
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn.arguments import Verbatim, real_array, refusal
+from twonn.arguments import ArgumentTypeError, ArgumentValueError, Verbatim, real_array
 
 if TYPE_CHECKING:
     import torch
@@ -38,28 +38,24 @@ def read_from_torch(module: Any) -> dict[str, NDArray[np.float64]]:
     """Return w, b and v of a PyTorch module that computes f; refuse any other."""
     expected = "a torch.nn.Module such as Sequential(Linear(d, 2), ReLU(), Linear(2, 1, bias=False))"
     if isinstance(module, type) or not (callable(module) and hasattr(module, "state_dict")):
-        raise TypeError(refusal("module", module, expected, "Pass the module itself."))
+        raise ArgumentTypeError("module", module, expected, "Pass the module itself.")
     for name, tensor in module.state_dict().items():
         if not tensor.is_floating_point():
-            raise TypeError(
-                refusal(
-                    f"module.{name}",
-                    Verbatim(f"dtype {tensor.dtype}"),
-                    "real floating-point numbers",
-                    "Convert the module with module.double() first.",
-                )
+            raise ArgumentTypeError(
+                f"module.{name}",
+                Verbatim(f"dtype {tensor.dtype}"),
+                "real floating-point numbers",
+                "Convert the module with module.double() first.",
             )
     # A copy in binary64 on the CPU: nothing is rounded any more, and the module stays as it is.
     module = copy.deepcopy(module).cpu().double()
     found = _by_shape(module.state_dict(), expected)
     if np.any(found.pop("output bias", np.zeros(1)) != 0):
-        raise ValueError(
-            refusal(
-                "module",
-                Verbatim("an output bias other than 0"),
-                "a network without output bias",
-                "Build its last layer with bias=False.",
-            )
+        raise ArgumentValueError(
+            "module",
+            Verbatim("an output bias other than 0"),
+            "a network without output bias",
+            "Build its last layer with bias=False.",
         )
     params = {"b": np.zeros(2), **found}
     for name, array in params.items():
@@ -78,20 +74,16 @@ def _by_shape(state: Any, expected: str) -> dict[str, NDArray[np.float64]]:
             role = "w"
         if role is None or role in found:
             what = "one more tensor" if role in found else "a tensor"
-            raise ValueError(
-                refusal(
-                    f"module.{name}",
-                    Verbatim(f"{what} of shape {shape}"),
-                    "one of shape (2, d), one of shape (1, 2), and for the biases at most one of shape (2,)",
-                    f"Build {expected.removeprefix('a ')}.",
-                )
+            raise ArgumentValueError(
+                f"module.{name}",
+                Verbatim(f"{what} of shape {shape}"),
+                "one of shape (2, d), one of shape (1, 2), and for the biases at most one of shape (2,)",
+                f"Build {expected.removeprefix('a ')}.",
             )
         found[role] = tensor.detach().numpy().reshape(2) if role == "v" else tensor.detach().numpy()
     if missing := {"w": "(2, d)", "v": "(1, 2)"}.keys() - found.keys():
         names = " and ".join(f"no tensor for {name}" for name in sorted(missing))
-        raise ValueError(
-            refusal("module", Verbatim(names), expected, "Give it a hidden and an output layer.")
-        )
+        raise ArgumentValueError("module", Verbatim(names), expected, "Give it a hidden and an output layer.")
     return found
 
 
@@ -104,26 +96,22 @@ def _check_computes(
     try:
         got = module(tensor.new_tensor(points.tolist())).detach().numpy()
     except Exception as error:  # whatever a forward function may raise
-        raise ValueError(
-            refusal(
-                "module",
-                Verbatim(f"{type(error).__name__} when called ({error})"),
-                f"a module of rows of {w.shape[1]} numbers",
-                "Let its forward function take a tensor of shape (n, d).",
-            )
+        raise ArgumentValueError(
+            "module",
+            Verbatim(f"{type(error).__name__} when called ({error})"),
+            f"a module of rows of {w.shape[1]} numbers",
+            "Let its forward function take a tensor of shape (n, d).",
         ) from error
     f = np.maximum(points @ w.T + b, 0) @ v
     # Two sums of d + 1 products, their two multiples by v and the sum of these: d + 4 roundings by 2^-53 at
     # most on the way to a value, in the module and here, and as much again to spare.
     bound = (np.abs(points) @ np.abs(w).T + np.abs(b)) @ np.abs(v) * (4 * (w.shape[1] + 4)) * 2.0**-53
     if got.size != len(f) or not np.all(np.abs(got.reshape(-1) - f) <= bound):
-        raise ValueError(
-            refusal(
-                "module",
-                Verbatim("a module that computes something else"),
-                "v_0 relu(w_0·x + b_0) + v_1 relu(w_1·x + b_1), by the parameters it holds",
-                "Use ReLU between the two layers, and nothing before or behind them.",
-            )
+        raise ArgumentValueError(
+            "module",
+            Verbatim("a module that computes something else"),
+            "v_0 relu(w_0·x + b_0) + v_1 relu(w_1·x + b_1), by the parameters it holds",
+            "Use ReLU between the two layers, and nothing before or behind them.",
         )
 
 

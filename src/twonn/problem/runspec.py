@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn.arguments import Verbatim, one_of, refusal
+from twonn.arguments import ArgumentValueError, Verbatim, one_of
 from twonn.optimizers import Optimizer, chosen, optimizer_dict, require_steps
 from twonn.problem.horizon import LARGEST_COUNT, direct_limit, horizon, sample_schedule, written_steps
 from twonn.problem.params import Params, check_compatible, single_run
@@ -108,7 +108,7 @@ class RunOptions:
         if self.horizon > self.reachable_steps:
             expected = "at most 2^63 - 1 steps where every one is taken"
             fix = 'Ask for fewer steps, or use engine="auto".'
-            raise ValueError(refusal("steps", Verbatim(written_steps(self.horizon)), expected, fix))
+            raise ArgumentValueError("steps", Verbatim(written_steps(self.horizon)), expected, fix)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as JSON has them; numbers of steps that may be large are hexadecimal texts."""

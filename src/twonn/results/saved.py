@@ -23,7 +23,7 @@ from twonn.problem.params import Params, check_compatible
 from twonn.problem.problem import Problem, problem_dict
 from twonn.problem.runspec import read_steps
 from twonn.results.trajectory import SEGMENT, SLIDE, TRANSITION, Status, Trajectory
-from twonn.values import Floats
+from twonn.values import Floats, public
 
 _FORMAT = "twonn trajectory 4"
 
@@ -102,6 +102,7 @@ def write(traj: Trajectory, path: Path) -> None:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
+@public
 def load(path: str | os.PathLike[str]) -> Trajectory:
     """Read a trajectory written by `Trajectory.save`.
 

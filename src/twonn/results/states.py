@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn import _core
-from twonn.arguments import Verbatim, refusal
+from twonn.arguments import ArgumentValueError, Verbatim
 from twonn.geometry.boundary import boundary_of
 from twonn.geometry.distances import distances_of, functional_margins, gap_error_of, gap_of
 from twonn.optimizers import Optimizer
@@ -113,13 +113,11 @@ class NetworkStates:
     @derived
     def boundary(self) -> Floats:
         if self.problem.dimension != 1:
-            raise ValueError(
-                refusal(
-                    "boundary",
-                    Verbatim(f"a problem of dimension {self.problem.dimension}"),
-                    "d = 1, where the boundary is one point",
-                    "Use distances, robust_margin and gap, which are defined for every d.",
-                )
+            raise ArgumentValueError(
+                "boundary",
+                Verbatim(f"a problem of dimension {self.problem.dimension}"),
+                "d = 1, where the boundary is one point",
+                "Use distances, robust_margin and gap, which are defined for every d.",
             )
         return boundary_of(self.problem, self.w, self.v, self.preactivations)
 

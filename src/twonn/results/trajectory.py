@@ -21,7 +21,7 @@ from twonn.problem.horizon import sample_schedule, thinned_spacing, written_step
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem, problem_dict
 from twonn.results.states import NetworkStates, parameters_of, preactivations_of
-from twonn.values import Floats, Value, derived
+from twonn.values import Floats, Value, derived, public
 
 if TYPE_CHECKING:
     import pandas
@@ -91,6 +91,7 @@ VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
 ACCURACY = 1e-14
 
 
+@public
 class Status(enum.Enum):
     """How a run ended.
 
@@ -108,6 +109,7 @@ class Status(enum.Enum):
     CONVERGED = "converged"
 
 
+@public
 @dataclass(frozen=True, eq=False, repr=False)
 class Trajectory(Value, NetworkStates):
     """One run of gradient descent, sampled.

@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from types import FrameType
 from typing import Any
 
-from twonn.arguments import refusal
+from twonn.arguments import ArgumentTypeError, ArgumentValueError
 
 #: What `opened` accepts.
 Choice = None | str | Executor | Callable[[], Executor]
@@ -109,14 +109,14 @@ def _own(executor: str | Callable[[], Executor] | None) -> Pool:
     if callable(executor):
         made = executor()
         if not isinstance(made, Executor):
-            raise TypeError(refusal("executor", made, _EXPECTED, "Let the function return an Executor."))
+            raise ArgumentTypeError("executor", made, _EXPECTED, "Let the function return an Executor.")
         return Pool(made, executor, _UNKNOWN)
     if executor is not None and not isinstance(executor, str):
-        raise TypeError(refusal("executor", executor, _EXPECTED, "Leave it out for threads."))
+        raise ArgumentTypeError("executor", executor, _EXPECTED, "Leave it out for threads.")
     kind, _, number = (executor or "threads").partition(":")
     makers = {"threads": _threads, "processes": _processes}
     if kind not in makers or (number and not (number.isdecimal() and int(number) > 0)):
-        raise ValueError(refusal("executor", executor, _EXPECTED, "Write e.g. 'processes:4'."))
+        raise ArgumentValueError("executor", executor, _EXPECTED, "Write e.g. 'processes:4'.")
     workers = int(number) if number else len(os.sched_getaffinity(0)) if _AFFINITY else os.cpu_count() or 1
     return makers[kind](workers)
 
@@ -158,7 +158,7 @@ def _dask(executor: str) -> Iterator[Pool]:
         ) from error
     address = executor.removeprefix("dask:")
     if not address:
-        raise ValueError(refusal("executor", executor, _EXPECTED, "Write e.g. 'dask:tcp://127.0.0.1:8786'."))
+        raise ArgumentValueError("executor", executor, _EXPECTED, "Write e.g. 'dask:tcp://127.0.0.1:8786'.")
     with dask.distributed.Client(address, set_as_default=False) as client:
         workers = sum(client.nthreads().values())
         yield Pool(client.get_executor(pure=False), None, max(_PER_WORKER * workers, _UNKNOWN))

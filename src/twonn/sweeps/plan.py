@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn import config
-from twonn.arguments import Verbatim, checked_path, one_of, refusal, whole_number
+from twonn.arguments import (
+    ArgumentError,
+    ArgumentTypeError,
+    ArgumentValueError,
+    Verbatim,
+    checked_path,
+    one_of,
+    whole_number,
+)
 from twonn.engine.batch import BITS
 from twonn.engine.checkpoint import interval
 from twonn.problem.horizon import LARGEST_COUNT
@@ -130,7 +138,7 @@ def planned(
     sampled = _chosen(trajectories, starts.dimension)
     if not sampled and options.sample_steps is not None:
         expected = "None without trajectories"
-        raise ValueError(refusal("sample_steps", options.sample_steps, expected, "Add trajectories=True."))
+        raise ArgumentValueError("sample_steps", options.sample_steps, expected, "Add trajectories=True.")
     recorded = options if sampled else replace(options, sample_steps=exponent_steps(options.horizon))
     schedule = recorded.schedule()
     sizes = {**SIZES, "axis": starts.dimension, "sample": len(schedule[0]) + len(schedule[1])}
@@ -189,13 +197,13 @@ def _crossed(problem: Problem | Sequence[Problem], params: Params) -> tuple[tupl
     problems = (problem,) if isinstance(problem, Problem) else problem
     if not isinstance(problems, Sequence) or isinstance(problems, str) or not problems:
         expected = "a twonn.Problem or a sequence of them"
-        raise TypeError(refusal("problem", problem, expected, "Build one with twonn.Problem(...)."))
+        raise ArgumentTypeError("problem", problem, expected, "Build one with twonn.Problem(...).")
     for one in problems:
         check_compatible(one, params)
     if params.runs is None:
         params = Params(params.w[None], params.b[None], params.v[None])
     if not len(params):
-        raise ValueError(refusal("params", Verbatim("0 runs"), "at least one start", "Draw some starts."))
+        raise ArgumentValueError("params", Verbatim("0 runs"), "at least one start", "Draw some starts.")
     return tuple(problems), params
 
 
@@ -206,7 +214,7 @@ def _chosen(trajectories: bool | Sequence[str], dimension: int) -> tuple[str, ..
         return names if trajectories else ()
     if isinstance(trajectories, str) or not isinstance(trajectories, Sequence):
         expected = "True, False or a list of names of variables"
-        raise TypeError(refusal("trajectories", trajectories, expected, 'Write e.g. trajectories=["gap"].'))
+        raise ArgumentTypeError("trajectories", trajectories, expected, 'Write e.g. trajectories=["gap"].')
     return tuple(dict.fromkeys(one_of("trajectories", name, names) for name in trajectories))
 
 
@@ -223,13 +231,13 @@ def _checked_part(part: object) -> tuple[int, int]:
     expected = "a pair (i, n) with 0 <= i < n: the i-th, from 0, of n parts"
     fix = "Write e.g. part=(0, 4) for the first of four."
     if not isinstance(part, Sequence) or isinstance(part, str) or len(part) != 2:
-        raise TypeError(refusal("part", part, expected, fix))
+        raise ArgumentTypeError("part", part, expected, fix)
     try:
         i, n = (whole_number("part", number, least=0, fix=fix) for number in part)
-    except (TypeError, ValueError) as error:
-        raise type(error)(refusal("part", part, expected, fix)) from None
+    except ArgumentError as error:
+        raise type(error)("part", part, expected, fix) from None
     if i >= n:
-        raise ValueError(refusal("part", part, expected, fix))
+        raise ArgumentValueError("part", part, expected, fix)
     return i, n
 
 

@@ -19,7 +19,7 @@ from twonn.problem.problem import Problem
 from twonn.sweeps.plan import length
 from twonn.sweeps.store import Memory, Store
 from twonn.sweeps.summary import STATUSES
-from twonn.values import Value, frozen
+from twonn.values import Value, frozen, public
 
 if TYPE_CHECKING:
     import xarray
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _STRETCHES_SHOWN = 8
 
 
+@public
 @dataclass(frozen=True, eq=False)
 class SweepResult(Value):
     """What a sweep has found. A value: read-only, and equal to another by content.

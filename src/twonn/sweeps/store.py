@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn.arguments import Verbatim, checked_path, refusal
+from twonn.arguments import ArgumentValueError, Verbatim, checked_path
 from twonn.files import CheckpointError, make_durable, naming
 from twonn.problem.horizon import written_steps
 from twonn.sweeps.summary import Column
@@ -645,10 +645,10 @@ def open_store(path: Path, layout: Layout, chunk_size: int | None = None) -> Sto
         held = _held(path)
     spec, size = held["spec"], int(held["chunk_size"])
     if spec != layout.attributes["spec"]:
-        raise ValueError(_difference(path, json.loads(spec), json.loads(layout.attributes["spec"])))
+        raise _difference(path, json.loads(spec), json.loads(layout.attributes["spec"]))
     if chunk_size is not None and min(chunk_size, layout.runs) != size:
         expected = f"{size}, the chunk size of the store"
-        raise ValueError(refusal("chunk_size", chunk_size, expected, "Leave it out, or give another folder."))
+        raise ArgumentValueError("chunk_size", chunk_size, expected, "Leave it out, or give another folder.")
     if _root_of(path) is not None:
         store = Store(path)
         _check_columns(store, layout)
@@ -665,7 +665,7 @@ def _check_columns(store: Store, layout: Layout) -> None:
     if different := sorted(set(store.names) ^ set(layout.columns)):
         got = Verbatim(f"{store.path}, of another version of twonn")
         expected = f"a store with the same columns, and not one that differs in {', '.join(different)}"
-        raise ValueError(refusal("store", got, expected, "Give another folder; this one can still be read."))
+        raise ArgumentValueError("store", got, expected, "Give another folder; this one can still be read.")
 
 
 def _complete(store: Store) -> Store:
@@ -673,7 +673,7 @@ def _complete(store: Store) -> Store:
     if len(store.complete()) < store.chunks:
         got = Verbatim(f"{store.path}, of the former format ({FORMER!r}), in which runs are missing")
         expected = f"a new or empty folder, or a store of this version ({FORMAT!r})"
-        raise ValueError(refusal("store", got, expected, "Give another folder; this one can still be read."))
+        raise ArgumentValueError("store", got, expected, "Give another folder; this one can still be read.")
     return store
 
 
@@ -698,7 +698,7 @@ def _held(path: Path) -> Mapping[str, Any] | None:
     except (AttributeError, KeyError, TypeError, ValueError):
         pass
     expected = f"a new or empty folder, or a store of this version ({FORMAT!r})"
-    raise ValueError(refusal("store", str(path), expected, "Give another folder."))
+    raise ArgumentValueError("store", str(path), expected, "Give another folder.")
 
 
 def _sha256(text: str) -> str:
@@ -820,13 +820,13 @@ def _make(zarr: Any, path: Path, layout: Layout) -> None:
 # Two specs
 
 
-def _difference(path: Path, held: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    """Name what a store holds and what was asked for instead."""
+def _difference(path: Path, held: Mapping[str, Any], asked: Mapping[str, Any]) -> ArgumentValueError:
+    """Return the error that names what a store holds and what was asked for instead."""
     name = next(key for key in (*asked, *held) if held.get(key) != asked.get(key))
     theirs, ours = held.get(name), asked.get(name)
     if name == "problems" and isinstance(theirs, Sequence) and isinstance(ours, Sequence):
         theirs, ours = _first_difference(theirs, ours)
-    return refusal(
+    return ArgumentValueError(
         "store",
         Verbatim(f"{path}, which holds another sweep, with {name} = {_shown(name, theirs)}"),
         f"a store of this one, with {name} = {_shown(name, ours)}",

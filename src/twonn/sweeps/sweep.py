@@ -22,6 +22,7 @@ from twonn.sweeps.executors import Abandoned, Choice, Pool, carried_out, opened,
 from twonn.sweeps.plan import Chunking, Plan, length, planned
 from twonn.sweeps.result import SweepResult
 from twonn.sweeps.store import Layout, Memory, Store, open_store
+from twonn.values import public
 
 if TYPE_CHECKING:
     pass
@@ -32,6 +33,7 @@ __all__ = ["sweep"]
 _MAX_DIRECT = 10**8
 
 
+@public
 def sweep(
     problem: Problem | Sequence[Problem],
     params: Params,

@@ -1,0 +1,45 @@
+from . import initializers, optimizers, plot
+from .analysis.asymptotics import Asymptote, asymptote
+from .analysis.rates import RateFit, fit_rate
+from .config import show_config
+from .engine.run import resume, run
+from .files import CheckpointError
+from .geometry.boundary import boundary
+from .geometry.distances import distances, gap, robust_margin
+from .geometry.optimal import optimal_margin
+from .optimizers import Adam, Momentum, NormalizedGD
+from .problem.params import Params
+from .problem.problem import Problem
+from .results.saved import load
+from .results.trajectory import Status, Trajectory
+from .sweeps.result import SweepResult
+from .sweeps.sweep import sweep
+
+__all__ = [
+    "Adam",
+    "Asymptote",
+    "CheckpointError",
+    "Momentum",
+    "NormalizedGD",
+    "Params",
+    "Problem",
+    "RateFit",
+    "Status",
+    "SweepResult",
+    "Trajectory",
+    "asymptote",
+    "boundary",
+    "distances",
+    "fit_rate",
+    "gap",
+    "initializers",
+    "load",
+    "optimal_margin",
+    "optimizers",
+    "plot",
+    "resume",
+    "robust_margin",
+    "run",
+    "show_config",
+    "sweep",
+]
