@@ -158,7 +158,7 @@ def test_sliding(peer, benchmark, present, add_record):
     trajectory = twonn.run(problem, start, steps, sample_steps=[])
     assert np.isinf(trajectory.slides["t_exit"][-1])
     truth = peers.parameters_of(trajectory)
-    allowed = np.nanmax(trajectory.teeth[-1]) + size(1e-8, 1e-6) + rounding(steps, truth, 1)
+    allowed = np.nanmax(trajectory.sawtooth[-1]) + size(1e-8, 1e-6) + rounding(steps, truth, 1)
     error = assert_close(peer.run(problem, start, steps), truth, allowed)
     times = alternate(
         benchmark,

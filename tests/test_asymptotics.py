@@ -420,7 +420,7 @@ def test_many_runs_at_once_are_the_single_ones():
             np.array([traj.v[-1] for traj in trajs]),
             np.array([traj.preactivations[-1] for traj in trajs]),
             np.array([traj.pattern[-1] for traj in trajs]),
-            np.array([traj.unphased[-1] for traj in trajs]),
+            np.array([traj.phase_unknown[-1] for traj in trajs]),
         )
         assert many.known.any()
         for run, traj in enumerate(trajs):
@@ -667,7 +667,8 @@ def changes(asymptote, state, traj, since):
     if ((rows["before"] ^ rows["after"]) & kept).any():
         return True
     later = traj.log_t > since + 1e-9
-    codes = traj.pattern[later] & ~traj.unphased[later]
+    unknown = traj.phase_unknown[later].reshape(-1, 4) @ [1, 2, 4, 8]
+    codes = traj.pattern[later] & ~unknown
     effective = (traj.preactivations[later] > 0).any(axis=(0, 2)) if later.any() else np.zeros(2, bool)
     turned = (np.sign(traj.v[later]) != np.sign(state.v))[:, effective].any()
     return bool(((codes ^ codes[-1:]) & kept).any() or turned)

@@ -79,7 +79,8 @@ def digest_of(traj):
     dates = [traj.transitions[name] for name in ("before", "after", "t", "t_low", "t_high")]
     slides = [traj.slides[name] for name in traj.slides.dtype.names]
     stretches = [traj.segments["blocks"], traj.segments["iterations"]]
-    arrays = [traj.states, traj.pattern, traj.unphased, traj.transition_counts]
+    unknown = (traj.phase_unknown.reshape(-1, 4) @ [1, 2, 4, 8]).astype(np.uint8)
+    arrays = [traj.states, traj.pattern, unknown, traj.transition_counts]
     text = f"{traj.status.name} {traj.end_step} {traj.n_transitions} {traj.n_transitions_exact}"
     text += f" {traj.error_bound.hex()} {list(traj.segments['engine'])}"
     return _sha256(text, [*counted, *dates, *slides, *stretches, *arrays])

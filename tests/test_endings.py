@@ -35,7 +35,7 @@ def apart_but_for_teeth(truth: twonn.Trajectory, traj: twonn.Trajectory, n: int)
     change = np.column_stack([truth.w[n] - traj.w[n], truth.b[n] - traj.b[n]])
     for j in range(2):
         for i in range(2):
-            if traj.unphased[n] >> (2 * j + i) & 1:
+            if traj.phase_unknown[n, j, i]:
                 change[j] -= change[j] @ lifted[i] / (lifted[i] @ lifted[i]) * lifted[i]
     return math.hypot(*change.ravel(), *(truth.v[n] - traj.v[n]))
 
@@ -51,7 +51,7 @@ def wiggle(traj: twonn.Trajectory, n: int) -> float:
     most = 0.0
     for i in (0, 1):
         k = 1 - i
-        slides = [j for j in (0, 1) if traj.unphased[n] >> (2 * j + i) & 1]
+        slides = [j for j in (0, 1) if traj.phase_unknown[n, j, i]]
         if not slides or gram[0, 1] == 0:
             continue
         a = push * sum(v[j] ** 2 for j in slides) * abs(gram[0, 1])
@@ -203,10 +203,10 @@ UNSERVED = range(30)
 def test_the_slow_variable_of_lasting_teeth_is_that_of_stepping(seed):
     truth, traj = unserved(seed)
     assert traj.status is truth.status
-    for n in np.flatnonzero(traj.unphased):
+    for n in np.flatnonzero(traj.phase_unknown.any(axis=(1, 2))):
         for j in range(2):
             for i in range(2):
-                if traj.unphased[n] >> (2 * j + i) & 1:
+                if traj.phase_unknown[n, j, i]:
                     assert_within_a_tooth(truth, traj, n, j, i)
 
 
@@ -218,12 +218,12 @@ def assert_within_a_tooth(truth: twonn.Trajectory, traj: twonn.Trajectory, n: in
     slow = abs((true[k] - ratio * true[i]) - (got[k] - ratio * got[i]))
     assert slow <= (wiggle(traj, n) + traj.error_bound) * math.sqrt(gram[k, k])
     # A quarter for what a tooth changes by while it is passed through.
-    assert abs(true[i] - got[i]) <= 0.75 * traj.teeth[n, j, i] + traj.error_bound * math.sqrt(gram[i, i])
+    assert abs(true[i] - got[i]) <= 0.75 * traj.sawtooth[n, j, i] + traj.error_bound * math.sqrt(gram[i, i])
 
 
 def test_lasting_teeth_are_averaged():
     runs = [unserved(seed)[1] for seed in UNSERVED]
-    lasting = [traj for traj in runs if traj.unphased[-1] and traj.margins[-1].min() < 1e-3]
+    lasting = [traj for traj in runs if traj.phase_unknown[-1].any() and traj.margins[-1].min() < 1e-3]
     kinds = Counter((traj.problem.loss, traj.problem.train_output) for traj in lasting)
     assert len(lasting) >= 10 and len(kinds) == 4, kinds
     assert all(not traj.n_transitions_exact for traj in lasting)
@@ -234,12 +234,12 @@ def test_the_teeth_that_last_do_not_shrink():
         problem, params = unserved(seed)[1].problem, unserved(seed)[1].params
         traj = twonn.run(problem, params, 10**16, samples_per_decade=1, max_direct=LIMIT)
         assert traj.status in (twonn.Status.COMPLETED, twonn.Status.STATIONARY)
-        if traj.unphased[-1] and abs(traj.margins[-1, 1]) < 1e-2 and not problem.train_output:
+        if traj.phase_unknown[-1].any() and abs(traj.margins[-1, 1]) < 1e-2 and not problem.train_output:
             # g_i = h s(0): half of h for the logistic loss.
             push = problem.rate * (0.5 if problem.loss == "logistic" else 1.0)
-            j = int(traj.unphased[-1] & 2 == 0)
+            j = int(not traj.phase_unknown[-1, 0, 1])
             tooth = push * params.v[j] * gram_of(problem)[1, 1]
-            assert traj.teeth[-1, j, 1] == pytest.approx(tooth, rel=0.02)
+            assert traj.sawtooth[-1, j, 1] == pytest.approx(tooth, rel=0.02)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -326,7 +326,7 @@ def test_kicks_at_a_kink_that_attracts_do_not_add_up():
     late = traj.t > 1e5
     rest = traj.margins[late, 1] - traj.log_t[late]
     assert np.ptp(rest) <= problem.rate * abs(gram_of(problem)[0, 1])
-    assert np.all(np.abs(traj.margins[late, 0]) <= traj.teeth[late, 0, 0])
+    assert np.all(np.abs(traj.margins[late, 0]) <= traj.sawtooth[late, 0, 0])
 
 
 # --------------------------------------------------------------------------------------------------

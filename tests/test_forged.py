@@ -297,7 +297,17 @@ def load_and_look(path) -> str:
     except CheckpointError:
         return "refused"
     assert repr(traj).startswith("Trajectory")
-    for name in ("w", "margins", "log_loss", "distances", "gap", "gap_error", "teeth", "boundary", "final"):
+    for name in (
+        "w",
+        "margins",
+        "log_loss",
+        "distances",
+        "gap",
+        "gap_error",
+        "sawtooth",
+        "boundary",
+        "final",
+    ):
         try:
             getattr(traj, name)
         except ValueError as error:

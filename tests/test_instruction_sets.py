@@ -53,7 +53,7 @@ def digest() -> tuple[str, list[str]]:
     kinds = set()
     for engine, problem, params, steps in random_runs(20261126):
         traj = twonn.run(problem, params, steps, engine=engine, samples_per_decade=3)
-        for name in ("t", "log_t", "states", "pattern", "unphased", "transitions", "slides", "w", "gap"):
+        for name in ("t", "log_t", "states", "pattern", "phase_unknown", "transitions", "slides", "w", "gap"):
             sha.update(getattr(traj, name).tobytes())
         sha.update(repr((traj.status, traj.end_step, traj.error_bound)).encode())
         kinds |= {*traj.segments["engine"].tolist(), traj.status.value}

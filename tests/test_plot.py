@@ -355,7 +355,7 @@ def test_pattern_past_the_recorded_transitions_comes_from_the_samples(ax):
     assert len(traj.transitions) < traj.n_transitions
     plot.pattern(traj, ax)
     rows = ribbon(ax)
-    sliding = sum(1 << (2 * slide["neuron"] + slide["sample"]) for slide in traj.slides)
+    sliding = sum(1 << (2 * slide["neuron"] + slide["point"]) for slide in traj.slides)
     assert sliding == 0b0010
     later = (traj.t > last) & (traj.t < traj.t[-1])
     assert later.sum() > 5
@@ -387,7 +387,7 @@ def test_rows_are_hatched_where_a_neuron_slides(ax, sliding):
     plot.pattern(sliding, ax)
     hatched = [bars for bars in ax.collections if bars.get_hatch()]
     (bar,) = hatched[0].get_paths()
-    row = 2 * slide["neuron"] + slide["sample"]
+    row = 2 * slide["neuron"] + slide["point"]
     assert len(hatched) == 1
     np.testing.assert_allclose([*bar.vertices[:, 0][[0, 2]]], [math.log10(slide["t_enter"]), 5.0], rtol=1e-14)
     assert bar.vertices[:, 1].mean() == pytest.approx(row, abs=0.2)
@@ -396,7 +396,7 @@ def test_rows_are_hatched_where_a_neuron_slides(ax, sliding):
 
 def test_the_active_fraction_is_that_of_steps_in_plain_python(ax, sliding):
     (slide,) = sliding.slides
-    neuron, sample = int(slide["neuron"]), int(slide["sample"])
+    neuron, sample = int(slide["neuron"]), int(slide["point"])
     active, counted = 0, 20_000
     w, b, v = CHATTER_START.w[:, 0].tolist(), CHATTER_START.b.tolist(), CHATTER_START.v.tolist()
     x, y = CHATTER.x[:, 0].tolist(), CHATTER.y.tolist()

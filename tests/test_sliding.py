@@ -57,7 +57,7 @@ def slow_difference(one: twonn.Trajectory, other: twonn.Trajectory, n: int) -> f
     difference = np.column_stack([one.w[n] - other.w[n], one.b[n] - other.b[n]])
     for j in range(2):
         for i in range(2):
-            if other.unphased[n] >> (2 * j + i) & 1:
+            if other.phase_unknown[n, j, i]:
                 along = difference[j] @ lifted[i] / (lifted[i] @ lifted[i])
                 difference[j] -= along * lifted[i]
     return math.hypot(*difference.ravel(), *(one.v[n] - other.v[n]))
@@ -73,7 +73,7 @@ def both(seed: int, steps: int) -> tuple[twonn.Trajectory, twonn.Trajectory]:
 
 
 def averaged(traj: twonn.Trajectory) -> np.ndarray:
-    return np.flatnonzero(traj.unphased)
+    return np.flatnonzero(traj.phase_unknown.any(axis=(1, 2)))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -95,8 +95,8 @@ def test_the_slow_variables_are_those_of_stepping(data, loss, train_output):
     # What the phase at the beginning changed is a shift of time by a fraction of a step, whose effect falls
     # like 1/t: at 10^6 of the order of 1e-2/t. Without the terms of second order it is a hundred times that.
     assert slow_difference(truth, traj, -1) < 3e-8
-    assert np.array_equal(traj.slides[["neuron", "sample", "t_enter", "t_exit"]],
-                          truth.slides[["neuron", "sample", "t_enter", "t_exit"]])  # fmt: skip
+    assert np.array_equal(traj.slides[["neuron", "point", "t_enter", "t_exit"]],
+                          truth.slides[["neuron", "point", "t_enter", "t_exit"]])  # fmt: skip
 
 
 @pytest.mark.long
@@ -109,7 +109,7 @@ def test_the_slow_variables_at_1e8_steps(data, loss, train_output):
     traj = twonn.run(problem, START, 10**8, sample_steps=[])
     assert slow_difference(truth, traj, -1) < 1e-9
     reach = np.sqrt(np.sum(problem.x**2, axis=1) + 1)
-    sawtooth = float((traj.teeth[-1] / reach).sum())
+    sawtooth = float((traj.sawtooth[-1] / reach).sum())
     assert abs(traj.gap[-1] - truth.gap[-1]) < 10 * sawtooth
     assert abs(traj.gap[-1] - truth.gap[-1]) <= traj.gap_error[-1]
 
@@ -132,25 +132,29 @@ def assert_close(truth: twonn.Trajectory, traj: twonn.Trajectory) -> None:
         assert slow_difference(truth, traj, n) <= traj.error_bound
         # The tooth that z_ji is in, with a quarter for its shrinking during one.
         off = np.abs(truth.preactivations[n] - traj.preactivations[n])
-        slides = traj.teeth[n] > 0
-        assert np.all(off[slides] <= 0.75 * traj.teeth[n][slides] + traj.error_bound)
+        slides = traj.sawtooth[n] > 0
+        assert np.all(off[slides] <= 0.75 * traj.sawtooth[n][slides] + traj.error_bound)
         assert abs(truth.gap[n] - traj.gap[n]) <= traj.gap_error[n]
 
 
 def test_the_random_runs_are_of_all_kinds():
     runs = [both(seed, 200_000)[1] for seed in range(60)]
-    slid = [traj for traj in runs if traj.unphased[-1]]
+    slid = [traj for traj in runs if traj.phase_unknown[-1].any()]
     assert len(slid) > 30
     assert {traj.problem.loss for traj in slid} == {"exponential", "logistic"}
     assert {traj.problem.train_output for traj in slid} == {False, True}
-    assert {int(traj.unphased[-1]).bit_count() for traj in slid} == {1, 2}
+    assert {int(traj.phase_unknown[-1].sum()) for traj in slid} == {1, 2}
     assert np.median([traj.error_estimate for traj in slid]) < 3e-5
 
 
 def test_averaging_is_of_second_order():
     # First-order averaging is off by O(1) teeth; what is left is of their square, and of the entry's.
     runs = [both(seed, 200_000) for seed in range(60)]
-    parts = [slow_difference(*pair, -1) / pair[1].teeth[-1].sum() for pair in runs if pair[1].unphased[-1]]
+    parts = [
+        slow_difference(*pair, -1) / pair[1].sawtooth[-1].sum()
+        for pair in runs
+        if pair[1].phase_unknown[-1].any()
+    ]
     assert np.median(parts) < 1e-3 and max(parts) < 1e-2
 
 
@@ -202,7 +206,7 @@ def test_the_gap_follows_the_universal_law(seed, log10_steps):
     traj = twonn.run(problem, params, log10_steps=log10_steps, samples_per_decade=1)
     still = traj.slides[np.isinf(traj.slides["t_exit"])]
     assert len(still) >= 1
-    coupling = late_coupling(problem, still[["neuron", "sample"]].tolist(), params.v)
+    coupling = late_coupling(problem, still[["neuron", "point"]].tolist(), params.v)
     u = np.linalg.solve(coupling, np.ones(2))
     assert np.all(u > 0)
     log_t, h = traj.log_t[-1], problem.rate
@@ -216,7 +220,7 @@ def test_the_gap_follows_the_universal_law(seed, log10_steps):
     assert traj.gap[-1] == pytest.approx(law, rel=1e-11, abs=1e-14 + rest)
     gram = problem.x @ problem.x.T + 1
     for slide in still:
-        i = int(slide["sample"])
+        i = int(slide["point"])
         fraction = u[1 - i] * gram[i, 1 - i] / (u[i] * gram[i, i])
         assert slide["active_fraction"] == pytest.approx(fraction, abs=1e-8 + rest)
 
@@ -240,8 +244,8 @@ def test_a_misclassified_sample_whose_neuron_is_dead_is_leapt_over_between_trans
     problem = twonn.Problem(x=[0.5, -0.5], y=[1, -1], step_size=0.01)
     params = twonn.Params(w=[0.5, 0.1], b=[0.5, -1.0])
     traj = twonn.run(problem, params, 10**10, sliding="step")
-    assert traj.n_transitions_exact and not traj.unphased.any()
-    assert traj.slides[["neuron", "sample", "t_exit"]].tolist() == [(0, 1, math.inf)]
+    assert traj.n_transitions_exact and not traj.phase_unknown.any()
+    assert traj.slides[["neuron", "point", "t_exit"]].tolist() == [(0, 1, math.inf)]
     on = traj.transitions[traj.transitions["after"] > traj.transitions["before"]]
     late = on["t"][on["t"] > 1e7]
     assert len(late) > 500
@@ -250,12 +254,12 @@ def test_a_misclassified_sample_whose_neuron_is_dead_is_leapt_over_between_trans
     # κ̂ = G_00 − G_01²/G_11 = 0.8, α = h s G_11/G_01, z_00 − (G_01/G_11) z_01 is within a κ̂α/8 of it; a tenth
     # of that for what is of higher order.
     mean = twonn.run(problem, params, 10**10)
-    assert not mean.n_transitions_exact and mean.unphased[-1] == 2
+    assert not mean.n_transitions_exact and np.argwhere(mean.phase_unknown[-1]).tolist() == [[0, 1]]
     assert mean.segments["blocks"][mean.segments["engine"] == "slide"].sum() < 20
     slow = [run.preactivations[-1, 0] @ [1.0, -0.75 / 1.25] for run in (traj, mean)]
     assert abs(slow[0] - slow[1]) <= 1.1 * (0.005 * 0.75) * 0.8 * (0.005 * 1.25 / 0.75) / 8
     # h s G_11, s = 1
-    assert mean.teeth[-1, 0, 1] == pytest.approx(0.005 * 1.25, rel=1e-3)
+    assert mean.sawtooth[-1, 0, 1] == pytest.approx(0.005 * 1.25, rel=1e-3)
 
 
 def test_an_active_fraction_of_1_is_the_limit_of_stepping():
@@ -279,23 +283,23 @@ def test_an_averaged_run_says_so():
     assert not traj.n_transitions_exact and traj.n_transitions > 1000
     assert traj.segments["engine"].tolist() == ["direct", "slide"]
     (slide,) = traj.slides
-    assert (slide["neuron"], slide["sample"], slide["t_exit"]) == (0, 1, math.inf)
+    assert (slide["neuron"], slide["point"], slide["t_exit"]) == (0, 1, math.inf)
     assert 100 < slide["t_enter"] < 1000
     text = repr(traj)
     assert "most of it from averaging" in text and "at least" in text
     assert "neuron 0 at sample 1 since step" in text
     # z_01 is its mean, (θ − 1/2) of a tooth, and the pattern holds its sign.
-    late = traj.unphased > 0
+    late = traj.phase_unknown.any(axis=(1, 2))
     mean = traj.preactivations[late, 0, 1]
     # To what is left of the approach to θ, and of the margins' own teeth, when averaging begins.
-    assert mean == pytest.approx((15 / 17 - 0.5) * traj.teeth[late, 0, 1], rel=1e-3)
+    assert mean == pytest.approx((15 / 17 - 0.5) * traj.sawtooth[late, 0, 1], rel=1e-3)
     assert np.all(traj.pattern[late] >> 1 & 1)
-    assert np.all(traj.teeth[~late] == 0)
+    assert np.all(traj.sawtooth[~late] == 0)
 
 
 def test_two_sliding_neurons_and_their_samples():
     traj = twonn.run(sum_problem(**HALVES), START, 10**12)
-    assert sorted(traj.slides[["neuron", "sample"]].tolist()) == [(0, 1), (1, 0)]
+    assert sorted(traj.slides[["neuron", "point"]].tolist()) == [(0, 1), (1, 0)]
     assert traj.slides["active_fraction"] == pytest.approx(0.6, abs=1e-8)
 
 
@@ -307,7 +311,7 @@ def test_bits_do_not_depend_on_horizon_sampling_or_watching():
             alone = twonn.run(problem, START, step, samples_per_decade=3)
             assert alone.states[-1].tobytes() == one.states[row].tobytes()
             assert alone.pattern[-1] == one.pattern[row]
-            assert alone.unphased[-1] == one.unphased[row]
+            assert np.array_equal(alone.phase_unknown[-1], one.phase_unknown[row])
 
 
 def test_the_cost_does_not_grow_with_the_horizon():
@@ -341,7 +345,7 @@ def test_slides_and_teeth_survive_a_file(tmp_path):
     traj.save(tmp_path / "slide.npz")
     again = twonn.load(tmp_path / "slide.npz")
     assert again.slides.tobytes() == traj.slides.tobytes()
-    assert np.array_equal(again.teeth, traj.teeth) and again.teeth.any()
+    assert np.array_equal(again.sawtooth, traj.sawtooth) and again.sawtooth.any()
 
 
 def test_the_kernel_keeps_averaging_apart():

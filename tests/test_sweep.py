@@ -96,11 +96,11 @@ def assert_is_the_run(data: xarray.Dataset, traj: twonn.Trajectory) -> None:
     assert data.n_slides == len(traj.slides)
     kept = min(len(traj.slides), batch.SLIDES_KEPT)
     for name in traj.slides.dtype.names:
-        found = data[f"slide_{'point' if name == 'sample' else name}"]
+        found = data[f"slide_{name}"]
         assert np.array_equal(found[:kept], traj.slides[name][:kept], equal_nan=True)
     fraction = np.full((2, 2), np.nan)
     for slide in traj.slides[np.isinf(traj.slides["t_exit"])]:
-        fraction[slide["neuron"], slide["sample"]] = slide["active_fraction"]
+        fraction[slide["neuron"], slide["point"]] = slide["active_fraction"]
     assert np.array_equal(data.final_active_fraction, fraction, equal_nan=True)
     if given_up:
         assert LAWS[int(data.asymptote_law)] == "unknown" and np.isnan(data.asymptote_limit)

@@ -27,7 +27,7 @@ SHARED = (
     "margins",
     "log_loss",
     "loss",
-    "teeth",
+    "sawtooth",
     "distances",
     "robust_margin",
 )

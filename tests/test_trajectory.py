@@ -10,11 +10,12 @@ import pickle
 import re
 import threading
 import zipfile
+from pathlib import Path
 
 import mpmath
 import numpy as np
 import pytest
-from cases import BALANCED, BALANCING, CYCLE, CYCLING
+from cases import BALANCED, BALANCING, CYCLE, CYCLING, difference
 
 import twonn
 from twonn.problem.horizon import written_steps
@@ -46,16 +47,16 @@ def test_the_shapes_are_those_promised(traj):
         "robust_margin": (n,),
         "gap": (n,),
         "preactivations": (n, 2, 2),
-        "unphased": (n,),
-        "teeth": (n, 2, 2),
+        "phase_unknown": (n, 2, 2),
+        "sawtooth": (n, 2, 2),
     }
     for name, shape in shapes.items():
         array = getattr(traj, name)
         assert array.shape == shape, name
-        assert array.dtype == (np.uint8 if name in ("pattern", "unphased") else np.float64), name
+        assert array.dtype == {"pattern": np.uint8, "phase_unknown": np.bool_}.get(name, np.float64), name
     assert traj.transitions.dtype.names == ("t", "log_t", "before", "after", "t_low", "t_high")
-    assert traj.slides.dtype.names == ("neuron", "sample", "t_enter", "t_exit", "active_fraction")
-    assert np.all(traj.slides["neuron"] <= 1) and np.all(traj.slides["sample"] <= 1)
+    assert traj.slides.dtype.names == ("neuron", "point", "t_enter", "t_exit", "active_fraction")
+    assert np.all(traj.slides["neuron"] <= 1) and np.all(traj.slides["point"] <= 1)
     assert traj.error_estimate == 0.0
     assert traj.segments["engine"].tolist() == ["direct"]
     assert traj.segments["t_stop"].tolist() == [30_000.0]
@@ -475,3 +476,18 @@ def test_stored_arrays_are_read_only(traj):
     for name in ("t", "states", "pattern", "transitions"):
         with pytest.raises(ValueError, match="read-only"):
             getattr(traj, name)[0] = 0
+
+
+#: Written by the first twonn that had each version of the format.
+RELEASED = sorted((Path(__file__).parent / "files").glob("trajectory-*.npz"))
+
+
+@pytest.mark.parametrize("file", RELEASED, ids=lambda file: file.stem)
+def test_files_of_every_version_are_read(file):
+    held = twonn.load(file)
+    traj = twonn.run(held.problem, held.params, held.horizon, samples_per_decade=3)
+    # Bits may have changed since then. The numbers have not: 1e-14 is what leaps aim at.
+    assert difference(held, traj).norm <= 1e-14
+    assert held.phase_unknown.any() and np.array_equal(held.phase_unknown, traj.phase_unknown)
+    assert np.array_equal(held.slides[["neuron", "point"]], traj.slides[["neuron", "point"]])
+    assert len(held.slides) and np.array_equal(held.sawtooth > 0, held.phase_unknown)

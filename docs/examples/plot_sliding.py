@@ -24,14 +24,14 @@ exact = twonn.run(problem, start, last, engine="direct", sample_steps=steps)
 
 averaged = twonn.run(problem, start, last, sample_steps=steps)
 print(averaged)
-neuron, sample = averaged.slides[0]["neuron"], averaged.slides[0]["sample"]
+neuron, sample = averaged.slides[0]["neuron"], averaged.slides[0]["point"]
 
 fig, ax = plt.subplots()
 for traj, style, label in ((exact, ".-", "every step"), (averaged, "-", "averaged")):
     shown = traj.t >= first
     z = traj.preactivations[shown, neuron, sample]
     ax.plot(traj.t[shown], z, style, label=label)
-half = averaged.teeth[shown, neuron, sample] / 2
+half = averaged.sawtooth[shown, neuron, sample] / 2
 ax.fill_between(averaged.t[shown], z - half, z + half, color="C1", alpha=0.2, label="height of the teeth")
 ax.set(xlabel="step", ylabel=f"pre-activation of neuron {neuron} on sample {sample}")
 ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)

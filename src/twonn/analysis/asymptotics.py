@@ -22,6 +22,7 @@ from twonn.geometry.optimal import optimal_margin
 from twonn.problem.gram import ROUNDING, Gram, gram_of
 from twonn.problem.params import Params, check_compatible, single_run
 from twonn.problem.problem import Problem, checked_problem
+from twonn.results.states import pairs_of
 from twonn.results.trajectory import Status, Trajectory
 from twonn.values import Floats, Value, public
 
@@ -263,11 +264,10 @@ def _of_trajectory(problem: Problem, traj: Trajectory) -> Asymptote:
         raise ArgumentValueError(
             "problem", problem, f"that of the trajectory, {traj.problem!r}", "Pass traj.problem."
         )
-    bits = np.arange(4, dtype=np.uint8).reshape(2, 2)
-    slides = (traj.unphased[-1] >> bits & 1).astype(bool)
+    slides = traj.phase_unknown[-1].copy()
     for episode in traj.slides[np.isinf(traj.slides["t_exit"])]:
-        slides[episode["neuron"], episode["sample"]] = True
-    active = (traj.pattern[-1] >> bits & 1).astype(bool)
+        slides[episode["neuron"], episode["point"]] = True
+    active = pairs_of(traj.pattern[-1])
     fault = _DIVERGED if traj.status is Status.DIVERGED else _OPTIMIZER if traj.optimizer is not None else 0
     # A run knows its pre-activations better than its parameters, once these are rounded, tell them.
     doubtful = np.zeros((1, 2, 2), bool)
@@ -489,7 +489,7 @@ def limits_and_constants(
     v: Floats,
     z: Floats,
     patterns: NDArray[np.uint8],
-    sliding: NDArray[np.uint8] | None = None,
+    sliding: Flags | None = None,
 ) -> Limits:
     """Return the asymptotic law of each of n runs of gradient descent from a late state.
 
@@ -502,8 +502,8 @@ def limits_and_constants(
         Pre-activations z_ji.
     patterns : ndarray of uint8, shape (n,)
         Activation patterns.
-    sliding : ndarray of uint8, shape (n,), optional
-        Pairs that slide, coded like a pattern, as `Trajectory.unphased`.
+    sliding : ndarray of bool, shape (n, 2, 2), optional
+        Pairs of neuron and point that slide.
 
     Returns
     -------
@@ -516,15 +516,13 @@ def limits_and_constants(
         ("w", w, (n, 2, problem.dimension)),
         ("v", v, (n, 2)),
         ("z", z, (n, 2, 2)),
-        ("sliding", patterns if sliding is None else sliding, (n,)),
+        ("sliding", z if sliding is None else sliding, (n, 2, 2)),
     ):
         if np.shape(array) != shape:
             got = Verbatim(f"shape {np.shape(array)}")
             raise ArgumentValueError(name, got, f"shape {shape}", "Give one row per run.")
-    bits = np.arange(4, dtype=np.uint8).reshape(2, 2)
-    slides = np.zeros(n, np.uint8) if sliding is None else sliding
-    lit, caught = ((codes[:, None, None] >> bits & 1).astype(bool) for codes in (patterns, slides))
-    return _limits(problem, _states(problem, w, v, z, lit, caught))[0]
+    slides = np.zeros((n, 2, 2), np.bool_) if sliding is None else sliding
+    return _limits(problem, _states(problem, w, v, z, pairs_of(patterns), slides))[0]
 
 
 @np.errstate(all="ignore")

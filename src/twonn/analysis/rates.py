@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from twonn.arguments import ArgumentTypeError, ArgumentValueError, Verbatim, required
-from twonn.geometry.distances import gap_error_of
 from twonn.results.trajectory import Trajectory
 from twonn.values import Floats, Value, public
 
@@ -1108,7 +1107,9 @@ def _samples(
                 "trajectory", Verbatim("equal labels"), "opposite labels", "Equal ones have no gap."
             )
         log_t, gap = traj.log_t.copy(), traj.gap.copy()
-        lost = ~(_gap_noise(traj) <= WORST_GAP_ERROR * gap)
+        # The rest of the error, a bound that is carried on from the steps at which leaps began, is hardly
+        # more than a shift of time, which does not blur a law.
+        lost = ~(traj.gap_noise <= WORST_GAP_ERROR * gap)
     else:
         if gap is None:
             raise ArgumentTypeError("gap", gap, "the gap at every log_t", "Write fit_rate(log_t, gap).")
@@ -1132,17 +1133,6 @@ def _samples(
             "Leave these samples out; a diverged run has no rate.",
         )
     return log_t, gap, lost
-
-
-def _gap_noise(traj: Trajectory) -> Floats:
-    """Return the error of the gap from rounding and teeth.
-
-    The rest of `Trajectory.gap_error`, a bound that is carried on from the steps at which leaps began, is
-    hardly more than a shift of time, which does not blur a law.
-    """
-    reach = np.sqrt(np.sum(traj.problem.x**2, axis=1) + traj.problem.bias)
-    teeth = (traj.teeth / (2 * np.where(reach > 0, reach, 1.0))).sum(axis=(1, 2))
-    return gap_error_of(traj.problem, traj.w, traj.v, traj.preactivations, teeth)
 
 
 def _array(argument: str, value: ArrayLike) -> Floats:

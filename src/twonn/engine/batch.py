@@ -16,6 +16,7 @@ from twonn.optimizers import Optimizer
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
 from twonn.problem.runspec import RunOptions, Schedule
+from twonn.results.states import pairs_of
 from twonn.values import Floats
 
 #: Raised by whatever changes the bits of a run, so that no store mixes runs of two kinds.
@@ -85,8 +86,10 @@ class Batch:
         of them its end; what follows is −1 and nan.
     states : ndarray, shape (n, m, 12) or (n, m, 4 d + 8)
         Reduced coordinates at the samples, of other optimizers the parameters; nan after the last.
-    patterns, unphased : ndarray of uint8, shape (n, m)
-        Activation patterns, and pairs that slide since a leap averaged over them; 255 and 0 after the last.
+    patterns : ndarray of uint8, shape (n, m)
+        Activation patterns; 255 after the last.
+    phase_unknown : ndarray of bool, shape (n, m, 2, 2)
+        Pairs of neuron and point whose z_ji is the mean of a sawtooth since a leap averaged over them.
     """
 
     status: NDArray[np.uint8]
@@ -109,7 +112,7 @@ class Batch:
     sample_logs: Floats
     states: Floats
     patterns: NDArray[np.uint8]
-    unphased: NDArray[np.uint8]
+    phase_unknown: NDArray[np.bool_]
 
 
 def run_batch(
@@ -182,7 +185,7 @@ def run_batch(
         sample_logs=kernel.sample_logs[:, :samples],
         states=kernel.sample_states[:, :samples],
         patterns=kernel.sample_patterns[:, :samples],
-        unphased=kernel.sample_unphased[:, :samples],
+        phase_unknown=pairs_of(kernel.sample_unphased[:, :samples]),
     )
 
 
@@ -227,7 +230,7 @@ def _optimized(
         slides=np.full((runs, SLIDES_KEPT, 5), np.nan),
         open_slides=np.full((runs, 2, 5), np.nan),
         sample_logs=np.full((runs, samples), np.nan),
-        unphased=np.zeros((runs, samples), np.uint8),
+        phase_unknown=np.zeros((runs, samples, 2, 2), np.bool_),
     )
 
 

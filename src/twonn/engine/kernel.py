@@ -15,7 +15,7 @@ from twonn.problem.horizon import LARGEST_COUNT, steps_of_log, written_steps
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
 from twonn.problem.runspec import RunOptions, RunSpec
-from twonn.results.states import parameters_of
+from twonn.results.states import pairs_of, parameters_of
 from twonn.results.trajectory import SEGMENT, SLIDE, TRANSITION, Status, Trajectory, times
 from twonn.values import Floats
 
@@ -191,7 +191,7 @@ def trajectory_of(
         n_transitions_exact=kernel.counted,
         transition_counts=kernel.transition_counts,
         slides=np.array(kernel.slides, SLIDE),
-        unphased=kernel.sample_unphased,
+        phase_unknown=pairs_of(kernel.sample_unphased),
         segments=_segments(kernel),
         error_bound=kernel.error + kernel.averaging_error,
         provenance=provenance,

@@ -168,7 +168,7 @@ def _episodes(traj: Trajectory) -> Iterator[tuple[int, float, float]]:
             min(math.log10(step), last) if step > 0 else 0.0
             for step in (float(slide["t_enter"]), float(slide["t_exit"]))
         )
-        yield 2 * int(slide["neuron"]) + int(slide["sample"]), start, stop
+        yield 2 * int(slide["neuron"]) + int(slide["point"]), start, stop
 
 
 def _active_fraction(traj: Trajectory, slide: np.void, start: float, stop: float) -> tuple[Floats, Floats]:
@@ -177,7 +177,7 @@ def _active_fraction(traj: Trajectory, slide: np.void, start: float, stop: float
     within = (x >= start) & (x <= stop)
     if traj.optimizer is not None or not within.any():
         return np.array([start, stop]), np.full(2, slide["active_fraction"])
-    wrong = int(slide["sample"])
+    wrong = int(slide["point"])
     points = traj.problem.x
     own = points[wrong] @ points[wrong] + traj.problem.bias
     shared = points[0] @ points[1] + traj.problem.bias

@@ -22,10 +22,12 @@ from twonn.optimizers import chosen, optimizer_dict
 from twonn.problem.params import Params, check_compatible
 from twonn.problem.problem import Problem, problem_dict
 from twonn.problem.runspec import read_steps
+from twonn.results.states import pairs_of
 from twonn.results.trajectory import SEGMENT, SLIDE, TRANSITION, Status, Trajectory
 from twonn.values import Floats, public
 
-_FORMAT = "twonn trajectory 4"
+#: The format, and the one before it, which is read too.
+_FORMAT, _FORMER = "twonn trajectory 5", "twonn trajectory 4"
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,15 @@ class _Stored:
     """An attribute that is stored as it is.
 
     A letter in the shape is a length: n samples, of q numbers each. A list has so many rows at most.
-    `sound` tells whether the contents can be an attribute's.
+    `sound` tells whether the contents can be an attribute's. In files of the former format it may be `called`
+    something else, and `made` into the attribute.
     """
 
     dtype: np.dtype[Any]
     shape: tuple[int | str, ...]
     sound: Callable[[NDArray[Any]], Any]
+    called: str | None = None
+    made: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 
 
 def _are_dates(values: Floats) -> bool:
@@ -58,7 +63,8 @@ def _are_transitions(rows: NDArray[np.void]) -> bool:
 
 
 def _are_slides(rows: NDArray[np.void]) -> bool:
-    return bool(np.all((rows["neuron"] < 2) & (rows["sample"] < 2) & (rows["t_enter"] <= rows["t_exit"])))
+    neuron, point, t_enter, t_exit = (rows[name] for name in (rows.dtype.names or ())[:4])
+    return bool(np.all((neuron < 2) & (point < 2) & (t_enter <= t_exit)))
 
 
 def _are_segments(rows: NDArray[np.void]) -> bool:
@@ -75,9 +81,24 @@ _STORED: dict[str, _Stored] = {
     "n_transitions_exact": _Stored(np.dtype(np.bool_), (), lambda exact: True),
     "transition_counts": _Stored(np.dtype(np.int64), (16, 16), lambda counts: np.all(counts >= 0)),
     "slides": _Stored(SLIDE, (_core.SLIDES_KEPT,), _are_slides),
-    "unphased": _Stored(np.dtype(np.uint8), ("n",), _are_patterns),
+    "phase_unknown": _Stored(np.dtype(np.bool_), ("n", 2, 2), lambda unknown: True),
     "segments": _Stored(SEGMENT, (_core.SEGMENTS_KEPT,), _are_segments),
     "error_bound": _Stored(np.dtype(np.float64), (), lambda bound: bound >= 0),
+}
+
+
+#: The same of the former format: a point was a "sample" in slides, and the pairs were coded like a pattern.
+_STORED_BEFORE = {
+    **_STORED,
+    "slides": _Stored(
+        np.dtype([("sample" if name == "point" else name, SLIDE[name]) for name in SLIDE.names or ()]),
+        (_core.SLIDES_KEPT,),
+        _are_slides,
+        made=lambda rows: rows.view(SLIDE),
+    ),
+    "phase_unknown": _Stored(
+        np.dtype(np.uint8), ("n",), _are_patterns, called="unphased", made=lambda codes: pairs_of(codes)
+    ),
 }
 
 
@@ -182,17 +203,20 @@ def _read(path: Path, raw: BinaryIO) -> Trajectory:
     raw.seek(0)
     file = _Archive(raw)
     written_as = file.text("format", _LONGEST_TEXT)
-    if written_as != _FORMAT:
+    if written_as not in (_FORMAT, _FORMER):
         raise CheckpointError(
-            f"{path}: format {written_as[:80]!r} is not {_FORMAT!r}, the one this version reads."
+            f"{path}: format {written_as[:80]!r} is not {_FORMAT!r} or {_FORMER!r}, which this version reads."
         )
+    table = _STORED if written_as == _FORMAT else _STORED_BEFORE
     dimension = file.header("start_w")[0][-1]
     optimizer = chosen(json.loads(file.text("optimizer", _LONGEST_TEXT)))
     lengths = {
         "n": file.header("t")[0][0],
         "q": _core.STATE_SIZE if optimizer is None else 4 * dimension + 8,
     }
-    shapes = {name: _expected_shape(file, name, lengths) for name in _STORED}
+    shapes = {
+        name: _expected_shape(file, stored.called or name, stored, lengths) for name, stored in table.items()
+    }
     # A number has up to 24 characters, beside a comma and a space.
     problem = Problem(**json.loads(file.text("problem", _LONGEST_TEXT + 2 * 26 * dimension)))
     if dimension != problem.dimension:
@@ -216,13 +240,14 @@ def _read(path: Path, raw: BinaryIO) -> Trajectory:
         status=Status(file.text("status", _LONGEST_TEXT)),
         provenance=provenance_of(file.text("provenance", _LONGEST_TEXT)),
         obstacle=obstacle,
-        **{name: _stored(file, name, shape) for name, shape in shapes.items()},
+        **{name: _read_one(file, name, table[name], shape) for name, shape in shapes.items()},
     )
 
 
-def _expected_shape(file: _Archive, name: str, lengths: Mapping[str, int]) -> tuple[int, ...]:
+def _expected_shape(
+    file: _Archive, name: str, stored: _Stored, lengths: Mapping[str, int]
+) -> tuple[int, ...]:
     """Return the shape that an array should have, judged by what it says before it is unpacked."""
-    stored = _STORED[name]
     shape = tuple(lengths[size] if isinstance(size, str) else size for size in stored.shape)
     got, dtype = file.header(name)
     if len(shape) == 1 and isinstance(stored.shape[0], int) and len(got) == 1:
@@ -232,8 +257,10 @@ def _expected_shape(file: _Archive, name: str, lengths: Mapping[str, int]) -> tu
     return shape
 
 
-def _stored(file: _Archive, name: str, shape: tuple[int, ...]) -> Any:
-    array = file.array(name, _STORED[name].dtype, shape)
-    if not _STORED[name].sound(array):
+def _read_one(file: _Archive, name: str, stored: _Stored, shape: tuple[int, ...]) -> Any:
+    array = file.array(stored.called or name, stored.dtype, shape)
+    if not stored.sound(array):
         raise ValueError(f"{name} has entries that no run records")
+    if stored.made is not None:
+        array = stored.made(array)
     return array if shape else array.item()

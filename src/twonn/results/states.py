@@ -26,8 +26,8 @@ class NetworkStates:
         None for gradient descent.
     states : ndarray, shape (..., 12) or (..., 4 d + 8)
         Reduced coordinates; of other optimizers the parameters themselves.
-    unphased : ndarray of uint8, shape (...)
-        Pairs whose z_ji is known up to a tooth only, coded like a pattern.
+    phase_unknown : ndarray of bool, shape (..., 2, 2)
+        Pairs of neuron j and point i whose z_ji is known up to the height of a sawtooth only.
     error_bound : float or ndarray
         Bound on the error of the parameters; broadcast against ``...``.
     preactivations : ndarray, shape (..., 2, 2)
@@ -37,7 +37,7 @@ class NetworkStates:
     problem: Problem
     optimizer: Optimizer | None
     states: Floats
-    unphased: NDArray[np.uint8]
+    phase_unknown: NDArray[np.bool_]
     error_bound: float | Floats
 
     @property
@@ -66,14 +66,20 @@ class NetworkStates:
         return squares + self.problem.bias
 
     @derived
-    def teeth(self) -> Floats:
+    def sawtooth(self) -> Floats:
         exponential = self.problem.loss == "exponential"
         with np.errstate(over="ignore", under="ignore"):
             slopes = np.exp(-self.margins) if exponential else 1 / (1 + np.exp(self.margins))
             push = self.problem.rate * slopes * self._gram_diagonal
             height = np.abs(self.v)[..., :, None] * push[..., None, :]
-        bits = np.arange(4, dtype=np.uint8).reshape(2, 2)
-        return np.where(self.unphased[..., None, None] >> bits & 1, height, 0.0)
+        return np.where(self.phase_unknown, height, 0.0)
+
+    @property
+    def _sawtooth_error(self) -> Floats:
+        """How far the parameters may be from the mean of all sawtooths, in the Euclidean norm."""
+        reach = np.sqrt(self._gram_diagonal)
+        reach = np.where(reach > 0, reach, 1.0)  # what moves nothing has no sawtooth either
+        return np.asarray((self.sawtooth / (2 * reach)).sum(axis=(-2, -1)))
 
     @derived
     def margins(self) -> Floats:
@@ -105,9 +111,14 @@ class NetworkStates:
 
     @derived
     def gap_error(self) -> Floats:
-        reach = np.sqrt(self._gram_diagonal)
-        reach = np.where(reach > 0, reach, 1.0)  # what moves nothing has no teeth either
-        error = self.error_bound + (self.teeth / (2 * reach)).sum(axis=(-2, -1))
+        return self._gap_error_for(self.error_bound + self._sawtooth_error)
+
+    @derived
+    def gap_noise(self) -> Floats:
+        """The part of `gap_error` that differs from sample to sample: rounding, and the sawtooth."""
+        return self._gap_error_for(self._sawtooth_error)
+
+    def _gap_error_for(self, error: float | Floats) -> Floats:
         return gap_error_of(self.problem, self.w, self.v, self.preactivations, error)
 
     @derived
@@ -120,6 +131,12 @@ class NetworkStates:
                 "Use distances, robust_margin and gap, which are defined for every d.",
             )
         return boundary_of(self.problem, self.w, self.v, self.preactivations)
+
+
+def pairs_of(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return for every neuron j and point i whether its bit is set, shape (..., 2, 2)."""
+    bits = np.arange(4, dtype=np.uint8).reshape(2, 2)
+    return (codes[..., None, None] >> bits & 1).astype(np.bool_)
 
 
 def parameters_of(

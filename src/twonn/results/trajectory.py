@@ -41,11 +41,11 @@ TRANSITION = np.dtype(
     ]
 )
 
-#: One sliding episode of a neuron along its kink at a sample. t_exit is inf where it slides still.
+#: One sliding episode of a neuron along its kink at a point. t_exit is inf where it slides still.
 SLIDE = np.dtype(
     [
         ("neuron", np.uint8),
-        ("sample", np.uint8),
+        ("point", np.uint8),
         ("t_enter", np.float64),
         ("t_exit", np.float64),
         ("active_fraction", np.float64),
@@ -149,20 +149,20 @@ class Trajectory(Value, NetworkStates):
     transition_counts : ndarray of int64, shape (16, 16)
         How often pattern [row] was followed by pattern [column].
     slides : structured ndarray, shape (k,)
-        The first 1,024 episodes in which a neuron slid along its kink at a sample for more than 1024 steps:
-        neuron, sample, t_enter, t_exit, active_fraction (at exit, or at the last step).
-    unphased : ndarray of uint8, shape (n,)
-        Coded like `pattern`: pairs whose z_ji is the mean of a sawtooth, because a leap averaged over it, or
-        whose place in a tooth is unknown since then. `pattern` holds the sign of that mean.
-    teeth : ndarray, shape (n, 2, 2)
-        Height h s_i |v_j| G_ii of these teeth, 0 elsewhere: z_ji of the exact run is within
-        preactivations ± teeth/2, and the parameters are what they are up to that.
+        The first 1,024 episodes in which a neuron slid along its kink at a point for more than 1,024 steps:
+        neuron, point, t_enter, t_exit, active_fraction (at exit, or at the last step).
+    phase_unknown : ndarray of bool, shape (n, 2, 2)
+        Pairs of neuron j and point i whose z_ji is the mean of a sawtooth, because a leap averaged over it,
+        or whose place in the sawtooth is unknown since then. `pattern` holds the sign of that mean.
+    sawtooth : ndarray, shape (n, 2, 2)
+        Height h s_i |v_j| G_ii of that sawtooth, 0 elsewhere: z_ji of the exact run is within
+        preactivations ± sawtooth/2, and the parameters are what they are up to that.
     segments : structured ndarray, shape (k,)
         Which engine covered which steps: engine, t_start, t_stop, log_t_start, log_t_stop, blocks,
         iterations.
     error_bound : float
         What leaping may have added to the error of the parameters (w, b, v), in the Euclidean norm of all
-        of them, beside `teeth`; 0 where every step was taken.
+        of them, beside `sawtooth`; 0 where every step was taken.
     error_estimate : float
         The same relative to the norm of the final parameters.
     provenance : mapping
@@ -200,7 +200,7 @@ class Trajectory(Value, NetworkStates):
     n_transitions_exact: bool
     transition_counts: NDArray[np.int64]
     slides: NDArray[np.void]
-    unphased: NDArray[np.uint8]
+    phase_unknown: NDArray[np.bool_]
     segments: NDArray[np.void]
     error_bound: float
     provenance: Mapping[str, str]
@@ -309,7 +309,7 @@ class Trajectory(Value, NetworkStates):
         if not len(leaps):
             return "every step taken"
         text = f"leapt in {leaps['blocks'].sum():,} blocks, relative error estimate {self.error_estimate:.1e}"
-        if "slide" in self.segments["engine"] or self.unphased.any():
+        if "slide" in self.segments["engine"] or self.phase_unknown.any():
             text += ", most of it from averaging"
         elif self.error_estimate > ACCURACY:
             text += f", more than the {ACCURACY:g} aimed at"
@@ -317,7 +317,7 @@ class Trajectory(Value, NetworkStates):
 
     def _sliding(self) -> str:
         still = [
-            f"neuron {slide['neuron']} at sample {slide['sample']} since step {slide['t_enter']:.6g}, "
+            f"neuron {slide['neuron']} at point {slide['point']} since step {slide['t_enter']:.6g}, "
             f"active fraction {slide['active_fraction']:.6g}"
             for slide in self.slides[np.isinf(self.slides["t_exit"])]
         ]

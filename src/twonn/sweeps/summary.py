@@ -52,7 +52,7 @@ class _Ensemble(NetworkStates):
     optimizer: Optimizer | None
     states: Floats
     pattern: NDArray[np.uint8]
-    unphased: NDArray[np.uint8]
+    phase_unknown: NDArray[np.bool_]
     error_bound: Floats
 
     @cached_property
@@ -74,9 +74,9 @@ class BatchResult:
     ----------
     problem, params, batch, optimizer : Problem, Params, Batch, Optimizer or None
         What was run and what the kernel knows of it; None is gradient descent.
-    final : Networks
+    final : NetworkStates
         Networks with axes (run, 1): the last samples; nan for runs without a final state.
-    sampled : Networks
+    sampled : NetworkStates
         Networks with axes (run, sample).
     bound : ndarray, shape (n, 1)
         What leaping and averaging may have added to the error of the parameters.
@@ -102,7 +102,7 @@ class BatchResult:
             self.optimizer,
             np.where(lost[:, None], np.nan, batch.states[last])[:, None],
             np.where(lost, NO_CODE, batch.patterns[last]).astype(np.uint8)[:, None],
-            np.where(lost, 0, batch.unphased[last]).astype(np.uint8)[:, None],
+            (batch.phase_unknown[last] & ~lost[:, None, None])[:, None],
             self.bound,
         )
 
@@ -120,7 +120,7 @@ class BatchResult:
             self.optimizer,
             batch.states[at],
             batch.patterns[at],
-            batch.unphased[at],
+            batch.phase_unknown[at],
             self.bound[runs],
         )
 
@@ -128,10 +128,9 @@ class BatchResult:
     def limits(self) -> Limits:
         """What follows from the final state in closed form; of other optimizers nothing does."""
         final, slides = self.final, self.batch.open_slides
-        sliding = final.unphased[:, 0].copy()
+        sliding = final.phase_unknown[:, 0].copy()
         runs, neurons = np.nonzero(np.isinf(slides[..., 3]))
-        pairs = 2 * neurons + slides[runs, neurons, 1].astype(np.intp)
-        np.bitwise_or.at(sliding, runs, (1 << pairs).astype(np.uint8))
+        sliding[runs, neurons, slides[runs, neurons, 1].astype(np.intp)] = True
         lost = np.isin(self.batch.status, (_core.DIVERGED, _core.OBSTRUCTED)) | (self.optimizer is not None)
         w = np.where(lost[:, None, None], np.nan, final.w[:, 0])
         return limits_and_constants(
