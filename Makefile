@@ -2,7 +2,7 @@
 # make test        the tests, in the same environment
 # make bench       everything beside what one would otherwise write; tables and figures in bench/results
 # make bench-quick the same with sizes that show no more than that it runs
-# make lint        style and types
+# make lint        style, types, and which package may import which
 # make lowest      the tests with the oldest versions that pyproject.toml allows of what is named there
 # make sanitize    the tests that exercise the kernel, many forged files among them, under AddressSanitizer and UBSan
 # make docs        the documentation, in docs/_build/html
@@ -47,6 +47,7 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	PYTHONPATH=src $(BIN)/lint-imports --no-logo
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m pytest bench --results bench/results

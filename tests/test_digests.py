@@ -1,7 +1,7 @@
 """The bits of 500 runs of every kind, as they were when tests/files/digests.json was written.
 
-Whoever changes the last bit of a result on purpose raises ``BITS`` in `twonn.batch`, names the change in the
-changelog, and writes the file again: ``TWONN_DIGESTS=write pytest tests/test_digests.py``.
+Whoever changes the last bit of a result on purpose raises ``BITS`` in `twonn.engine.batch`, names the change
+in the changelog, and writes the file again: ``TWONN_DIGESTS=write pytest tests/test_digests.py``.
 """
 
 import hashlib

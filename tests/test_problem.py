@@ -35,8 +35,9 @@ from twonn.arguments import (
     whole_number,
 )
 from twonn.problem.horizon import horizon, power_of_ten, sample_schedule, steps_of_log
+from twonn.problem.losses import LOSSES
 from twonn.problem.params import Params, check_compatible, single_run
-from twonn.problem.problem import LOSSES, REDUCTIONS, Problem
+from twonn.problem.problem import REDUCTIONS, Problem
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -1,6 +1,6 @@
 """What a run holds between blocks, field by field, for files from which it can go on.
 
-Neither padding nor pointers: every field by its name, as an array over its own memory. `twonn.checkpoint` declares
+Neither padding nor pointers: every field by its name, as an array over its own memory. `twonn.engine.fields` declares
 what they are; what the question alone determines (the model, what is asked, where to record) is not among them.
 """
 

@@ -20,6 +20,7 @@ from twonn.arguments import ArgumentValueError, Verbatim
 from twonn.geometry.distances import gap_of
 from twonn.geometry.optimal import optimal_margin
 from twonn.problem.gram import ROUNDING, Gram, gram_of
+from twonn.problem.losses import LOSSES
 from twonn.problem.params import Params, check_compatible, single_run
 from twonn.problem.problem import Problem, checked_problem
 from twonn.results.states import pairs_of
@@ -609,8 +610,7 @@ def _hopeless(problem: Problem, states: _States) -> Flags:
 def _slopes(problem: Problem, states: _States) -> Floats:
     """Return s_i, shape (n, 2)."""
     margins = problem.y * _over_neurons(states.v[:, :, None] * np.maximum(states.z, 0))
-    slope = np.exp(-margins)
-    return np.asarray(1 / (1 + 1 / slope) if problem.loss == "logistic" else slope)
+    return LOSSES[problem.loss].slope(margins)
 
 
 def _teeth(problem: Problem, states: _States) -> Floats:

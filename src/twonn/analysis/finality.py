@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn.problem.gram import ROUNDING, Gram
+from twonn.problem.losses import LOSSES
 from twonn.problem.problem import Problem
 from twonn.values import Floats
 
@@ -179,10 +180,7 @@ def fates(problem: Problem, gram: Gram, v: Floats, z: Floats, active: Flags) -> 
     if gram.sign > 0:
         driven &= ~other[:, :, ::-1]
     margins = problem.y * np.sum(v[:, :, None] * np.maximum(z, 0), axis=1)
-    slope = np.exp(-margins)
-    if problem.loss == "logistic":
-        slope = 1 / (1 + 1 / slope)
-    step = (problem.rate * slope * np.sqrt(diagonal))[:, None, :]
+    step = (problem.rate * LOSSES[problem.loss].slope(margins) * np.sqrt(diagonal))[:, None, :]
     driven &= step < 0.9
     # By neuron and the point that drives it: v and z in the same unit, and how far the other z may rise.
     size = np.abs(v)[:, :, None] * np.sqrt(diagonal)
@@ -404,7 +402,7 @@ def _both_within(region: Region, neurons: dict[int, _Neuron], looseness: float) 
 
 def _least_slope(region: Region, looseness: float, margin: float) -> float:
     """Return by what s may be less than e^−m, where margins are at least `margin` − `looseness`."""
-    return 1 / (1 + math.exp(looseness - margin)) if region.problem.loss == "logistic" else 1.0
+    return float(LOSSES[region.problem.loss].tail(np.asarray(margin - looseness)))
 
 
 def _one_slides(region: Region) -> bool:

@@ -20,9 +20,8 @@ from twonn.arguments import (
     positive_number,
     real_array,
 )
+from twonn.problem.losses import LOSSES
 from twonn.values import frozen_array, public, set_fields
-
-LOSSES = ("exponential", "logistic")
 
 REDUCTIONS = ("mean", "sum")
 
@@ -103,7 +102,7 @@ class Problem:
             x=frozen_array(points),
             y=frozen_array(labels),
             step_size=_step_size(step_size),
-            loss=one_of("loss", loss, LOSSES),
+            loss=one_of("loss", loss, tuple(LOSSES)),
             reduction=one_of("reduction", reduction, REDUCTIONS),
             bias=flag("bias", bias),
             train_output=flag("train_output", train_output),

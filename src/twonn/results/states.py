@@ -12,6 +12,7 @@ from twonn.arguments import ArgumentValueError, Verbatim
 from twonn.geometry.boundary import boundary_of
 from twonn.geometry.distances import distances_of, functional_margins, gap_error_of, gap_of
 from twonn.optimizers import Optimizer
+from twonn.problem.losses import LOSSES
 from twonn.problem.problem import Problem
 from twonn.values import Floats, derived
 
@@ -67,9 +68,8 @@ class NetworkStates:
 
     @derived
     def sawtooth(self) -> Floats:
-        exponential = self.problem.loss == "exponential"
         with np.errstate(over="ignore", under="ignore"):
-            slopes = np.exp(-self.margins) if exponential else 1 / (1 + np.exp(self.margins))
+            slopes = LOSSES[self.problem.loss].slope(self.margins)
             push = self.problem.rate * slopes * self._gram_diagonal
             height = np.abs(self.v)[..., :, None] * push[..., None, :]
         return np.where(self.phase_unknown, height, 0.0)
@@ -87,9 +87,8 @@ class NetworkStates:
 
     @derived
     def log_loss(self) -> Floats:
-        log_losses = _log_exponential if self.problem.loss == "exponential" else _log_logistic
         with np.errstate(invalid="ignore"):  # nan where a run has no sample
-            total = np.logaddexp(*np.moveaxis(log_losses(self.margins), -1, 0))
+            total = np.logaddexp(*np.moveaxis(LOSSES[self.problem.loss].log_value(self.margins), -1, 0))
         return np.asarray(total - math.log(2) if self.problem.reduction == "mean" else total)
 
     @derived
@@ -165,16 +164,3 @@ def preactivations_of(
 def _output_weights(problem: Problem, optimizer: Optimizer | None, states: Floats) -> Floats:
     first = 8 if optimizer is None else 2 * problem.dimension + 2
     return states[..., first : first + 2]
-
-
-def _log_exponential(margins: Floats) -> Floats:
-    return -margins
-
-
-def _log_logistic(margins: Floats) -> Floats:
-    # log(log(1 + e^-m)): past m = 36 the inner logarithm is e^-m (1 - e^-m/2) to the last bit and would
-    # underflow at m = 745; before, log1p is accurate.
-    far = margins > 36
-    near = np.where(far, 0.0, margins)
-    with np.errstate(over="ignore"):
-        return np.where(far, -margins - np.exp(-np.abs(margins)) / 2, np.log(np.logaddexp(0.0, -near)))
