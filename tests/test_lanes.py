@@ -9,6 +9,8 @@ from oracle import Decoupled
 import twonn
 from twonn import _core
 from twonn.engine.batch import Stopped, run_batch
+from twonn.optimizers import chosen
+from twonn.problem.runspec import RunOptions
 
 KEPT = 40
 
@@ -289,9 +291,9 @@ class Interrupting:
 def test_run_batch_goes_on_from_its_states(optimizer):
     problem, _ = random_problem(3)
     params = starts(problem, 6, seed=9)
-    other = twonn.optimizers.chosen("gd" if optimizer is None else optimizer)
+    other = chosen("gd" if optimizer is None else optimizer)
     schedule = np.array([0, 10, 3000, 4001]), np.empty(0)
-    asked = problem, params, schedule, _core.DIRECT, True, other
+    asked = problem, params, RunOptions(4001, "direct", optimizer=other), schedule
     whole = run_batch(*asked)
     state, rounds = None, 0
     while True:
@@ -310,7 +312,7 @@ def test_forged_states_of_optimizers_are_refused():
     problem, _ = random_problem(3)
     params = starts(problem, 2, seed=9)
     schedule = np.array([0, 10, 3000, 4001]), np.empty(0)
-    asked = problem, params, schedule, _core.DIRECT, True, twonn.optimizers.chosen("adam")
+    asked = problem, params, RunOptions(4001, "direct", optimizer=chosen("adam")), schedule
     watch = Interrupting(2)
     with pytest.raises(Stopped):
         run_batch(*asked, watch=watch)

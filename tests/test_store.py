@@ -16,8 +16,12 @@ import xarray
 import zarr
 
 import twonn
-from twonn.sweeps import chunks, plan, store, summary
-from twonn.sweeps.store import MARKS, Store
+from twonn.sweeps import chunks, plan, summary
+from twonn.sweeps.backend import dataset_of
+from twonn.sweeps.layout import Layout
+from twonn.sweeps.metadata import MARKS, SEAL, seal
+from twonn.sweeps.opening import open_store
+from twonn.sweeps.store import Store
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 SLIDING = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.05)
@@ -431,7 +435,7 @@ def test_every_way_of_reading_is_checked(held, right):
     )
     with pytest.raises(twonn.CheckpointError, match=sentence):
         result["final_gap"]
-    for damaged in (result.to_xarray().final_gap, Store(held).dataset().final_gap):
+    for damaged in (result.to_xarray().final_gap, dataset_of(Store(held)).final_gap):
         for part in (slice(None), slice(7, 9), slice(None, None, -1), [0, 7], 7):
             with pytest.raises(twonn.CheckpointError, match=sentence):
                 damaged.isel(run=part).compute()
@@ -445,7 +449,7 @@ def test_every_way_of_reading_is_checked(held, right):
 
 
 def test_parts_of_a_dataset(held, right):
-    data = Store(held).dataset()
+    data = dataset_of(Store(held))
     for key in (3, -1, slice(3, 9, 2), slice(9, 2, -3), slice(4, 4), [7, 2, 2], np.arange(RUNS) > 5):
         assert same(data.gap.isel(run=key).values, right["gap"][key]), key
         assert same(data.gap.isel(run=key, sample=4).values, right["gap"][key, 4]), key
@@ -465,7 +469,7 @@ def test_a_store_that_a_stranger_has_made(held):
     def forged(change) -> None:
         root = json.loads(json.dumps(written))
         change(root, root["consolidated_metadata"]["metadata"])
-        root["attributes"][store._SEAL] = store.seal(root)
+        root["attributes"][SEAL] = seal(root)
         file.write_text(json.dumps(root))
         with pytest.raises(twonn.CheckpointError, match="not the readable store of a sweep"):
             Store(held)
@@ -533,7 +537,7 @@ def test_the_former_format_can_be_read(former):
     assert not opened.checked
     assert (opened.runs, opened.chunk_size, opened.complete()) == (6, 4, {0, 1})
     with xarray.open_zarr(former, chunks=None) as plain:
-        xarray.testing.assert_identical(opened.dataset(), plain.drop_vars("chunk_complete"))
+        xarray.testing.assert_identical(dataset_of(opened), plain.drop_vars("chunk_complete"))
     start = twonn.Params(opened.read("start_w")[1], opened.read("start_b")[1], opened.read("start_v")[1])
     traj = twonn.run(PAPER, start, 10_000)
     assert same(opened.read("final_w")[1], traj.w[-1])
@@ -546,11 +550,11 @@ def test_the_former_format_is_not_gone_on_with(former):
     spec = json.loads(Store(former).attributes["spec"])
     columns = summary.columns_of(1, ["gap"])
     asked = {name: columns[name] for name in Store(former).names}
-    layout = store.Layout(6, 2, {}, asked, {}, {"spec": json.dumps(spec)})
-    assert store.open_store(former, layout).runs == 6  # it is complete
+    layout = Layout(6, 2, {}, asked, {}, {"spec": json.dumps(spec)})
+    assert open_store(former, layout).runs == 6  # it is complete
     (former / "chunk_complete" / "c" / "1").unlink()
     with pytest.raises(ValueError, match=r"of the former format .* in which runs are missing; expected"):
-        store.open_store(former, layout)
+        open_store(former, layout)
 
 
 # --------------------------------------------------------------------------------------------------

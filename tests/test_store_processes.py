@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 import twonn
-from twonn.sweeps import chunks, claims, store
-from twonn.sweeps.store import MARKS, Store
+from twonn.sweeps import chunks, claims, store, writing
+from twonn.sweeps.metadata import MARKS
+from twonn.sweeps.store import Store
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 SLIDING = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.05)
@@ -251,7 +252,7 @@ def test_where_there_are_no_locks_a_chunk_is_computed_twice_with_equal_bits(
 
 
 def test_locks_are_not_imported_before_they_are_used():
-    for module in (chunks, claims, store, sys.modules["twonn.sweeps.sweep"]):
+    for module in (chunks, claims, store, writing, sys.modules["twonn.sweeps.sweep"]):
         assert not hasattr(module, "fcntl")
 
 
@@ -314,7 +315,7 @@ def test_killed_at_any_change_of_the_file_system(tmp_path, right, faults):
 def test_what_a_mark_tells_of_is_durable_before_it(tmp_path, monkeypatch):
     """Every file before its name, every name before the mark, and then the mark's own name."""
     path, events = tmp_path / "store", []
-    durable, replace = store.make_durable, os.replace
+    durable, replace = writing.make_durable, os.replace
     twonn.sweep(**SMALL, store=path, chunk_size=6, part=(0, 2))
 
     def noted(place):
@@ -327,7 +328,7 @@ def test_what_a_mark_tells_of_is_durable_before_it(tmp_path, monkeypatch):
         assert ("durable", Path(old)) in events
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "make_durable", noted)
+        patch.setattr(writing, "make_durable", noted)
         patch.setattr(os, "replace", named)
         twonn.sweep(**SMALL, store=path, executor="threads:1")
     mark = path / Store(path).key(MARKS, 1)

@@ -22,8 +22,8 @@ import twonn
 from twonn.analysis.asymptotics import LAWS
 from twonn.engine import batch
 from twonn.results.trajectory import VARIABLES
-from twonn.sweeps import executors, plan, summary
-from twonn.sweeps.store import Store, seal
+from twonn.sweeps import chunks, executors, plan, summary
+from twonn.sweeps.metadata import seal
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 SLIDING = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=0.05)
@@ -421,16 +421,16 @@ def test_a_lost_chunk_is_submitted_again(serial):
 
 
 def test_a_chunk_that_fails_for_ever_is_named(serial, tmp_path, monkeypatch):
-    write = Store.write
+    write = chunks.write
 
-    def broken(self, chunk, arrays, scratch):
+    def broken(store, chunk, arrays, scratch):
         if chunk == 1:
             raise OSError(errno.EIO, "Input/output error")
-        write(self, chunk, arrays, scratch)
+        write(store, chunk, arrays, scratch)
 
     store = tmp_path / "store"
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "write", broken)
+        patch.setattr(chunks, "write", broken)
         result = twonn.sweep([PAPER, SLIDING], STARTS, 10**7, store=store, chunk_size=4, retries=1)
     assert not result.complete
     assert not result.interrupted

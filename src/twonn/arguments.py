@@ -176,9 +176,11 @@ def checked_path(path: object, argument: str = "path") -> Path:
     return Path(name)
 
 
-def required(package: str, caller: str) -> Any:
-    """Import an optional package, or refuse on behalf of its caller."""
+def required(package: str, purpose: str, extra: str = "frames") -> Any:
+    """Import an optional package, or say what needs it and how to install it."""
     try:
         return __import__(package)
     except ImportError as error:
-        raise ImportError(f"{caller} needs {package}; install it with: pip install twonn[frames]") from error
+        raise ImportError(
+            f"{purpose} needs {package}; install it with: pip install twonn[{extra}]"
+        ) from error

@@ -19,7 +19,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from twonn import _core, config
-from twonn.arguments import ArgumentValueError, Verbatim, one_of
+from twonn.arguments import ArgumentValueError, Verbatim, one_of, required
 from twonn.engine.checkpoint import digest
 from twonn.engine.fields import CHECKPOINT_EVERY, FIELDS
 from twonn.engine.run import resume as resume_run
@@ -486,7 +486,10 @@ def _sweep_in(store: Path) -> Any:
         fix = "Give the folder that twonn sweep --store has filled."
         raise ArgumentValueError("file", str(store), "the store of a sweep for the kind 'constants'", fix)
     try:
-        return Store(store).dataset()
+        required("xarray", "A plot of a sweep", "sweep")
+        from twonn.sweeps.backend import dataset_of
+
+        return dataset_of(Store(store))
     except ImportError as error:
         raise RuntimeError(str(error)) from error
 

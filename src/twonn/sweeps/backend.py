@@ -1,15 +1,16 @@
-"""The store of a sweep as xarray opens it, read when it is used, and checked then."""
+"""The results of a sweep as xarray has them; those of a store are read, and checked, when they are used."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import xarray
 from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
-if TYPE_CHECKING:
-    from twonn.sweeps.store import Store
+from twonn.sweeps.layout import described
+from twonn.sweeps.memory import Memory
+from twonn.sweeps.store import Store
 
 __all__ = ["dataset_of"]
 
@@ -53,6 +54,13 @@ class _Backend(BackendEntrypoint):
         return xarray.Variable(metadata["dimension_names"], data, metadata["attributes"])
 
 
-def dataset_of(store: Any) -> xarray.Dataset:
-    """Return the Dataset of a store."""
-    return xarray.open_dataset(store, engine=_Backend, chunks=None)
+def dataset_of(columns: Memory | Store) -> xarray.Dataset:
+    """Return all of it with coordinates, units and long names."""
+    if isinstance(columns, Store):
+        return xarray.open_dataset(columns, engine=_Backend, chunks=None)  # type: ignore[arg-type]
+    layout = columns.layout
+    variables = {
+        name: (("run", *column.dimensions), columns.read(name), described(column))
+        for name, column in layout.columns.items()
+    }
+    return xarray.Dataset(variables, layout.coordinates, layout.attributes).set_coords(layout.auxiliary())

@@ -21,6 +21,7 @@ from twonn.problem.runspec import RunOptions, Schedule
 from twonn.sweeps.claims import Part, claimed, scratch
 from twonn.sweeps.store import Store
 from twonn.sweeps.summary import BatchResult, Column, columns_of
+from twonn.sweeps.writing import unmark, write
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -78,12 +79,12 @@ class Chunk:
                 return Report.BUSY
             if store.is_sound(self.index):  # meanwhile
                 return Report.FOUND
-            store.unmark(self.index)
+            unmark(store, self.index)
             identity = f"{store.attributes['spec_sha256']} runs {store.bounds(self.index)}"
             part = Part(store.path, self.index, identity)
             arrays = self._computed(_Watch(part, self.every, stop))
             with scratch(store.path, self.index) as folder:
-                store.write(self.index, arrays, folder)
+                write(store, self.index, arrays, folder)
             part.remove()
             return Report.COMPUTED
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn.files import naming, replacing
-from twonn.sweeps.store import MARKS
+from twonn.sweeps.metadata import MARKS
 
 __all__ = ["Part", "claimed", "clear", "scratch"]
 

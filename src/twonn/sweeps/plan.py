@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +30,10 @@ from twonn.problem.problem import Problem, problem_dict
 from twonn.problem.runspec import RunOptions, Schedule
 from twonn.results.trajectory import VARIABLES
 from twonn.sweeps.chunks import Chunk
-from twonn.sweeps.store import Layout, Memory, Store
+from twonn.sweeps.layout import Layout
+from twonn.sweeps.memory import Memory
+from twonn.sweeps.store import Store
 from twonn.sweeps.summary import SIZES, columns_of, exponent_steps
-
-if TYPE_CHECKING:
-    pass
 
 #: What a chunk should take: long enough that planning, moving and writing it hardly count, short enough that
 #: Ctrl-C is soon over and a lost worker costs little.
@@ -139,8 +138,9 @@ def planned(
     if not sampled and options.sample_steps is not None:
         expected = "None without trajectories"
         raise ArgumentValueError("sample_steps", options.sample_steps, expected, "Add trajectories=True.")
-    recorded = options if sampled else replace(options, sample_steps=exponent_steps(options.horizon))
-    schedule = recorded.schedule()
+    schedule = options.schedule()
+    if not sampled:
+        schedule = replace(options, sample_steps=exponent_steps(options.horizon)).schedule()
     sizes = {**SIZES, "axis": starts.dimension, "sample": len(schedule[0]) + len(schedule[1])}
     columns = columns_of(starts.dimension, sampled)
     runs = len(problems) * len(starts)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn.arguments import one_of
+from twonn.arguments import one_of, required
 from twonn.files import CheckpointError
 from twonn.problem.horizon import sample_schedule, thinned_spacing, written_steps
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
+from twonn.sweeps.memory import Memory
 from twonn.sweeps.plan import length
-from twonn.sweeps.store import Memory, Store
+from twonn.sweeps.store import Store
 from twonn.sweeps.summary import STATUSES
 from twonn.values import Value, frozen, public
 
@@ -100,7 +101,10 @@ class SweepResult(Value):
         ImportError
             Without xarray.
         """
-        return self._columns.dataset()
+        required("xarray", "SweepResult.to_xarray", "sweep")
+        from twonn.sweeps.backend import dataset_of
+
+        return dataset_of(self._columns)
 
     @property
     def message(self) -> str:

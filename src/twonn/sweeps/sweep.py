@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,13 +19,13 @@ from twonn.problem.runspec import RunOptions
 from twonn.sweeps.chunks import Chunk, Report
 from twonn.sweeps.claims import clear
 from twonn.sweeps.executors import Abandoned, Choice, Pool, carried_out, opened, said
+from twonn.sweeps.layout import Layout
+from twonn.sweeps.memory import Memory
+from twonn.sweeps.opening import open_store
 from twonn.sweeps.plan import Chunking, Plan, length, planned
 from twonn.sweeps.result import SweepResult
-from twonn.sweeps.store import Layout, Memory, Store, open_store
+from twonn.sweeps.store import Store
 from twonn.values import public
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["sweep"]
 

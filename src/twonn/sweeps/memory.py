@@ -1,0 +1,62 @@
+"""The columns of a sweep in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twonn.sweeps.layout import Arrays, Layout
+from twonn.values import are_same
+
+
+class Memory:
+    """Columns in memory; the results of tasks are put in by whoever collects them."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._complete: set[int] = set()
+        self._arrays = {
+            name: np.full(layout.shape(column), column.fill, dtype=column.dtype)
+            for name, column in layout.columns.items()
+        }
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Memory):
+            return NotImplemented
+        return are_same(self._arrays, other._arrays)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def put(self, chunk: int, arrays: Arrays) -> None:
+        first, stop = self.layout.bounds(chunk)
+        for name, values in arrays.items():
+            self._arrays[name][first:stop] = values
+        self._complete.add(chunk)
+
+    def complete(self) -> set[int]:
+        return set(self._complete)
+
+    def read(self, name: str) -> NDArray[Any]:
+        return self._arrays[name]
+
+    @property
+    def runs(self) -> int:
+        return self.layout.runs
+
+    @property
+    def chunks(self) -> int:
+        return self.layout.chunks
+
+    def bounds(self, chunk: int) -> tuple[int, int]:
+        return self.layout.bounds(chunk)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.layout.columns)
+
+    @property
+    def samples(self) -> int:
+        """How many samples each run has, if they are kept."""
+        return self.layout.sizes["sample"] if "log_t" in self.layout.columns else 0
