@@ -442,9 +442,8 @@ def test_version(command):
 # reproduce
 
 
-def test_reproduce(command, tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "EXPERIMENTS", {"main": report.EXPERIMENTS["main"]})
-    result = command("reproduce", "--runs", "2", "--steps", "1e2", "--output", "a/b")
+def test_reproduce(command, tmp_path):
+    result = command("reproduce", "paper", "--runs", "2", "--steps", "1e2", "--output", "a/b")
     assert result.exit_code == 0, result.output
     summary = (tmp_path / "a" / "b" / "summary.txt").read_text(encoding="utf-8")
     assert "Steps of each run: 100," in summary
@@ -452,23 +451,43 @@ def test_reproduce(command, tmp_path, monkeypatch):
 
 
 def test_reproduce_in_full(command, monkeypatch):
-    asked = []
+    made = []
 
-    def reproduce(folder, **options):
-        asked.append(options)
+    def make(folder, sections, setting):
+        names = " ".join(section.name for section in sections)
+        made.append((names, setting.starts.runs, setting.steps, setting.engine, setting.seed))
         return report.Reproduction(folder, "", False)
 
-    monkeypatch.setattr(report, "reproduce", reproduce)
-    for arguments in ((), ("--full",), ("--full", "--engine", "direct", "--runs", "7")):
+    monkeypatch.setattr(report, "make", make)
+    full = ("--full", "--engine", "direct", "--runs", "7")
+    for arguments in ((), ("--full",), full, ("float32", "law", "--seed", "7")):
         assert command("reproduce", *arguments).exit_code == 0
-    assert asked == [
-        {"runs": 200, "steps": 10**6, "seed": 42, "engine": "direct"},
-        {"runs": 10_000, "steps": 10**7, "seed": 42, "engine": "auto"},
-        {"runs": 7, "steps": 10**7, "seed": 42, "engine": "direct"},
+    all_of_them = "paper law trained data optimizers float32"
+    assert made == [
+        (all_of_them, 200, 10**6, "direct", 42),
+        (all_of_them, 10_000, 10**7, "auto", 42),
+        (all_of_them, 7, 10**7, "direct", 42),
+        ("law float32", 200, 10**6, "direct", 7),
     ]
 
 
+def test_reproduce_lists_its_sections(command, tmp_path):
+    result = command("reproduce", "--list")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(report.SECTIONS)
+    for line, section in zip(lines, report.SECTIONS.values(), strict=True):
+        assert line.partition("  ")[2].strip() == section.description
+    assert not any(tmp_path.iterdir())
+
+
 def test_reproduce_refuses(refused, tmp_path):
+    assert re.match(
+        "twonn: section: got 'lwa'; expected one of 'paper', ", refused("reproduce", "law", "lwa")
+    )
+    assert "Did you mean 'law'?" in refused("reproduce", "lwa")
+    assert "steps: got 100; expected none without the" in refused("reproduce", "law", "--steps", "100")
+    assert not any(tmp_path.iterdir())
     assert "runs: got 0" in refused("reproduce", "--runs", "0")
     assert "steps: got '1.5'" in refused("reproduce", "--steps", "1.5")
     assert "seed: got -1" in refused("reproduce", "--seed", "-1")

@@ -6,7 +6,10 @@ import math
 import re
 import signal
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 from html.parser import HTMLParser
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -15,52 +18,55 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 
 import twonn
-from twonn import initializers, report
+from twonn import initializers
 from twonn.engine.watching import LateProgress
-from twonn.report import claims, experiments, figures, page, reproduce
-from twonn.report.experiments import SUCCESS
+from twonn.report import SECTIONS, fits, make, reproduce, runs
+from twonn.report.figures import KINDS, draw_figures
+from twonn.report.page import page
+from twonn.report.section import Claim, Column, ExperimentResult, PageTable, Section, Setting
+from twonn.report.sections import chosen, law, paper
+from twonn.report.summary import summary
+from twonn.report.text import looked_up, written
 
 RUNS, STEPS = 20, 2000
 
 #: Smaller than by default, so that the tests are quick; the first run in binary32 has stopped by then.
 SIZES = {
-    "STARTS": 8,
-    "SCHEMES": ("he_normal", "torch_default"),
-    "OPTIMIZER_STEPS": 2000,
-    "OPTIMIZER_RUNS": 2,
-    "FLOAT32_STEPS": 2 * 10**6,
-    "FLOAT32_RUNS": 1,
+    "law": {"schemes": ("he_normal", "torch_default"), "starts": 8},
+    "trained": {"starts": 8},
+    "data": {"starts": 8},
+    "optimizers": {"steps": 2000, "runs": 2},
+    "float32": {"steps": 2 * 10**6, "runs": 1},
 }
 
-TABLES = {
-    "runs", "gaps", "law", "law_gaps", "trained", "trained_gaps", "data", "data_gaps",
-    "optimizers", "optimizer_gaps", "float32", "float32_gaps",
-}  # fmt: skip
+SMALL = [
+    replace(section, experiment=partial(section.experiment, **SIZES.get(name, {})))
+    for name, section in SECTIONS.items()
+]
+
+FIGURES = [figure.name for section in SMALL for figure in section.figures]
+CLAIMS = [claim for section in SMALL for claim in section.claims]
+TABLES = {name for section in SMALL for name in section.tables}
+
+FIGURES_OF_THE_PAPER = ("constants", "scaled_gap", "fall")
+
+
+def setting(runs=RUNS, steps=STEPS, engine="direct"):
+    starts = initializers.sample("he_normal", runs, 42)
+    return Setting(starts, steps, engine, 42, LateProgress(disable=True), lambda: 0)
+
+
+def without_figures(section):
+    return replace(section, claims=[replace(claim, figures=()) for claim in section.claims])
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports") / "new" / "folder"
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in SIZES.items():
-            patch.setattr(experiments, name, value)
-        patch.setattr(figures, "UNDATED", {"svg": figures.UNDATED["svg"]})  # the others are slow; below
-        result = reproduce(folder, runs=RUNS, steps=STEPS, progress=False)
+    result = make(folder, SMALL, setting(), kinds=["svg"])  # the others are slow; below
     assert result.folder == folder
     assert not result.interrupted
     return folder
-
-
-@pytest.fixture
-def only_main(monkeypatch):
-    for name in list(report.EXPERIMENTS):
-        if name != "main":
-            monkeypatch.delitem(report.EXPERIMENTS, name)
-
-
-@pytest.fixture
-def no_figures(monkeypatch):
-    monkeypatch.setattr(figures, "draw", lambda *_: {})
 
 
 def read_rows(folder, name="runs") -> list[dict[str, str]]:
@@ -92,7 +98,7 @@ def numbers(row: dict[str, str], when: str) -> dict[str, list[float]]:
 
 
 def test_all_files_are_there(folder):
-    drawn = {f"{name}.svg" for name in figures.FIGURES}
+    drawn = {f"{name}.svg" for name in FIGURES}
     tables = {f"{name}.csv" for name in TABLES}
     assert {path.name for path in folder.iterdir()} == {
         "index.html", "results.json", "summary.txt", *tables, *drawn,
@@ -170,7 +176,7 @@ def test_outcomes_are_counted_and_add_up(rows, results):
 def test_constant_and_gap_of_every_run(rows):
     for row in rows:
         w, b, _ = numbers(row, "end").values()
-        if row["outcome"] == SUCCESS:
+        if row["outcome"] == paper.SUCCESS:
             start = numbers(row, "start")["w"]
             assert float(row["c"]) == abs(start[0] + start[1]) / 2
 
@@ -186,7 +192,7 @@ def test_constant_and_gap_of_every_run(rows):
 
 def test_the_gaps_along_the_runs(folder, rows):
     curves = read_rows(folder, "gaps")
-    successes = [row for row in rows if row["outcome"] == SUCCESS]
+    successes = [row for row in rows if row["outcome"] == paper.SUCCESS]
     assert {row["run"] for row in curves} == {row["run"] for row in successes}
     for row in successes:
         curve = [one for one in curves if one["run"] == row["run"]]
@@ -206,7 +212,7 @@ def test_the_gaps_along_the_runs(folder, rows):
 
 def test_the_statistics_are_those_of_the_runs(rows, results):
     main = results["main"]
-    successes = [row for row in rows if row["outcome"] == SUCCESS]
+    successes = [row for row in rows if row["outcome"] == paper.SUCCESS]
     c = sorted(float(row["c"]) for row in successes)
     n = len(c)
     mean = sum(c) / n
@@ -242,12 +248,12 @@ def test_expected_values_are_those_of_the_density():
 
     # To the precision of the quadrature.
     assert quad(density, 0, 40)[0] == pytest.approx(1, rel=1e-9)
-    assert quad(lambda x: x * density(x), 0, 40)[0] == pytest.approx(experiments.EXPECTED_C, rel=1e-9)
-    assert quad(density, 1, 40)[0] == pytest.approx(experiments.EXPECTED_LARGE_C, rel=1e-9)
+    assert quad(lambda x: x * density(x), 0, 40)[0] == pytest.approx(paper.EXPECTED_C, rel=1e-9)
+    assert quad(density, 1, 40)[0] == pytest.approx(paper.EXPECTED_LARGE_C, rel=1e-9)
 
 
 def test_rate_law_against_reference_gaps():
-    c, K = experiments.rate_law(0.4309350268754409, -1.470759627697770)
+    c, K = runs.rate_law(0.4309350268754409, -1.470759627697770)
     for t, gap in ((1e5, 0.0659552692), (1e6, 0.0511511695), (1e7, 0.0417126512)):
         # The law leaves out relative terms of order ln t/(h t), h = 0.005: 3e-4 at the end.
         assert c / (math.log(t) + K) == pytest.approx(gap, rel=math.log(t) / (0.005 * t))
@@ -258,7 +264,7 @@ def test_rate_law_against_reference_gaps():
 
 
 def test_every_claim_holds_but_those_that_need_more_steps(results):
-    verdicts = {one.id: claims.looked_up(results, one.holds) for one in claims.SECTIONS if one.holds}
+    verdicts = {claim.id: looked_up(results, claim.holds) for claim in CLAIMS}
     # 2,000 steps are too few for what the other optimizers do in the end, and for one margin to recover.
     assert verdicts.pop("optimizers") is verdicts.pop("fall") is False
     assert verdicts and all(verdicts.values())
@@ -288,14 +294,10 @@ def test_a_wrong_fit_is_not_said_to_hold(monkeypatch):
     def wrong(log_t, gap):
         return right(log_t, gap**1.01)
 
-    monkeypatch.setattr(experiments, "SCHEMES", ("he_normal",))
-    monkeypatch.setattr(experiments, "STARTS", 4)
-    setting = experiments.Setting(
-        initializers.sample("he_normal", 1, 42), 1, 42, "auto", LateProgress(disable=True), lambda: 0
-    )
-    assert experiments.law(setting).numbers["holds"]
-    monkeypatch.setattr(experiments, "fit_rate", wrong)
-    assert not experiments.law(setting).numbers["holds"]
+    small = partial(law.experiment, schemes=("he_normal",), starts=4)
+    assert small(setting()).numbers["holds"]
+    monkeypatch.setattr(fits, "fit_rate", wrong)
+    assert not small(setting()).numbers["holds"]
 
 
 def test_trained_output_weights_have_half_the_exponent(results):
@@ -333,7 +335,7 @@ def test_gaps_of_other_optimizers(folder):
     start = initializers.sample("he_normal", 1, 42)[0]
     assert [float(row["w_0"]), float(row["w_1"])] == start.w[:, 0].tolist()
     for name in ("momentum", "normalized_gd", "adam"):
-        traj = twonn.run(experiments.PROBLEM, start, 2000, optimizer=name)
+        traj = twonn.run(runs.PROBLEM, start, 2000, optimizer=name)
         assert float(row[f"gap_{name.removesuffix('_gd')}"]) == traj.gap[-1]
 
 
@@ -401,7 +403,7 @@ def as_number(text: str) -> tuple[float, float]:
 def test_every_number_on_the_page_is_that_of_the_results(parsed, results):
     assert len(parsed.marked) > 150
     for path, value, text in parsed.marked:
-        found = claims.looked_up(results, path)
+        found = looked_up(results, path)
         assert json.loads(value) == found
         if found is None:
             assert text == "—"
@@ -427,19 +429,18 @@ def other(value):
 
 def test_no_other_text_depends_on_the_results(parsed, results):
     changed = {**other(results), "interrupted": False}
-    again = Parsed(page.page(changed, claims.sections(changed), {}))
+    again = Parsed(page(changed, SMALL, {}))
     captions = [text for text in parsed.outside if text.strip()]
     left = Counter(captions)
     left.subtract(text for text in again.outside if text.strip())
     assert min(left.values()) >= 0  # all that is left are the captions of the figures
-    assert sum(left.values()) < 4 * len(figures.FIGURES)
+    assert sum(left.values()) < 4 * len(FIGURES)
 
 
 def test_the_page_is_made_of_the_files_alone(folder, html, results):
-    drawn = {name: (folder / f"{name}.svg").read_text(encoding="utf-8") for name in figures.FIGURES}
-    sections = claims.sections(results)
-    assert page.page(results, sections, drawn) == html
-    assert claims.summary(results, sections) == (folder / "summary.txt").read_text(encoding="utf-8")
+    drawn = {name: (folder / f"{name}.svg").read_text(encoding="utf-8") for name in FIGURES}
+    assert page(results, SMALL, drawn) == html
+    assert summary(results, SMALL) == (folder / "summary.txt").read_text(encoding="utf-8")
 
 
 def read_table(path):
@@ -454,11 +455,10 @@ def read_table(path):
     return {name: [value(row[column]) for row in rows] for column, name in enumerate(heads)}
 
 
-def test_the_figures_are_drawn_from_the_tables_alone(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "UNDATED", {"svg": figures.UNDATED["svg"]})
+def test_the_figures_are_drawn_from_the_tables_alone(folder, tmp_path):
     tables = {name: read_table(folder / f"{name}.csv") for name in TABLES}
-    figures.draw(tmp_path, tables, LateProgress(disable=True))
-    for name in figures.FIGURES:
+    draw_figures(tmp_path, SMALL, tables, LateProgress(disable=True), ["svg"])
+    for name in FIGURES:
         assert (tmp_path / f"{name}.svg").read_bytes() == (folder / f"{name}.svg").read_bytes()
 
 
@@ -475,24 +475,24 @@ def test_the_page_can_be_read_and_navigated_without_seeing_it(parsed):
     assert len(identifiers) == len({*identifiers})
     links = [attributes["href"][1:] for tag, attributes in parsed.elements if tag == "a"]
     assert {*links} <= {*identifiers}
-    assert len(links) == len(claims.SECTIONS) + 1
+    entries = {section.name for section in SMALL} | {claim.id for claim in CLAIMS} | {"provenance"}
+    assert sorted(links) == sorted(entries)
     pictures = [attributes for tag, attributes in parsed.elements if tag == "svg"]
-    assert len(pictures) == len(figures.FIGURES)
+    assert len(pictures) == len(FIGURES)
     for picture in pictures:
         assert picture["role"] == "img"
         assert len(picture["aria-label"]) > 40
     tags = Counter(tag for tag, _ in parsed.elements)
-    assert tags["figcaption"] == tags["figure"] == len(figures.FIGURES)
+    assert tags["figcaption"] == tags["figure"] == len(FIGURES)
     assert tags["h1"] == 1
     assert ("html", {"lang": "en"}) in parsed.elements
 
 
 def test_a_claim_that_does_not_hold_is_said_not_to(results):
     failed = {**results, "float32": {**results["float32"], "holds": False}}
-    assert (
-        "does not hold on these data"
-        in page.page(failed, claims.sections(failed), {}).partition('id="float32"')[2]
-    )
+    said = page(failed, SMALL, {}).partition('id="float32"')[2]
+    assert "does not hold on these data" in said
+    assert "verdict not" in said
 
 
 @pytest.mark.parametrize(
@@ -509,7 +509,7 @@ def test_a_claim_that_does_not_hold_is_said_not_to(results):
     ],
 )
 def test_how_numbers_are_written(value, form, text):
-    assert claims.written(value, form) == text
+    assert written(value, form) == text
 
 
 # --------------------------------------------------------------------------------------------------
@@ -517,82 +517,252 @@ def test_how_numbers_are_written(value, form, text):
 
 
 @pytest.mark.parametrize(("steps", "seed"), [(0, 42), (1, 42), (50, 42), (50, 43)])
-@pytest.mark.usefixtures("only_main", "no_figures")
-def test_a_single_run_of_hardly_any_steps(steps, seed, tmp_path):
+def test_a_single_run_of_hardly_any_steps(steps, seed, tmp_path, monkeypatch):
+    monkeypatch.setitem(SECTIONS, "paper", without_figures(SECTIONS["paper"]))
     success = bool((initializers.sample("he_normal", 1, seed).w[0, :, 0] * [1, -1] > 0).all())
     assert success == (seed == 42)
-    summary = reproduce(tmp_path, runs=1, steps=steps, seed=seed, progress=False).summary
+    text = reproduce(tmp_path, ["paper"], runs=1, steps=steps, seed=seed, progress=False).summary
     assert len(read_rows(tmp_path)) == 1
-    assert ("No run succeeded." in summary) == (not success)
+    assert ("No run succeeded." in text) == (not success)
     assert (read_results(tmp_path)["main"]["rate"]["rows"] == []) == (not success or steps < 50)
 
 
-@pytest.mark.usefixtures("only_main")
 def test_figures_without_a_successful_run(tmp_path):
-    reproduce(tmp_path, runs=1, steps=50, seed=43, progress=False)
-    for name in ("constants", "scaled_gap", "fall"):
+    reproduce(tmp_path, ["paper"], runs=1, steps=50, seed=43, progress=False)
+    for name in FIGURES_OF_THE_PAPER:
         assert f'id="figure-{name}"' in (tmp_path / "index.html").read_text(encoding="utf-8")
         assert (tmp_path / f"{name}.png").stat().st_size > 0
 
 
-@pytest.mark.usefixtures("only_main")
 def test_the_same_question_gives_the_same_bytes(tmp_path):
     for name in ("one", "two"):
-        reproduce(tmp_path / name, runs=8, steps=300, progress=False)
+        reproduce(tmp_path / name, ["paper"], runs=8, steps=300, progress=False)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    drawn = {
-        f"{name}.{kind}" for name in ("constants", "scaled_gap", "fall") for kind in ("png", "pdf", "svg")
-    }
+    drawn = {f"{name}.{kind}" for name in FIGURES_OF_THE_PAPER for kind in KINDS}
     assert {*files} == {"index.html", "results.json", "summary.txt", "runs.csv", "gaps.csv"} | drawn
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-@pytest.mark.parametrize("when", ["between runs", "in a later experiment"])
-def test_ctrl_c_reports_what_was_finished(when, tmp_path, monkeypatch, no_figures):
-    calls = 0
-
+def test_ctrl_c_between_the_runs_of_the_paper(tmp_path, monkeypatch):
     def sweep(*args, **options):
-        nonlocal calls
-        calls += 1
-        if when == "in a later experiment" and calls == 2:
-            signal.raise_signal(signal.SIGINT)
-
         def pressed(done, runs):
-            if when == "between runs" and done == 3:
+            if done == 3:
                 signal.raise_signal(signal.SIGINT)
 
-        if calls == 1:
-            options |= {"progress": pressed, "chunk_size": 1, "executor": "threads:1", "in_flight": 1}
+        options |= {"progress": pressed, "chunk_size": 1, "executor": "threads:1", "in_flight": 1}
         return twonn.sweep(*args, **options)
 
-    monkeypatch.setattr(experiments, "sweep", sweep)
-    result = reproduce(tmp_path, runs=5, steps=100, progress=False)
-    finished = {"between runs": 3, "in a later experiment": 5}[when]
+    monkeypatch.setattr(paper, "sweep", sweep)
+    monkeypatch.setattr(runs, "sweep", None)  # no other experiment is begun
+    interrupted(tmp_path, finished=3)
+
+
+def test_ctrl_c_in_a_later_experiment(tmp_path, monkeypatch):
+    def sweep(*args, **options):
+        signal.raise_signal(signal.SIGINT)
+        monkeypatch.setattr(runs, "sweep", None)  # that was the last one
+        return twonn.sweep(*args, **options)
+
+    monkeypatch.setattr(runs, "sweep", sweep)
+    interrupted(tmp_path, finished=5)
+
+
+def interrupted(folder, finished):
+    """Make a report of five runs, of which so many are going to be finished, and nothing else."""
+    result = reproduce(folder, runs=5, steps=100, progress=False)
     assert result.interrupted
-    assert calls == (2 if when == "in a later experiment" else 1)
-    assert len(read_rows(tmp_path)) == finished
-    assert f"INTERRUPTED: {finished} of 5 runs finished" in result.summary
-    assert {"main", "law"} & {*read_results(tmp_path)} == {"main"}
-    html = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "Not finished" in html
+    assert len(read_rows(folder)) == finished
+    assert f"INTERRUPTED: {finished} of 5 runs finished; only what was finished" in result.summary
+    assert "Trained output weights" in result.summary.partition("Not finished")[2]
+    assert {section.key for section in SMALL} & {*read_results(folder)} == {"main"}
+    html = (folder / "index.html").read_text(encoding="utf-8")
     assert "Trained output weights" in html.partition("Not finished")[2]
 
 
-@pytest.mark.usefixtures("only_main")
+def test_ctrl_c_before_anything_is_finished(tmp_path, monkeypatch):
+    def sweep(*args, **options):
+        signal.raise_signal(signal.SIGINT)
+        return twonn.sweep(*args, **options)
+
+    monkeypatch.setattr(runs, "sweep", sweep)
+    result = reproduce(tmp_path, ["law", "trained"], progress=False)
+    assert result.interrupted
+    assert "INTERRUPTED: only what was finished is reported." in result.summary
+    assert {*read_results(tmp_path)} == {"asked", "interrupted", "provenance"}
+    Parsed((tmp_path / "index.html").read_text(encoding="utf-8"))
+
+
 def test_runs_that_fail_are_an_error(tmp_path, monkeypatch):
     def sweep(*args, **options):
         result = twonn.sweep(*args, **options)
         object.__setattr__(result, "failures", {range(0, 1): "no memory"})
         return result
 
-    monkeypatch.setattr(experiments, "sweep", sweep)
+    monkeypatch.setattr(paper, "sweep", sweep)
     with pytest.raises(RuntimeError, match="1 run"):
-        reproduce(tmp_path, runs=1, steps=10, progress=False)
+        reproduce(tmp_path, ["paper"], runs=1, steps=10, progress=False)
 
 
 def test_nothing_is_made_where_an_argument_is_wrong(tmp_path):
     for wrong in ({"runs": 0}, {"steps": -1}, {"steps": 1e6}, {"seed": -1}, {"engine": "fast"}):
         with pytest.raises((TypeError, ValueError), match=next(iter(wrong))):
             reproduce(tmp_path / "new", **wrong)
+    with pytest.raises(
+        ValueError, match=r"^section: got 'lwa'; expected one of 'paper', .* Did you mean 'law'"
+    ):
+        reproduce(tmp_path / "new", ["paper", "lwa"])
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("given", [{"runs": 5}, {"steps": 10}, {"engine": "auto"}])
+def test_what_is_for_the_paper_alone_is_refused_without_it(given, tmp_path):
+    ((name, value),) = given.items()
+    with pytest.raises(
+        ValueError, match=rf"^{name}: got {value!r}; expected none without the section 'paper'"
+    ):
+        reproduce(tmp_path / "new", ["law"], **given)
+    assert not (tmp_path / "new").exists()
+
+
+# --------------------------------------------------------------------------------------------------
+# The registry
+
+
+def places(section):
+    """All paths in the templates of a section."""
+    shown = [claim.table for claim in section.claims if claim.table]
+    templates = [*section.introduction, section.finished]
+    templates += [text for claim in section.claims for text in (claim.claim, *claim.paragraphs)]
+    templates += [figure.caption for figure in section.figures]
+    templates += [column.cell for table in shown for column in table.columns]
+    found = [path for text in templates for path in re.findall(r"\{([\w.]+)", text)]
+    found += [path for claim in section.claims for path in (claim.holds, claim.successes) if path]
+    return found + [table.rows for table in shown]
+
+
+def test_the_registry_is_in_order():
+    for name, section in SECTIONS.items():
+        assert section.name == name
+        assert len(section.description) < 90
+        assert {*section.needs} <= {*list(SECTIONS)[: list(SECTIONS).index(name)]}
+        assert {figure.table for figure in section.figures} <= {*section.tables}
+        assert {path.partition(".")[0] for path in places(section)} <= {section.key, "asked", ""}
+        identifiers = [claim.id for claim in section.claims]
+        titles = [claim.title for claim in section.claims]
+        assert (identifiers, titles) == ([name], [""]) if len(identifiers) == 1 else all(titles)
+    for of_all in (
+        [section.key for section in SMALL],
+        {section.name for section in SMALL} | {"missing", "provenance"},
+        FIGURES,
+        [name for section in SMALL for name in section.tables],
+        [claim.id for claim in CLAIMS],
+    ):
+        assert len({*of_all}) == len(of_all)
+
+
+def test_sections_are_chosen_by_name_in_the_order_of_the_registry(monkeypatch):
+    assert chosen([]) == list(SECTIONS.values())
+    names = [section.name for section in chosen(["optimizers", "law", "law"])]
+    assert names == ["law", "optimizers"]
+    last = replace(SECTIONS["float32"], name="last", needs=["float32"])
+    monkeypatch.setitem(SECTIONS, "float32", replace(SECTIONS["float32"], needs=["paper"]))
+    monkeypatch.setitem(SECTIONS, "last", last)
+    assert [section.name for section in chosen(["last"])] == ["paper", "float32", "last"]
+
+
+def test_a_report_of_few_sections_has_these_alone(tmp_path, results):
+    few = [section for section in SMALL if section.name in ("law", "optimizers")]
+    text = make(tmp_path, few, setting(), kinds=["svg"]).summary
+    got = read_results(tmp_path)
+    assert {*got} == {"asked", "interrupted", "provenance", "law", "optimizers"}
+    assert {name: got[name] for name in ("law", "optimizers")} == {
+        name: results[name] for name in ("law", "optimizers")
+    }
+    assert {*got["asked"]} == {"seed", "problem", "problem_text"}
+    files = {"index.html", "results.json", "summary.txt"}
+    for section in few:
+        files |= {f"{name}.csv" for name in section.tables}
+        files |= {f"{figure.name}.svg" for figure in section.figures}
+    assert {path.name for path in tmp_path.iterdir()} == files
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    parsed = Parsed(html)
+    sections = [attributes["id"] for tag, attributes in parsed.elements if tag == "section"]
+    assert sections == ["law", "optimizers", "provenance"]
+    for page_or_text in (html, text):
+        assert "2 of the 6 sections" in page_or_text
+        assert "Not finished" not in page_or_text
+
+
+ODD = 'x < 1 & y > "2" <b>'
+
+TOY = Section(
+    name="toy",
+    title=f"A title with {ODD}",
+    description="A section of a test.",
+    key="toy",
+    experiment=lambda setting, paper: ExperimentResult(
+        {"runs": paper.numbers["finished"], "word": ODD, "list": [{"name": ODD}], "holds": True}
+    ),
+    tables=(),
+    needs=("paper",),
+    claims=[
+        Claim(
+            id="toy",
+            title="",
+            claim=f"A claim with {ODD}",
+            criterion=ODD,
+            holds="toy.holds",
+            paragraphs=("{toy.runs} runs, {toy.word}.",),
+            table=PageTable("toy.list", [Column(ODD, "{.name}", True)]),
+        )
+    ],
+)
+
+
+def test_a_section_takes_what_it_needs_and_its_words_are_no_markup(tmp_path):
+    made = [without_figures(SECTIONS["paper"]), TOY]
+    text = make(tmp_path, made, setting(steps=100)).summary
+    assert f"{RUNS} runs, {ODD}." in text
+    parsed = Parsed((tmp_path / "index.html").read_text(encoding="utf-8"))
+    assert "b" not in {tag for tag, _ in parsed.elements}
+    assert parsed.marked[-3:] == [
+        ("toy.runs", str(RUNS), str(RUNS)),
+        ("toy.word", json.dumps(ODD), ODD),
+        ("toy.list.0.name", json.dumps(ODD), ODD),
+    ]
+    outside = "".join(parsed.outside)
+    for words in (f"A title with {ODD}", f"A claim with {ODD}", f"Criterion: {ODD}."):
+        assert words in outside
+
+
+# --------------------------------------------------------------------------------------------------
+# The style sheet
+
+
+def luminance(colour):
+    """The relative luminance of WCAG 2.1."""
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    channels = [int(digits[n : n + 2], 16) / 255 for n in (0, 2, 4)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+def test_text_can_be_read_in_the_light_and_in_the_dark(html):
+    sheet = (resources.files("twonn.report") / "templates" / "page.css").read_text(encoding="utf-8")
+    assert sheet.strip() in html
+    light, dark = (
+        dict(re.findall(r"--([\w-]+): (#\w+);", block))
+        for block in re.findall(r":root \{(.*?)\}", sheet, re.S)
+    )
+    assert {*light} == {*dark} == {*re.findall(r"var\(--([\w-]+)\)", sheet)}
+    for scheme in (light, dark):
+        for ink, paper_ in (
+            ("ink", "paper"),
+            ("faint-ink", "paper"),
+            ("link", "paper"),
+            ("ink", "good-paper"),
+            ("ink", "bad-paper"),
+        ):
+            bright, dim = sorted((luminance(scheme[ink]), luminance(scheme[paper_])), reverse=True)
+            assert (bright + 0.05) / (dim + 0.05) >= 4.5, (ink, paper_)  # WCAG 2.1, AA

@@ -309,8 +309,25 @@ def show_config() -> None:
         raise typer.Exit(1)
 
 
+def _list_sections(wanted: bool) -> None:
+    if wanted:
+        from twonn.report import SECTIONS
+
+        width = max(map(len, SECTIONS))
+        for name, section in SECTIONS.items():
+            typer.echo(f"{name:<{width}}  {section.description}")
+        raise typer.Exit
+
+
 @app.command()
 def reproduce(
+    sections: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SECTION]...", show_default=False, help="Which to make; all by default."),
+    ] = None,
+    listed: Annotated[
+        bool, typer.Option("--list", callback=_list_sections, is_eager=True, help="List the sections.")
+    ] = False,
     full: Annotated[
         bool, typer.Option("--full", help="At the paper's size: 10,000 starts, 10^7 steps, with leaps.")
     ] = False,
@@ -319,25 +336,27 @@ def reproduce(
     engine: Annotated[
         str | None, typer.Option(help="direct, auto or leap; direct by default, auto with --full.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the starts.")] = 42,
+    seed: Annotated[int, typer.Option(help="Seed of all starts.")] = 42,
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the report.")] = Path(
         "reproduction"
     ),
 ) -> None:
     """Reproduce arXiv 2603.02095 and what surrounds it, as a page with numbers and figures.
 
-    By default its main experiment is a part of the paper's, with every step taken. Ctrl-C ends it in order
-    and reports what was finished.
+    The options --runs, --steps and --engine are for the section paper, the paper's own experiment. By default
+    it is a part of that, with every step taken. Ctrl-C ends the work in order and reports what was finished.
     """
     from twonn import report
 
     with first_signal() as came:
         result = report.reproduce(
             output,
-            runs=runs if runs is not None else 10_000 if full else 200,
-            steps=whole_steps(steps if steps is not None else "10^7" if full else "10^6"),
+            sections or (),
+            full=full,
+            runs=runs,
+            steps=None if steps is None else whole_steps(steps),
+            engine=engine,
             seed=seed,
-            engine=engine if engine is not None else "auto" if full else "direct",
         )
     typer.echo(result.summary)
     typer.echo(f"Report in {result.folder}")

@@ -54,6 +54,20 @@ def test_every_package_is_in_the_wheel():
     assert {*packages, "twonn.tests"} == set(PYPROJECT["tool"]["setuptools"]["packages"])
 
 
+def test_what_the_package_reads_is_in_the_wheel():
+    source = ROOT / "src"
+    kinds = ("*.css", "*.html", "*.mplstyle", "*.pyi", "py.typed")
+    read = [path for kind in kinds for path in source.rglob(kind)]
+    data = PYPROJECT["tool"]["setuptools"]["package-data"]
+    packed = {
+        path
+        for package, patterns in data.items()
+        for pattern in patterns
+        for path in source.joinpath(*package.split(".")).glob(pattern)
+    }
+    assert read and {*read} <= packed
+
+
 def test_the_changelog_and_the_citation_know_the_version():
     version = PROJECT["version"]
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -1,36 +1,43 @@
-"""The reproduction report: experiments → results and tables → claims → a page, and nothing the other way."""
+"""The reproduction report: sections → results and tables → claims → a page, and nothing the other way."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from twonn import config, initializers
-from twonn.arguments import one_of
+from twonn.arguments import ArgumentValueError, one_of
 from twonn.engine.watching import LateProgress, first_signal
-from twonn.problem.horizon import horizon, written_steps
+from twonn.problem.horizon import horizon
 from twonn.problem.problem import problem_dict
-from twonn.report import claims, experiments, figures, page
-from twonn.report.experiments import Found, Setting, StoppedError
+from twonn.report import figures
+from twonn.report.page import page
+from twonn.report.runs import INITIALIZER, PROBLEM
+from twonn.report.section import ExperimentResult, Section, Setting, StoppedError
+from twonn.report.sections import SECTIONS, chosen
+from twonn.report.summary import summary
 from twonn.report.tables import write_table
 
-__all__ = ["Reproduction", "reproduce"]
+__all__ = ["SECTIONS", "Reproduction", "make", "reproduce"]
 
 ENGINES = ("direct", "auto", "leap")
 
-#: By the name of their part of the results; the main one, which is as long as one asks for, comes first.
-EXPERIMENTS: dict[str, Callable[[Setting], Found]] = {
-    "main": experiments.main,
-    "law": experiments.law,
-    "trained": experiments.trained,
-    "data": experiments.data,
-    "optimizers": experiments.optimizers,
-    "float32": experiments.float32,
-}
+
+@dataclass(frozen=True)
+class Size:
+    """Runs, steps and engine of the paper's experiment."""
+
+    runs: int
+    steps: int
+    engine: str
+
+
+#: A part of the paper's experiment with every step taken, and all of it.
+PART, FULL = Size(200, 10**6, "direct"), Size(10_000, 10**7, "auto")
 
 
 @dataclass(frozen=True)
@@ -54,16 +61,18 @@ class Reproduction:
 
 def reproduce(
     folder: str | os.PathLike[str],
-    runs: int = 200,
-    steps: int = 10**6,
+    sections: Iterable[str] = (),
+    *,
+    full: bool = False,
+    runs: int | None = None,
+    steps: int | None = None,
+    engine: str | None = None,
     seed: int = 42,
     progress: bool = True,
-    *,
-    engine: str = "direct",
 ) -> Reproduction:
-    """Run the paper's main experiment, and those around it, and write a report of them.
+    """Run the paper's experiment, and those around it, and write a report of them.
 
-    Two samples x = ∓1 with labels ∓1, step size 0.01, mean exponential loss, output weights fixed
+    Two points x = ∓1 with labels ∓1, step size 0.01, mean exponential loss, output weights fixed
     at (+1, −1), biases 0 at the start, starts drawn by ``he_normal``. The paper has 10,000 runs of
     10^7 steps. Around it: all initializers to 10^1000 steps, trained output weights, other data, other
     optimizers, and arithmetic in binary32.
@@ -74,16 +83,22 @@ def reproduce(
         Made if it does not exist; gets ``index.html``, a page that needs nothing else; ``results.json``
         with every number on it; ``summary.txt``, its text; one .csv for each table; and the figures as
         .png, .pdf and .svg.
-    runs : int
-        Number of random starts of the main experiment, at least 1.
-    steps : int
-        Steps of each run of it, at least 0.
+    sections : iterable of str
+        Names of sections; all by default. Those that they need are made, too.
+    full : bool
+        Whether the paper's experiment has the size of the paper: 10,000 runs of 10^7 steps, with leaps. By
+        default it has 200 runs of 10^6 steps, every one of which is taken.
+    runs : int, optional
+        Number of random starts of the paper's experiment, at least 1. Only with the section "paper", as
+        `steps` and `engine`.
+    steps : int, optional
+        Steps of each of its runs, at least 0.
+    engine : {"direct", "auto", "leap"}, optional
+        Of its runs: "direct" takes every step; the others, see `twonn.run`.
     seed : int
         Seed of all starts.
     progress : bool
         Whether work that takes over a second shows a progress bar.
-    engine : {"direct", "auto", "leap"}
-        Of the main experiment: "direct" takes every step; the others, see `twonn.run`.
 
     Returns
     -------
@@ -101,35 +116,53 @@ def reproduce(
     ----------
     Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095.
     """
-    steps = horizon(steps, None)
-    one_of("engine", engine, ENGINES)
-    starts = initializers.sample(experiments.INITIALIZER, runs, seed)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    wanted = chosen(sections)
+    size = _size(wanted, full, runs=runs, steps=steps, engine=engine)
+    starts = initializers.sample(INITIALIZER, size.runs, seed)
     with LateProgress(disable=not progress) as bar, first_signal() as pressed:
-        setting = Setting(starts, steps, seed, engine, bar, pressed)
-        found = _found(setting)
-        results = json.loads(json.dumps(_results(setting, found), allow_nan=False))
-        tables = {name: table for one in found.values() for name, table in one.tables.items()}
-        for name, table in tables.items():
-            write_table(folder / f"{name}.csv", table)
-        written = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False)
-        (folder / "results.json").write_text(written + "\n", encoding="utf-8")
-        drawn = figures.draw(folder, tables, bar)
-    sections = claims.sections(results)
-    summary = claims.summary(results, sections)
-    (folder / "summary.txt").write_text(summary, encoding="utf-8")
-    (folder / "index.html").write_text(page.page(results, sections, drawn), encoding="utf-8")
-    return Reproduction(folder, summary, results["interrupted"])
+        setting = Setting(starts, size.steps, size.engine, seed, bar, pressed)
+        return make(Path(folder), wanted, setting)
 
 
-def _found(setting: Setting) -> dict[str, Found]:
-    """Carry the experiments out; after Ctrl-C, those that were finished and a part of the main one."""
-    found: dict[str, Found] = {}
-    task = setting.bar.add_task("experiments", total=len(EXPERIMENTS))
-    for name, experiment in EXPERIMENTS.items():
+def _size(sections: Sequence[Section], full: bool, **given: Any) -> Size:
+    """Return the size of the paper's experiment; refuse what is given of it where it is not made."""
+    given = {name: value for name, value in given.items() if value is not None}
+    if given and SECTIONS["paper"] not in sections:
+        name, value = next(iter(given.items()))
+        expected = "none without the section 'paper', the only one it is for"
+        fix = f"Leave {name} out, or make the section paper, too."
+        raise ArgumentValueError(name, value, expected, fix)
+    size = replace(FULL if full else PART, **given)
+    one_of("engine", size.engine, ENGINES)
+    return replace(size, steps=horizon(size.steps, None))
+
+
+def make(
+    folder: Path, sections: Sequence[Section], setting: Setting, kinds: Sequence[str] = tuple(figures.KINDS)
+) -> Reproduction:
+    """Make the report of some sections, in their order; `kinds` are those of the figures' files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = _found(sections, setting)
+    results = json.loads(json.dumps(_results(sections, setting, found), allow_nan=False))
+    tables = {name: table for one in found.values() for name, table in one.tables.items()}
+    for name, table in tables.items():
+        write_table(folder / f"{name}.csv", table)
+    written = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "results.json").write_text(written + "\n", encoding="utf-8")
+    drawn = figures.draw_figures(folder, sections, tables, setting.bar, kinds)
+    text = summary(results, sections)
+    (folder / "summary.txt").write_text(text, encoding="utf-8")
+    (folder / "index.html").write_text(page(results, sections, drawn), encoding="utf-8")
+    return Reproduction(folder, text, results["interrupted"])
+
+
+def _found(sections: Sequence[Section], setting: Setting) -> dict[str, ExperimentResult]:
+    """Carry out the experiments; after Ctrl-C, return those that were finished, and a part of one."""
+    found: dict[str, ExperimentResult] = {}
+    task = setting.bar.add_task("experiments", total=len(sections))
+    for section in sections:
         try:
-            found[name] = experiment(setting)
+            found[section.name] = section.experiment(setting, *(found[name] for name in section.needs))
         except StoppedError:
             break
         if setting.pressed():
@@ -138,22 +171,20 @@ def _found(setting: Setting) -> dict[str, Found]:
     return found
 
 
-def _results(setting: Setting, found: dict[str, Found]) -> dict[str, object]:
-    """Return all numbers under the names of their experiments, what was asked for, and what computed it."""
-    problem = experiments.PROBLEM
-    interrupted = len(found) < len(EXPERIMENTS) or found["main"].numbers["finished"] < setting.starts.runs
+def _results(
+    sections: Sequence[Section], setting: Setting, found: Mapping[str, ExperimentResult]
+) -> dict[str, Any]:
+    """Return all numbers under the keys of their sections, what was asked for, and what computed it."""
+    asked: dict[str, Any] = {
+        "seed": setting.seed,
+        "problem": problem_dict(PROBLEM),
+        "problem_text": repr(PROBLEM),
+    }
+    for one in found.values():
+        asked |= one.asked
     return {
-        "asked": {
-            "runs": setting.starts.runs,
-            "steps": written_steps(setting.steps),
-            "log10_steps": math.log10(max(setting.steps, 1)),
-            "seed": setting.seed,
-            "engine": setting.engine,
-            "initializer": experiments.INITIALIZER,
-            "problem": problem_dict(problem),
-            "problem_text": repr(problem),
-        },
-        "interrupted": interrupted,
+        "asked": asked,
+        "interrupted": len(found) < len(sections) or not all(one.is_complete for one in found.values()),
         "provenance": config.provenance(),
-        **{name: one.numbers for name, one in found.items()},
+        **{section.key: found[section.name].numbers for section in sections if section.name in found},
     }

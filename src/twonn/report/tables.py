@@ -51,3 +51,8 @@ def along(table: Table, *keys: str) -> dict[tuple[Any, ...], dict[str, Any]]:
         groups.setdefault(key, []).append(row)
     columns = {name: np.array(table[name], dtype=np.float64) for name in names}
     return {key: {name: columns[name][rows] for name in names} for key, rows in groups.items()}
+
+
+def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return rows with the same names as a table; an empty one if there are none."""
+    return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
