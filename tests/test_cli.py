@@ -676,7 +676,7 @@ def test_ctrl_c_reports_the_finished_runs_and_exits_130(tmp_path):
     result = process("-c", PRESSING, "7", *arguments, cwd=tmp_path)
     assert result.returncode == 130, result.stderr
     assert result.stderr == ""
-    match = re.search(r"INTERRUPTED: (\d+) of 50 runs finished", result.stdout)
+    match = re.search(r"INTERRUPTED: (\d+) of 50 runs of the paper's experiment finished", result.stdout)
     rows = (tmp_path / "reproduction" / "runs.csv").read_text(encoding="utf-8").splitlines()
     # The runs that were under way are finished: some chunks of a few.
     assert 0 < int(match[1]) == len(rows) - 1 < 40

@@ -573,7 +573,9 @@ def interrupted(folder, finished):
     result = reproduce(folder, runs=5, steps=100, progress=False)
     assert result.interrupted
     assert len(read_rows(folder)) == finished
-    assert f"INTERRUPTED: {finished} of 5 runs finished; only what was finished" in result.summary
+    words = " ".join(result.summary.split())
+    told = f"INTERRUPTED: {finished} of 5 runs of the paper's experiment finished; only what was finished"
+    assert told in words
     assert "Trained output weights" in result.summary.partition("Not finished")[2]
     assert {section.key for section in SMALL} & {*read_results(folder)} == {"main"}
     html = (folder / "index.html").read_text(encoding="utf-8")

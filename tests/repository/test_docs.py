@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import twonn
 from twonn.cli import app
+from twonn.report import SECTIONS
 from twonn.spec import Spec, SweepSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,6 +102,11 @@ def test_links_between_files_lead_somewhere():
         text = (ROOT / page).read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text):
             assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+
+
+def test_the_page_on_the_report_names_its_sections():
+    text = (DOCS / "howto" / "reproduce.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == list(SECTIONS)
 
 
 def test_the_page_of_faults_has_no_promise_that_did_not_hold():

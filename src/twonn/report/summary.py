@@ -34,7 +34,7 @@ def _section(section: Section, results: Results) -> Iterator[str]:
         yield from _wrapped(rendered(paragraph, results))
     for claim in section.claims:
         if claim.title:
-            yield from ("", f"{claim.title}:")
+            yield from ("", *_heading(claim.title, "~"))
         yield from _claim(claim, results)
 
 
@@ -65,5 +65,9 @@ def _text(parts: Rendered) -> str:
 def _table(table: PageTable, results: Results) -> list[str]:
     cells = [[column.heading for column in table.columns]]
     cells += [[_text(cell) for cell in row] for row in rendered_rows(table, results)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return ["  ".join(map(str.rjust, row, widths)).rstrip() for row in cells]
+    columns = [
+        [cell.ljust(width) if column.is_text else cell.rjust(width) for cell in texts]
+        for column, texts in zip(table.columns, zip(*cells, strict=True), strict=True)
+        for width in [max(map(len, texts))]
+    ]
+    return ["  ".join(row).rstrip() for row in zip(*columns, strict=True)]

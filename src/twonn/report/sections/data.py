@@ -200,7 +200,7 @@ _CLAIM = Claim(
         (
             Column("data", "{.name}", True),
             Column("", "{.kind}", True),
-            Column("x₀x₁ + 1", "{.coupling:.4g}"),
+            Column("x₀x₁\u00a0+\u00a01", "{.coupling:.4g}"),
             Column("successful", "{.successes}"),
             Column("midpoint", "{.midpoint:.4g}"),
             Column("limit", "{.limit:.4g}"),

@@ -359,9 +359,9 @@ _FALL = Claim(
     paragraphs=(
         "At step 0 the margin is optimal (gap 0) in {main.fall.optimal_at_start:,} of "
         "{main.successes:,} successful runs. It then falls in {main.fall.fallen:,} of "
-        "{main.successes:,}. In the median run the gap is largest near step {main.fall.step:,.0f}, where "
-        "it is {main.fall.largest:.4g}. Over all runs that step lies between {main.fall.step_first:,.0f} "
-        "and {main.fall.step_last:,.0f}.",
+        "{main.successes:,}. The largest gap is {main.fall.largest:.4g}, at about step "
+        "{main.fall.step:,.0f} (medians). Over all runs that step lies between "
+        "{main.fall.step_first:,.0f} and {main.fall.step_last:,.0f}.",
         "By the last step the margin has begun to recover in {main.fall.recovering:,} of "
         "{main.successes:,} runs. {main.fall.left:.1%} of the largest gap is left in the median run.",
     ),
@@ -390,6 +390,6 @@ SECTION = Section(
         "and the output weights are fixed at +1 and −1. Steps of each run: {asked.steps}, engine "
         "{asked.engine}.",
     ),
-    finished="{main.finished:,} of {asked.runs:,} runs finished",
+    finished="{main.finished:,} of {asked.runs:,} runs of the paper's experiment finished",
     claims=(_OUTCOMES, _CONSTANTS, _FALL),
 )
