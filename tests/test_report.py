@@ -150,12 +150,12 @@ def test_the_ends_are_those_of_the_plain_recurrence(rows):
 
 
 def expected_outcome(w_0: float, w_1: float) -> str:
-    """By the signs of the start: biases are 0, so a neuron sees the sample on its side only."""
+    """By the signs of the start: biases are 0, so a neuron sees the point on its side only."""
     if w_0 > 0 > w_1:
         return "success"
     if w_0 < 0 < w_1:
-        return "stationary"  # each neuron pushes its only sample away until it no longer sees it
-    return f"sample x = {'-1' if w_0 > 0 else '+1'} unseen for ever"
+        return "stationary"  # each neuron pushes its only point away until it no longer sees it
+    return f"point x = {'-1' if w_0 > 0 else '+1'} not classified"
 
 
 def test_outcomes_follow_from_the_signs_of_the_start(rows):
@@ -187,7 +187,7 @@ def test_constant_and_gap_of_every_run(rows):
             assert float(row["gap"]) == pytest.approx(abs(brentq(f, -1, 1)), abs=1e-11)
         else:
             assert row["c"] == ""
-            assert float(row["gap"]) == 1.0  # a sample without a margin is at distance 0
+            assert float(row["gap"]) == 1.0  # a point without a margin is at distance 0
 
 
 def test_the_gaps_along_the_runs(folder, rows):

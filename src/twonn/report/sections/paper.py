@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SECTION"]
 
-SUCCESS = "success: both samples are classified correctly"
+SUCCESS = "success: both points are classified correctly"
 
 #: Mean of the density f_B, and P(c >= 1) under it.
 EXPECTED_C = (4 - 2 * math.sqrt(2)) / math.sqrt(2 * math.pi)
@@ -133,11 +133,11 @@ def outcome(status: int, margins: Floats, pattern: int) -> str:
     if np.all(margins > 0):
         return SUCCESS
     if status == _core.STATIONARY:
-        return "stationary: no unit is active on any sample, nothing can move again"
+        return "stationary: no neuron is active on any point, nothing can move again"
     unseen = [i for i in (0, 1) if not any(int(pattern) >> (2 * j + i) & 1 for j in (0, 1))]
     if unseen:
-        return f"sample {_named(unseen)} unseen for ever: no unit is active on it"
-    return f"sample {_named([i for i in (0, 1) if not margins[i] > 0])} misclassified at the last step"
+        return f"point {_named(unseen)} not classified: no neuron will ever be active on it again"
+    return f"point {_named([i for i in (0, 1) if not margins[i] > 0])} misclassified at the last step"
 
 
 def _named(points: Sequence[int]) -> str:
