@@ -646,7 +646,7 @@ def places(section):
 def test_the_registry_is_in_order():
     for name, section in SECTIONS.items():
         assert section.name == name
-        assert len(section.description) < 90
+        assert max(map(len, SECTIONS)) + 2 + len(section.description) <= 80  # a line of --list
         assert {*section.needs} <= {*list(SECTIONS)[: list(SECTIONS).index(name)]}
         assert {figure.table for figure in section.figures} <= {*section.tables}
         assert {path.partition(".")[0] for path in places(section)} <= {section.key, "asked", ""}

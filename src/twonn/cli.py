@@ -323,7 +323,7 @@ def _list_sections(wanted: bool) -> None:
 def reproduce(
     sections: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SECTION]...", show_default=False, help="Which to make; all by default."),
+        typer.Argument(metavar="SECTION", show_default=False, help="Which to make; all by default."),
     ] = None,
     listed: Annotated[
         bool, typer.Option("--list", callback=_list_sections, is_eager=True, help="List the sections.")
