@@ -462,7 +462,7 @@ def test_reproduce_in_full(command, monkeypatch):
     full = ("--full", "--engine", "direct", "--runs", "7")
     for arguments in ((), ("--full",), full, ("float32", "law", "--seed", "7")):
         assert command("reproduce", *arguments).exit_code == 0
-    all_of_them = "paper law trained data optimizers float32"
+    all_of_them = " ".join(report.SECTIONS)
     assert made == [
         (all_of_them, 200, 10**6, "direct", 42),
         (all_of_them, 10_000, 10**7, "auto", 42),

@@ -136,7 +136,7 @@ def outcome(status: int, margins: Floats, pattern: int) -> str:
         return "stationary: no neuron is active on any point, nothing can move again"
     unseen = [i for i in (0, 1) if not any(int(pattern) >> (2 * j + i) & 1 for j in (0, 1))]
     if unseen:
-        return f"point {_named(unseen)} not classified: no neuron will ever be active on it again"
+        return f"point {_named(unseen)} not classified: no neuron will ever be active on it"
     return f"point {_named([i for i in (0, 1) if not margins[i] > 0])} misclassified at the last step"
 
 
