@@ -23,7 +23,7 @@ from twonn.engine.kernel import prepared
 from twonn.engine.run import so_far
 from twonn.files import CheckpointError
 from twonn.problem.runspec import RunOptions, RunSpec
-from twonn.results.trajectory import VARIABLES
+from twonn.results.records import VARIABLES
 
 FORGERIES = int(os.environ.get("TWONN_FORGERIES", "300"))
 

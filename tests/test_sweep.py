@@ -21,7 +21,7 @@ from cases import BALANCED, BALANCING, CYCLE
 import twonn
 from twonn.analysis.asymptotics import LAWS
 from twonn.engine import batch
-from twonn.results.trajectory import VARIABLES
+from twonn.results.records import VARIABLES
 from twonn.sweeps import chunks, executors, plan, summary
 from twonn.sweeps.metadata import seal
 

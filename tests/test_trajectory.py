@@ -19,7 +19,7 @@ from cases import BALANCED, BALANCING, CYCLE, CYCLING, difference
 
 import twonn
 from twonn.problem.horizon import written_steps
-from twonn.results.trajectory import TRANSITION, VARIABLES
+from twonn.results.records import TRANSITION, VARIABLES
 
 PROBLEM = twonn.Problem(x=[[2.0, 0.5], [1.0, -0.25]], y=[1, -1], step_size=0.05, reduction="sum")
 START = twonn.Params(w=[[0.6, 0.1], [-0.4, 0.2]], b=[0.3, 0.9], v=[1.0, -1.0])

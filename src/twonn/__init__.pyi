@@ -10,8 +10,9 @@ from .geometry.optimal import optimal_margin
 from .optimizers import Adam, Momentum, NormalizedGD
 from .problem.params import Params
 from .problem.problem import Problem
+from .results.records import Status
 from .results.saved import load
-from .results.trajectory import Status, Trajectory
+from .results.trajectory import Trajectory
 from .sweeps.result import SweepResult
 from .sweeps.sweep import sweep
 

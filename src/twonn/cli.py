@@ -27,8 +27,9 @@ from twonn.engine.run import so_far
 from twonn.engine.watching import first_signal
 from twonn.files import CheckpointError, check_place, is_checkpoint, previous
 from twonn.problem.horizon import LARGEST_LOG10_STEPS, direct_limit, steps_of_log, written_steps
+from twonn.results.records import Status
 from twonn.results.saved import load
-from twonn.results.trajectory import Status, Trajectory
+from twonn.results.trajectory import Trajectory
 
 #: What `plot` draws of a trajectory, and of a sweep.
 PLOTS = (

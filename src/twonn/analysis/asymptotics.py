@@ -23,8 +23,9 @@ from twonn.problem.gram import ROUNDING, Gram, gram_of
 from twonn.problem.losses import LOSSES
 from twonn.problem.params import Params, check_compatible, single_run
 from twonn.problem.problem import Problem, checked_problem
+from twonn.results.records import Status
 from twonn.results.states import pairs_of
-from twonn.results.trajectory import Status, Trajectory
+from twonn.results.trajectory import Trajectory
 from twonn.values import Floats, Value, public
 
 Flags = NDArray[np.bool_]

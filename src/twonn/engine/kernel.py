@@ -15,8 +15,9 @@ from twonn.problem.horizon import LARGEST_COUNT, steps_of_log, written_steps
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
 from twonn.problem.runspec import RunOptions, RunSpec
+from twonn.results.records import SEGMENT, SLIDE, TRANSITION, Status
 from twonn.results.states import pairs_of, parameters_of
-from twonn.results.trajectory import SEGMENT, SLIDE, TRANSITION, Status, Trajectory, times
+from twonn.results.trajectory import Trajectory, times
 from twonn.values import Floats
 
 Steps = NDArray[np.int64]

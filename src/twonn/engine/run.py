@@ -31,7 +31,8 @@ from twonn.problem.horizon import direct_limit, horizon, written_steps
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
 from twonn.problem.runspec import MAX_DIRECT, RunOptions, RunSpec
-from twonn.results.trajectory import Status, Trajectory
+from twonn.results.records import Status
+from twonn.results.trajectory import Trajectory
 from twonn.values import public
 
 

@@ -16,7 +16,7 @@ from twonn.engine.kernel import STATUS, steps_taken
 from twonn.files import Lock, previous
 from twonn.problem.horizon import LARGEST_COUNT, written_steps
 from twonn.problem.runspec import RunSpec
-from twonn.results.trajectory import Status
+from twonn.results.records import Status
 
 #: Seconds between two looks at where the run is, for the last checkpoint: what has to be done again to go on
 #: from the file of a run that has ended.

@@ -28,7 +28,7 @@ from twonn.problem.horizon import LARGEST_COUNT
 from twonn.problem.params import Params, check_compatible
 from twonn.problem.problem import Problem, problem_dict
 from twonn.problem.runspec import RunOptions, Schedule
-from twonn.results.trajectory import VARIABLES
+from twonn.results.records import VARIABLES
 from twonn.sweeps.chunks import Chunk
 from twonn.sweeps.layout import Layout
 from twonn.sweeps.memory import Memory

@@ -19,8 +19,9 @@ from twonn.optimizers import Optimizer
 from twonn.problem.horizon import LARGEST_COUNT, steps_of_log
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
+from twonn.results.records import VARIABLES
 from twonn.results.states import NetworkStates, parameters_of, preactivations_of
-from twonn.results.trajectory import VARIABLES, times
+from twonn.results.trajectory import times
 from twonn.values import Floats
 
 #: Codes of `status`: their meanings, in order. What no worker has computed yet is "missing"; "obstructed" is
