@@ -4,6 +4,7 @@ import measuring
 import numpy as np
 import peers
 import pytest
+import records
 import results
 
 ROWS = pytest.StashKey[list]()
@@ -30,10 +31,10 @@ def pytest_configure(config):
 
 @pytest.fixture
 def add_record(request):
-    """Add a line to the results; see results.record."""
+    """Add a line to the results; see records.record."""
 
     def add(*args, **kwargs):
-        request.config.stash[RECORDS].append(results.record(*args, **kwargs))
+        request.config.stash[RECORDS].append(records.record(*args, **kwargs))
 
     return add
 

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from results import YARDSTICK, YARDSTICK_STEPS, curves
+from records import YARDSTICK, YARDSTICK_STEPS, curves
 
 #: Errors of 0 are drawn here, below the rounding unit.
 FLOOR = 2e-17

@@ -7,54 +7,15 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import numpy as np
+import figures
+from records import curves
 
 from twonn import config
 
 #: Raised when the fields of a record change.
 SCHEMA = 1
 
-#: What leaps are timed beside where nobody else gets.
-YARDSTICK_STEPS = 100_000
-YARDSTICK = f"{YARDSTICK_STEPS:,} direct steps"
-
 PACKAGES = ("scipy", "numba", "jax", "torch", "diffrax", "heyoka", "zarr", "mpmath")
-
-
-def quartiles(values):
-    return np.percentile(values, [25, 50, 75]).tolist()
-
-
-def record(group, case, peer, ours, theirs, *, unit="step", target=None, errors=None, **at):
-    """Return one line of the results.
-
-    Parameters
-    ----------
-    group, case, peer : str
-        What is measured, of which problem, beside what. Together with `at` they name the line.
-    ours, theirs : ndarray, shape (pairs,)
-        Seconds per unit, pair by pair.
-    unit : str
-    target : float, optional
-        What ours may cost relative to theirs.
-    errors : pair of float, optional
-        Relative errors of the two results.
-    **at
-        Where on an axis the line is: log10_steps, threads, runs, d.
-    """
-    return {
-        "group": group,
-        "case": case,
-        "peer": peer,
-        "at": at,
-        "unit": unit,
-        "pairs": len(ours),
-        "ours": quartiles(ours),
-        "theirs": quartiles(theirs),
-        "ratio": quartiles(np.asarray(theirs) / ours),
-        "target": target,
-        "errors": errors,
-    }
 
 
 def machine():
@@ -102,8 +63,6 @@ def session(records, missing, options):
 
 def write(folder, whole):
     """Write results.json, tables.md and the figures."""
-    import figures
-
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
@@ -196,18 +155,3 @@ def reach(records, cap):
         logs, seconds, errors = zip(*points, strict=True)
         lines.append(f"| {name} | 10^{logs[-1]} | {duration(seconds[-1])} | {errors[-1]:.1e} |")
     return "\n".join(lines) + "\n"
-
-
-def curves(records):
-    """Return {name: [(log10 of steps, seconds, error), …]}, the package's leaps first."""
-    found = {}
-    for line in records:
-        for name, side in (("twonn, leaping", 0), (line["peer"], 1)):
-            if name != YARDSTICK:
-                seconds = line["theirs" if side else "ours"][1]
-                point = (seconds, line["errors"][side])
-                found.setdefault(name, {}).setdefault(line["at"]["log10_steps"], []).append(point)
-    return {
-        name: [(log, *np.median(points, axis=0).tolist()) for log, points in sorted(at.items())]
-        for name, at in found.items()
-    }

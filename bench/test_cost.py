@@ -20,7 +20,7 @@ from measuring import (
     seconds_of,
     size,
 )
-from results import YARDSTICK, YARDSTICK_STEPS
+from records import YARDSTICK, YARDSTICK_STEPS
 
 HORIZONS = size((2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 30, 100, 150, 300, 1000), (2, 3, 4, 16, 1000))
 
