@@ -158,6 +158,10 @@ def test_every_axis_of_the_matrix_takes_effect():
             assert "direct" in engines and set(engines) & {"leap", "slide"}
 
 
+#: Seeds of runs that end within their first block of steps, by whether neurons may slide.
+ENDED_AT_ONCE = {False: {0, 11, 14, 17, 18, 19, 20}, True: {2, 13, 15, 19, 20, 21, 26}}
+
+
 @pytest.mark.parametrize("sliding", [False, True], ids=["plain", "sliding"])
 @pytest.mark.parametrize("seed", range(28))
 def test_random_runs_are_resumed_to_the_bit(seed, sliding, path, block_by_block):
@@ -171,8 +175,9 @@ def test_random_runs_are_resumed_to_the_bit(seed, sliding, path, block_by_block)
     calls = blocks_of(whole)
     pauses = set(rng.integers(0, max(calls - 1, 1), 6).tolist())
     resumed, seen = in_pieces(path, problem, params, steps, pauses, **options)
-    assert seen or calls < 2
+    assert bool(seen) == (seed not in ENDED_AT_ONCE[sliding])
     assert identical(resumed, whole)
+    assert identical(twonn.resume(path), whole)
 
 
 def late_switch(z):

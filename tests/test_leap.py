@@ -63,11 +63,16 @@ def amplification(truth: twonn.Trajectory) -> float:
     return worst
 
 
+#: Of the random runs those that rounding decides, by seed: the one that starts at a saddle.
+DECIDED_BY_ROUNDING = {191}
+
+
+def assert_decided_by_rounding(leapt: twonn.Trajectory, truth: twonn.Trajectory) -> None:
+    """The estimate says that stepping is no better."""
+    assert leapt.error_estimate > 1e-12 and amplification(truth) > 1e3
+
+
 def assert_same(leapt: twonn.Trajectory, truth: twonn.Trajectory) -> None:
-    if leapt.error_estimate > 1e-12:
-        # Rounding decides where this run goes, and the estimate says so: stepping is no better.
-        assert amplification(truth) > 1e3
-        return
     assert outcome(leapt) is outcome(truth)
     assert leapt.end_step == truth.end_step
     assert dated(leapt) == dated(truth)
@@ -84,7 +89,7 @@ def assert_same(leapt: twonn.Trajectory, truth: twonn.Trajectory) -> None:
 @pytest.mark.parametrize("seed", range(210))
 def test_random_runs_agree_with_stepping(seed):
     truth, leapt = both(seed, 10**6)
-    assert_same(leapt, truth)
+    (assert_decided_by_rounding if seed in DECIDED_BY_ROUNDING else assert_same)(leapt, truth)
 
 
 def test_the_random_runs_are_what_they_should_be():
@@ -117,9 +122,6 @@ def test_the_random_runs_are_what_they_should_be():
 def test_runs_that_chatter_agree_with_stepping_too(seed):
     # G_01 > 0: leaps before the chatter, between its transitions, or after it has ended.
     truth, leapt = both(seed, 200_000, sliding=True)
-    if leapt.error_estimate > 1e-12:
-        assert amplification(truth) > 1e3
-        return
     assert outcome(leapt) is outcome(truth)
     assert dated(leapt) == dated(truth)
     assert difference(leapt, truth).norm <= ACCURACY
@@ -130,7 +132,7 @@ def test_runs_that_chatter_agree_with_stepping_too(seed):
 @pytest.mark.parametrize("seed", range(210))
 def test_long_random_runs_agree_with_stepping(seed, steps):
     truth, leapt = both(seed, steps)
-    assert_same(leapt, truth)
+    (assert_decided_by_rounding if seed in DECIDED_BY_ROUNDING else assert_same)(leapt, truth)
     both.cache_clear()
 
 
