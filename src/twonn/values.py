@@ -67,8 +67,8 @@ def frozen(value: Any) -> Any:
                 value = value.view()
             value.flags.writeable = False
         return value
-    if isinstance(value, FrozenMapping):
-        return value
+    if value is None or isinstance(value, (str, int, float, FrozenMapping)):
+        return value  # before what takes long to tell
     if isinstance(value, Mapping):
         return FrozenMapping(value)
     if type(value) in (tuple, list):

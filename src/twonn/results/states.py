@@ -134,8 +134,8 @@ class NetworkStates:
 
 def pairs_of(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return for every neuron j and point i whether its bit is set, shape (..., 2, 2)."""
-    bits = np.arange(4, dtype=np.uint8).reshape(2, 2)
-    return (codes[..., None, None] >> bits & 1).astype(np.bool_)
+    bits = np.unpackbits(codes[..., None], axis=-1, count=4, bitorder="little")
+    return bits.view(np.bool_).reshape(*codes.shape, 2, 2)
 
 
 def parameters_of(
