@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from functools import cached_property, wraps
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 __all__ = [
     "Floats",
     "FrozenMapping",
+    "Shown",
     "Value",
     "are_same",
     "derived",
@@ -124,6 +126,26 @@ class Value:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _made, (type(self), {name: getattr(self, name) for name in _names(self)})
+
+
+class Shown:
+    """A result that shows, fact by fact, what a user wants to know first: as text and in notebooks."""
+
+    def _facts(self) -> dict[str, str]:
+        """Return what to say, by headings of at most eleven letters."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        lines = (f"  {heading:<12}{text}" for heading, text in self._facts().items())
+        return "\n".join([type(self).__name__, *lines])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(heading)}</th>"
+            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
+            for heading, text in self._facts().items()
+        )
+        return f"<table><caption>{type(self).__name__}</caption><tbody>{rows}</tbody></table>"
 
 
 def _names(value: Any) -> list[str]:

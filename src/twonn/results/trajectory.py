@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 import os
@@ -22,7 +21,7 @@ from twonn.problem.problem import Problem, problem_dict
 from twonn.results.archive import encoded, write_archive
 from twonn.results.records import ACCURACY, VARIABLES, Status
 from twonn.results.states import NetworkStates, parameters_of, preactivations_of
-from twonn.values import Floats, Value, derived, public
+from twonn.values import Floats, Shown, Value, derived, public
 
 if TYPE_CHECKING:
     import pandas
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 @public
 @dataclass(frozen=True, eq=False, repr=False)
-class Trajectory(Value, NetworkStates):
+class Trajectory(Shown, Value, NetworkStates):
     """One run of gradient descent, sampled.
 
     It is a value: equal to another if all that it holds is, read-only, and the same after pickling.
@@ -243,17 +242,6 @@ class Trajectory(Value, NetworkStates):
         ]
         past = len(self.slides) - len(still)
         return "; ".join(still + ([f"{past:,} past episodes"] if past else []))
-
-    def __repr__(self) -> str:
-        return "Trajectory\n" + "\n".join(f"  {name:<12}{text}" for name, text in self._facts().items())
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
-            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
-            for name, text in self._facts().items()
-        )
-        return f"<table><caption>Trajectory</caption><tbody>{rows}</tbody></table>"
 
     # ----------------------------------------------------------------------------------------------
     # Other forms

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from twonn.sweeps.memory import Memory
 from twonn.sweeps.plan import length
 from twonn.sweeps.store import Store
 from twonn.sweeps.summary import STATUSES
-from twonn.values import Value, frozen, public
+from twonn.values import Shown, Value, frozen, public
 
 if TYPE_CHECKING:
     import xarray
@@ -30,8 +29,8 @@ _STRETCHES_SHOWN = 8
 
 
 @public
-@dataclass(frozen=True, eq=False)
-class SweepResult(Value):
+@dataclass(frozen=True, eq=False, repr=False)
+class SweepResult(Shown, Value):
     """What a sweep has found. A value: read-only, and equal to another by content.
 
     Attributes
@@ -149,17 +148,6 @@ class SweepResult(Value):
         except CheckpointError as error:
             return str(error)
         return ", ".join(f"{count:,} {name}" for name, count in zip(STATUSES, counts, strict=True) if count)
-
-    def __repr__(self) -> str:
-        return "SweepResult\n" + "\n".join(f"  {name:<12}{text}" for name, text in self._facts().items())
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
-            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
-            for name, text in self._facts().items()
-        )
-        return f"<table><caption>SweepResult</caption><tbody>{rows}</tbody></table>"
 
 
 def _listed(missing: NDArray[np.int64]) -> str:
