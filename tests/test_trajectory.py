@@ -19,6 +19,7 @@ from cases import BALANCED, BALANCING, CYCLE, CYCLING, difference
 
 import twonn
 from twonn.problem.horizon import written_steps
+from twonn.problem.runspec import RunSpec
 from twonn.results.records import TRANSITION, VARIABLES
 
 PROBLEM = twonn.Problem(x=[[2.0, 0.5], [1.0, -0.25]], y=[1, -1], step_size=0.05, reduction="sum")
@@ -137,6 +138,7 @@ def identical(one: twonn.Trajectory, other: twonn.Trajectory) -> bool:
     scalars = (
         "problem",
         "params",
+        "spec",
         "horizon",
         "status",
         "end_step",
@@ -410,7 +412,8 @@ def test_repr_tells_what_happened(traj):
 
 @pytest.mark.parametrize(("end", "written"), [(4321, "4,321"), (10**30, r"10\^30")])
 def test_converged_and_obstructed_runs_have_a_sentence(traj, end, written):
-    ended = {"horizon": 10**400, "end_step": end}
+    far = dataclasses.replace(traj.spec, options=dataclasses.replace(traj.spec.options, horizon=10**400))
+    ended = {"spec": far, "end_step": end}
     converged = dataclasses.replace(traj, status=twonn.Status.CONVERGED, **ended).message
     assert re.fullmatch(
         rf"All 10\^400 steps .* has converged: from step {written} on .*balance\)\.", converged
@@ -491,3 +494,24 @@ def test_files_of_every_version_are_read(file):
     assert held.phase_unknown.any() and np.array_equal(held.phase_unknown, traj.phase_unknown)
     assert np.array_equal(held.slides[["neuron", "point"]], traj.slides[["neuron", "point"]])
     assert len(held.slides) and np.array_equal(held.sawtooth > 0, held.phase_unknown)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"steps": 300, "sample_steps": np.array([7, 50])},
+        {"log10_steps": 400.0, "sample_steps": [10**300, 10**399], "max_direct": 10**9},
+        {"steps": 1000, "engine": "direct", "samples_per_decade": 3.5},
+        {"steps": 50, "optimizer": twonn.Adam(beta1=0.5)},
+    ],
+    ids=["an array", "long steps", "direct", "adam"],
+)
+def test_what_was_asked_survives_a_file(options, tmp_path):
+    traj = twonn.run(LINE, twonn.Params(w=[0.5, -1.0]), **options)
+    traj.save(tmp_path / "run.npz")
+    again = twonn.load(tmp_path / "run.npz")
+    assert again.spec == traj.spec and again == traj
+    assert RunSpec.from_dict(json.loads(json.dumps(traj.spec.to_dict()))) == traj.spec
+    asked = traj.spec.options
+    assert list(asked.sample_steps or ()) == list(options.get("sample_steps", ()))
+    assert (asked.engine, asked.optimizer) == (options.get("engine", "auto"), options.get("optimizer"))

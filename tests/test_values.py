@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import twonn
+from twonn.problem.runspec import RunOptions, RunSpec
 from twonn.values import FrozenMapping
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
@@ -141,6 +142,9 @@ def test_nothing_can_be_changed(name, how, made):
     assert count > 0 or name == "law"
 
 
+OTHER = twonn.Problem(x=[-1.0, 3.0], y=[-1, 1], step_size=0.01)
+
+
 def other_than(value):
     """Something of the same kind that is not the same, or None if there is no telling."""
     if isinstance(value, np.ndarray):
@@ -161,8 +165,9 @@ def other_than(value):
     if isinstance(value, tuple):
         return (*value, None)
     return {
-        twonn.Problem: twonn.Problem(x=[-1.0, 3.0], y=[-1, 1], step_size=0.01),
+        twonn.Problem: OTHER,
         twonn.Params: twonn.Params(w=[1.0, 2.0]),
+        RunSpec: RunSpec(OTHER, twonn.Params(w=[1.0, 2.0]), RunOptions(3)),
         twonn.Status: twonn.Status.DIVERGED,
         twonn.Adam: None,
     }.get(type(value))

@@ -177,10 +177,7 @@ def trajectory_of(
     """Return the result of a run that has ended."""
     t, log_t = _times(kernel.sample_steps, kernel.sample_logs)
     return Trajectory(
-        problem=spec.problem,
-        params=spec.params,
-        optimizer=spec.options.optimizer,
-        horizon=spec.options.horizon,
+        spec=spec,
         status=STATUS[kernel.status],
         end_step=_end_step(kernel, spec),
         t=t,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn.arguments import ArgumentValueError, Verbatim, one_of
+from twonn.arguments import ArgumentValueError, Verbatim, one_of, positive_number
 from twonn.optimizers import Optimizer, chosen, optimizer_dict, require_steps
 from twonn.problem.horizon import LARGEST_COUNT, direct_limit, horizon, sample_schedule, written_steps
 from twonn.problem.params import Params, check_compatible, single_run
@@ -62,6 +62,11 @@ class RunOptions:
     max_direct: int = MAX_DIRECT
 
     def __post_init__(self) -> None:
+        listed = self.sample_steps
+        if isinstance(listed, np.ndarray) and listed.ndim == 1:
+            listed = listed.tolist()
+        if isinstance(listed, list):  # so that options are compared, and stay as they are
+            object.__setattr__(self, "sample_steps", tuple(listed))
         one_of("engine", self.engine, ENGINES)
         one_of("sliding", self.sliding, SLIDING)
         if self.optimizer is not None:
@@ -129,14 +134,17 @@ class RunOptions:
         listed = values["sample_steps"]
         if listed is not None and not isinstance(listed, list):
             raise ValueError("sample_steps is no list")
+        density = values["samples_per_decade"]
+        if density is not None:
+            density = positive_number("samples_per_decade", density, "Ask for more.")
         return cls(
             horizon=read_steps("horizon", values["horizon"]),
             engine=values["engine"],
             sliding=values["sliding"],
-            samples_per_decade=values["samples_per_decade"],
+            samples_per_decade=density,
             sample_steps=None if listed is None else [read_steps("sample_steps", step) for step in listed],
             optimizer=chosen(values["optimizer"]),
-            max_direct=values["max_direct"],
+            max_direct=direct_limit(values["max_direct"]),
         )
 
 

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from twonn import _core
 from twonn.config import provenance_of
 from twonn.files import CheckpointError, is_checkpoint, regular, replacing
-from twonn.optimizers import chosen, optimizer_dict
-from twonn.problem.params import Params, check_compatible
+from twonn.problem.params import Params
 from twonn.problem.problem import Problem, problem_dict
-from twonn.problem.runspec import read_steps
+from twonn.problem.runspec import MAX_DIRECT, RunOptions, RunSpec, read_steps
 from twonn.results.records import SEGMENT, SLIDE, TRANSITION, Status
 from twonn.results.states import pairs_of
 from twonn.values import Floats
@@ -114,16 +113,19 @@ def write_archive(path: Path, values: Mapping[str, Any]) -> None:
 
 def encoded(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arrays that the fields of a trajectory are in a file."""
-    start = fields["params"]
+    spec: RunSpec = fields["spec"]
+    options = spec.options.to_dict()
+    horizon, optimizer = options.pop("horizon"), options.pop("optimizer")
     return {
         "format": np.array(_FORMAT),
-        "problem": np.array(json.dumps(problem_dict(fields["problem"]))),
-        "optimizer": np.array(json.dumps(optimizer_dict(fields["optimizer"]))),
+        "problem": np.array(json.dumps(problem_dict(spec.problem))),
+        "optimizer": np.array(json.dumps(optimizer)),
+        "options": np.array(json.dumps(options)),
         "provenance": np.array(json.dumps(dict(fields["provenance"]))),
-        "start_w": start.w,
-        "start_b": start.b,
-        "start_v": start.v,
-        "horizon": np.array(hex(fields["horizon"])),
+        "start_w": spec.params.w,
+        "start_b": spec.params.b,
+        "start_v": spec.params.v,
+        "horizon": np.array(horizon),
         "end_step": np.array(hex(fields["end_step"])),
         "status": np.array(fields["status"].value),
         "obstacle": np.array(fields["obstacle"]),
@@ -215,10 +217,10 @@ def _read(path: Path, raw: BinaryIO) -> dict[str, Any]:
         )
     table = _STORED if written_as == _FORMAT else _STORED_BEFORE
     dimension = file.header("start_w")[0][-1]
-    optimizer = chosen(json.loads(file.text("optimizer", _LONGEST_TEXT)))
+    optimizer = json.loads(file.text("optimizer", _LONGEST_TEXT))
     lengths = {
         "n": file.header("t")[0][0],
-        "q": _core.STATE_SIZE if optimizer is None else 4 * dimension + 8,
+        "q": _core.STATE_SIZE if optimizer["name"] == "gd" else 4 * dimension + 8,
     }
     shapes = {
         name: _expected_shape(file, stored.called or name, stored, lengths) for name, stored in table.items()
@@ -233,20 +235,38 @@ def _read(path: Path, raw: BinaryIO) -> dict[str, Any]:
         b=file.array("start_b", real, (2,)),
         v=file.array("start_v", real, (2,)),
     )
-    check_compatible(problem, params)
     obstacle = file.text("obstacle", _LONGEST_TEXT) if "obstacle" in file else ""  # earlier files have none
     if not obstacle.isprintable():
         raise ValueError("obstacle is not printable")
-    return {
-        "problem": problem,
-        "params": params,
-        "optimizer": optimizer,
-        "horizon": read_steps("horizon", file.text("horizon", _LONGEST_STEPS)),
+    horizon = file.text("horizon", _LONGEST_STEPS)
+    texts = {
         "end_step": read_steps("end_step", file.text("end_step", _LONGEST_STEPS)),
         "status": Status(file.text("status", _LONGEST_TEXT)),
         "provenance": provenance_of(file.text("provenance", _LONGEST_TEXT)),
         "obstacle": obstacle,
-        **{name: _read_one(file, name, table[name], shape) for name, shape in shapes.items()},
+    }
+    stored = {name: _read_one(file, name, table[name], shape) for name, shape in shapes.items()}
+    options = _former_options(stored) if written_as == _FORMER else _options(file, stored["log_t"])
+    options |= {"optimizer": optimizer, "horizon": horizon}
+    return {"spec": RunSpec(problem, params, RunOptions.from_dict(options)), **texts, **stored}
+
+
+def _options(file: _Archive, log_t: Floats) -> dict[str, Any]:
+    """Return how it was run, apart from the optimizer and the horizon."""
+    # The steps that were asked for are among those recorded; each is a hexadecimal number in quotes.
+    digits = np.sum(np.maximum(log_t, 0) / math.log(16) + 10)
+    return dict(json.loads(file.text("options", _LONGEST_TEXT + int(digits))))
+
+
+def _former_options(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what can be told of that in a file of the former format, which does not say it."""
+    stepped = np.all(stored["segments"]["engine"] == "direct")
+    return {
+        "engine": "direct" if stepped else "auto",
+        "sliding": "average",
+        "samples_per_decade": None,
+        "sample_steps": None,
+        "max_direct": MAX_DIRECT,
     }
 
 

@@ -18,6 +18,7 @@ from twonn.optimizers import Optimizer
 from twonn.problem.horizon import sample_schedule, thinned_spacing, written_steps
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem, problem_dict
+from twonn.problem.runspec import RunSpec
 from twonn.results.archive import encoded, write_archive
 from twonn.results.records import ACCURACY, VARIABLES, Status
 from twonn.results.states import NetworkStates, parameters_of, preactivations_of
@@ -37,6 +38,8 @@ class Trajectory(Shown, Value, NetworkStates):
 
     Attributes
     ----------
+    spec : RunSpec
+        All that was asked: the next four, the engine, and the samples.
     problem, params : Problem, Params
         What was run, and its start.
     optimizer : Optimizer or None
@@ -104,10 +107,7 @@ class Trajectory(Shown, Value, NetworkStates):
         Parameters of the last sample.
     """
 
-    problem: Problem
-    params: Params
-    optimizer: Optimizer | None
-    horizon: int
+    spec: RunSpec
     status: Status
     end_step: int
     t: Floats
@@ -124,6 +124,25 @@ class Trajectory(Shown, Value, NetworkStates):
     error_bound: float
     provenance: Mapping[str, str]
     obstacle: str = ""
+
+    # ----------------------------------------------------------------------------------------------
+    # What was asked
+
+    @property
+    def problem(self) -> Problem:  # type: ignore[override]
+        return self.spec.problem
+
+    @property
+    def params(self) -> Params:
+        return self.spec.params
+
+    @property
+    def optimizer(self) -> Optimizer | None:  # type: ignore[override]
+        return self.spec.options.optimizer
+
+    @property
+    def horizon(self) -> int:
+        return self.spec.options.horizon
 
     # ----------------------------------------------------------------------------------------------
     # Derived arrays
@@ -309,10 +328,10 @@ class Trajectory(Shown, Value, NetworkStates):
         """Write the trajectory to an ``.npz`` file that `twonn.load` reads back to the last bit.
 
         The file holds plain arrays only (no pickle) and can be read with `numpy.load` alone: ``format``;
-        ``problem``, ``optimizer``, ``provenance`` (JSON texts); ``start_w``, ``start_b``, ``start_v``;
-        ``horizon``, ``end_step`` (hexadecimal integers as text); ``status``, ``obstacle`` (texts); the stored
-        arrays under their attribute names; and, for readers without twonn, the derived arrays w, b, v,
-        margins, log_loss, loss, distances, robust_margin, gap, and boundary for d = 1.
+        ``problem``, ``optimizer``, ``options``, ``provenance`` (JSON texts); ``start_w``, ``start_b``,
+        ``start_v``; ``horizon``, ``end_step`` (hexadecimal integers as text); ``status``, ``obstacle``
+        (texts); the stored arrays under their attribute names; and, for readers without twonn, the derived
+        arrays w, b, v, margins, log_loss, loss, distances, robust_margin, gap, and boundary for d = 1.
 
         The file appears under its name only when it is complete.
 
