@@ -11,6 +11,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# On all cores; tests that share what is dear to compute stay on one.
+PARALLEL := -n auto --dist loadgroup -p no:benchmark
+# More options of pytest: make test TESTS="-m core"
+TESTS ?=
 SOURCES := pyproject.toml setup.py $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd' \
 	-o -name '*.pxi' -o -name '*.pyi' -o -name '*.h' -o -path '*/_kernel/*.c' -o -name '*.mplstyle' -o -path '*/templates/*')
 
@@ -20,14 +24,19 @@ reproduce: $(VENV)/installed
 	$(BIN)/twonn reproduce --output reproduction
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n auto -p no:benchmark
+	$(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
-lowest: $(SOURCES)
+# The lowest versions are those of what pyproject.toml names, not of what comes with it.
+LOWEST := build/lowest/bin
+lowest: $(VENV)/wheel/made
 	rm -rf build/lowest
 	$(PYTHON) -m venv build/lowest
-	build/lowest/bin/python -m pip install --quiet uv
-	build/lowest/bin/uv pip install --quiet --python build/lowest/bin/python --resolution lowest-direct ".[test]"
-	cd build && lowest/bin/python -m pytest --pyargs twonn -n auto -p no:benchmark
+	$(LOWEST)/python -m pip install --quiet uv
+	$(LOWEST)/uv pip compile --quiet --python $(LOWEST)/python --resolution lowest-direct --extra test \
+	    --output-file build/lowest/requirements.txt pyproject.toml
+	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python --requirement build/lowest/requirements.txt
+	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python --no-deps $(VENV)/wheel/*.whl
+	$(LOWEST)/python -m pytest --ignore tests/repository $(PARALLEL) $(TESTS)
 
 # A build of its own, of the baseline kernel, with what these tests need beside it. Leaks are not looked for: the
 # interpreter has its own. A test that needs the other builds is not among them.
@@ -66,16 +75,40 @@ dist: $(VENV)/bin/python
 	dist/empty/bin/python -m pip install --quiet "$$(echo dist/*.whl)[test]"
 	cd dist && empty/bin/python -m pytest --pyargs twonn -n auto
 
-$(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+# Said in one sentence, before anything is made: what this machine lacks.
+define CHECK_MACHINE
+@command -v $(PYTHON) >/dev/null || { echo "make: there is no $(PYTHON): README.md says what to install" >&2; false; }
+@$(PYTHON) tools/check_machine.py
+endef
 
-$(VENV)/installed: $(SOURCES) | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet .
+# An environment that does not work, as an interrupted step or a Python that has gone leave it, is made anew.
+ifneq ($(shell $(BIN)/python -m pip --version >/dev/null 2>&1 && echo works),works)
+.PHONY: $(VENV)/bin/python
+endif
+$(VENV)/bin/python:
+	$(CHECK_MACHINE)
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); false; }
+
+# The package is built once for an environment, whatever extras it gets. Modules that are gone from the sources must
+# not come back from what an earlier build has left.
+$(VENV)/wheel/made: $(SOURCES) $(VENV)/bin/python
+	$(CHECK_MACHINE)
+	rm -rf $(VENV)/wheel
+	if [ -d build ]; then find build -path 'build/lib*' -type f ! -name '*.so' -delete; fi
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(VENV)/wheel .
 	touch $@
 
-# The extras install the package too.
-$(VENV)/installed-%: $(SOURCES) | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet ".[$*]"
+# The first command brings what the package needs, the second the package itself, also where its version is there.
+INSTALL = $(BIN)/python -m pip install --quiet "$$(echo $(VENV)/wheel/*.whl)$(1)" && \
+	$(BIN)/python -m pip install --quiet --no-deps --force-reinstall $(VENV)/wheel/*.whl
+
+$(VENV)/installed: $(VENV)/wheel/made
+	$(call INSTALL)
+	touch $@
+
+$(VENV)/installed-%: $(VENV)/wheel/made
+	$(call INSTALL,[$*])
 	touch $@ $(VENV)/installed
 
 clean:
