@@ -1,10 +1,14 @@
 # make reproduce   the paper's main experiment, in a fresh environment
 # make test        the tests, in the same environment
-# make bench       everything beside what one would otherwise write; tables and figures in bench/results
+# make long        the tests that take hours
+# make bench       compares twonn with the code you would otherwise write; tables and figures in bench/results
 # make bench-quick the same with sizes that show no more than that it runs
-# make lint        style, types, and which package may import which
+# make lint        style, types, docstrings, and which package may import which
+# make torch       a CPU build of PyTorch for its tests, which are skipped without it
 # make lowest      the tests with the oldest versions that pyproject.toml allows of what is named there
+# make clang       the tests with a kernel that clang has compiled
 # make sanitize    the tests that exercise the kernel, many forged files among them, under AddressSanitizer and UBSan
+# make coverage    which lines of the package and of its kernel the tests reach
 # make docs        the documentation, in docs/_build/html
 # make dist        source distribution, a wheel from it, and the wheel's tests in an environment of its own
 
@@ -18,7 +22,7 @@ TESTS ?=
 SOURCES := pyproject.toml setup.py $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd' \
 	-o -name '*.pxi' -o -name '*.pyi' -o -name '*.h' -o -path '*/_kernel/*.c' -o -name '*.mplstyle' -o -path '*/templates/*')
 
-.PHONY: reproduce test lowest sanitize bench bench-quick lint docs dist clean
+.PHONY: reproduce test long torch lowest clang sanitize coverage bench bench-quick lint docs dist clean
 
 reproduce: $(VENV)/installed
 	$(BIN)/twonn reproduce --output reproduction
@@ -26,9 +30,18 @@ reproduce: $(VENV)/installed
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
+# More examples of the tests that draw theirs, too.
+long: $(VENV)/installed-test
+	$(BIN)/python -m pytest $(PARALLEL) -m "long or hypothesis" --hypothesis-profile long $(TESTS)
+
+torch: $(VENV)/torch
+$(VENV)/torch: tests/requirements-torch.txt | $(VENV)/installed-test
+	$(BIN)/python -m pip install --quiet --requirement tests/requirements-torch.txt
+	touch $@
+
 # The lowest versions are those of what pyproject.toml names, not of what comes with it.
 LOWEST := build/lowest/bin
-lowest: $(VENV)/wheel/made
+build/lowest/installed: pyproject.toml $(VENV)/wheel/made
 	rm -rf build/lowest
 	$(PYTHON) -m venv build/lowest
 	$(LOWEST)/python -m pip install --quiet uv
@@ -36,23 +49,37 @@ lowest: $(VENV)/wheel/made
 	    --output-file build/lowest/requirements.txt pyproject.toml
 	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python --requirement build/lowest/requirements.txt
 	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python --no-deps $(VENV)/wheel/*.whl
+	touch $@
+
+lowest: build/lowest/installed
 	$(LOWEST)/python -m pytest --ignore tests/repository $(PARALLEL) $(TESTS)
 
-# A build of its own, of the baseline kernel, with what these tests need beside it. Leaks are not looked for: the
-# interpreter has its own. A test that needs the other builds is not among them.
+# Builds of their own, beside that of the environment. $(call FORGET,FOLDER): modules that are gone from the sources
+# must not come back from what an earlier build has left.
+FORGET = if [ -d build ]; then find build -path '$(1)/*' -type f ! -name '*.so' -delete; fi
+BUILD = $(call FORGET,build/$@) && $(BIN)/python setup.py --quiet build --build-base build/$@-objects --build-lib build/$@
+BUILT = PYTHONPATH=$(CURDIR)/build/$@
+
+clang: $(VENV)/installed-test
+	CC=clang && export CC && $(BUILD)
+	$(BUILT) $(BIN)/python -c "from twonn import _core as c; print(c.COMPILER); assert c.COMPILER.startswith('clang')"
+	$(BUILT) $(BIN)/python -m pytest --ignore tests/repository $(PARALLEL) $(TESTS)
+
+# The baseline kernel, with the tests that exercise it. Leaks are not looked for: the interpreter has its own. A test
+# that needs the other builds is not among them.
 SANITIZERS := -fsanitize=address,undefined,float-cast-overflow
 SANITIZED := elementary direct lanes leap sliding optimizers float32 trajectory run signals checkpoint forged
+FORGERIES ?= 3000
 sanitize: $(VENV)/installed-test
-	TWONN_BUILDS=baseline CFLAGS="-g -fno-omit-frame-pointer $(SANITIZERS) -fno-sanitize-recover=all" \
-	    LDFLAGS="$(SANITIZERS)" $(BIN)/python setup.py --quiet build --build-base build/sanitize-objects \
-	    --build-lib build/sanitize
-	cd build/sanitize && LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	export TWONN_BUILDS=baseline LDFLAGS="$(SANITIZERS)" \
+	    CFLAGS="-g -fno-omit-frame-pointer $(SANITIZERS) -fno-sanitize-recover=all" && $(BUILD)
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc TWONN_ISA=sse2 \
-	    TWONN_FORGERIES=3000 TWONN_PATIENCE=3600 PYTHONPATH=$(CURDIR)/build/sanitize ../../$(BIN)/python -m pytest -p no:cacheprovider \
-	    -p no:benchmark -k "not every_instruction_set" \
-	    $(patsubst %,twonn/tests/test_%.py,$(SANITIZED))
+	    TWONN_FORGERIES=$(FORGERIES) TWONN_PATIENCE=3600 $(BUILT) $(BIN)/python -m pytest \
+	    -p no:cacheprovider -p no:benchmark -k "not every_instruction_set" $(TESTS) \
+	    $(patsubst %,tests/test_%.py,$(SANITIZED))
 
-lint: $(VENV)/installed-test
+lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -90,12 +117,11 @@ $(VENV)/bin/python:
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); false; }
 
-# The package is built once for an environment, whatever extras it gets. Modules that are gone from the sources must
-# not come back from what an earlier build has left.
+# The package is built once for an environment, whatever extras it gets.
 $(VENV)/wheel/made: $(SOURCES) $(VENV)/bin/python
 	$(CHECK_MACHINE)
 	rm -rf $(VENV)/wheel
-	if [ -d build ]; then find build -path 'build/lib*' -type f ! -name '*.so' -delete; fi
+	$(call FORGET,build/lib*)
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(VENV)/wheel .
 	touch $@
 

@@ -16,6 +16,9 @@ from strategies import random_case
 
 import twonn
 
+# All of them, in every environment.
+pytestmark = pytest.mark.core
+
 FILE = Path(__file__).parent / "files" / "digests.json"
 
 GROUPS, RUNS, BATCHES = 20, 500, 12

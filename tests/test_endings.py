@@ -16,8 +16,6 @@ import twonn
 #: Steps, or leaps that cost as much, that a run may take: a second's, counted so that no clock decides.
 LIMIT = 3 * 10**7
 
-examples = hypothesis.settings(max_examples=60, derandomize=True, deadline=None)
-
 
 def both_ways(problem, params, steps: int, **options) -> tuple[twonn.Trajectory, twonn.Trajectory]:
     """A run that takes every step, and one that leaps."""
@@ -98,7 +96,6 @@ def drift_of_stepping(truth: twonn.Trajectory, n: int) -> float:
     return truth.t[n] * problem.rate * 2.0**-49 * float(slopes @ np.sqrt(np.diag(gram_of(problem))))
 
 
-@examples
 @hypothesis.given(cases())
 @hypothesis.example(old_case(2))
 @hypothesis.example(old_case(41))

@@ -48,9 +48,6 @@ needs_wide_longdouble = pytest.mark.skipif(
     np.finfo(np.longdouble).nmant <= 52, reason="longdouble is binary64 here"
 )
 
-# Hypothesis draws the same examples on every run, so that a failure can be repeated.
-examples = hypothesis.settings(max_examples=40, derandomize=True, deadline=None)
-
 
 def problem(**changes):
     return Problem(**({"x": [-1.0, 1.0], "y": [-1, 1], "step_size": 0.01} | changes))
@@ -638,7 +635,6 @@ def test_integer_powers_of_ten_are_exact(k):
     assert horizon(None, k) == 10**k
 
 
-@examples
 @hypothesis.given(st.floats(0, 45))
 def test_powers_of_ten_round_to_the_nearest_integer(exponent):
     with mpmath.workdps(80), decimal.localcontext() as context:
@@ -646,7 +642,6 @@ def test_powers_of_ten_round_to_the_nearest_integer(exponent):
         assert power_of_ten(exponent) == int(mpmath.nint(mpmath.power(10, mpmath.mpf(exponent))))
 
 
-@examples
 @hypothesis.given(st.floats(45, 1000))
 def test_large_powers_of_ten_have_50_correct_digits(exponent):
     with mpmath.workdps(80):
@@ -818,7 +813,6 @@ def test_steps_of_a_logarithm(log_steps):
         assert abs(steps_of_log(log_steps) - exact) <= 1 + exact * mpmath.mpf("1e-28")
 
 
-@examples
 @hypothesis.given(st.integers(0, 2**63 - 1) | st.integers(0, 1000), st.floats(0.01, 25))
 def test_default_schedule(steps, density):
     schedule = scheduled(steps, density)
