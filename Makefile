@@ -83,6 +83,7 @@ lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tools/check_docstrings.py
 	PYTHONPATH=src $(BIN)/lint-imports --no-logo
 
 bench: $(VENV)/installed-bench

@@ -45,8 +45,8 @@ def pytest_configure(config):
         hypothesis.settings.load_profile("ci")
 
 
-#: Files whose tests share a fixture of ten seconds: each goes to one process under --dist loadgroup. The caches
-#: of the other files cost less than is lost where one process has much to do and the other none.
+#: Files whose tests share a fixture of ten seconds: each goes to one process under --dist loadgroup. The
+#: caches of the other files cost less than is lost where one process has much to do and the other none.
 TOGETHER = {"test_report"}
 
 

@@ -544,7 +544,13 @@ class RateFit(Value):
         return float(scaled.min()), float(scaled.max())
 
     def predict(self, log_t: ArrayLike) -> Floats:
-        """Return the gap that the law gives at natural logarithms of steps."""
+        """Return the gap that the law gives.
+
+        Parameters
+        ----------
+        log_t : array_like
+            Natural logarithms of steps.
+        """
         log_t = np.asarray(log_t, dtype=np.float64)
         with np.errstate(all="ignore"):
             return np.asarray(_BY_NAME[self.law].predict(log_t, self.best.numbers))

@@ -77,7 +77,13 @@ class Params:
 
     @classmethod
     def of_finite_state(cls, w: ArrayLike, b: ArrayLike, v: ArrayLike) -> Params:
-        """Return the parameters a run has reached, which may be larger than a start may be."""
+        """Return the parameters a run has reached, which may be larger than a start may be.
+
+        Parameters
+        ----------
+        w, b, v : array_like
+            Of the shapes (2, d), (2,) and (2,). They are not checked.
+        """
         params = object.__new__(cls)
         arrays = {"w": w, "b": b, "v": v}
         set_fields(params, **{name: frozen_array(np.array(array)) for name, array in arrays.items()})

@@ -14,6 +14,11 @@ from twonn.values import public
 def load(path: str | os.PathLike[str]) -> Trajectory:
     """Read a trajectory written by `Trajectory.save`.
 
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file.
+
     Raises
     ------
     CheckpointError

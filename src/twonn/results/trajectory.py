@@ -335,6 +335,11 @@ class Trajectory(Shown, Value, NetworkStates):
 
         The file appears under its name only when it is complete.
 
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Its name. A file of that name is replaced.
+
         Raises
         ------
         OSError
