@@ -80,6 +80,21 @@ sanitize: $(VENV)/installed-test
 	    -p no:cacheprovider -p no:benchmark -k "not every_instruction_set" $(TESTS) \
 	    $(patsubst %,twonn/tests/test_%.py,$(SANITIZED))
 
+# A copy of the sources, whose kernel counts its lines: those of Cython, by what gcov counts of the C that names them.
+# What other processes run is counted in the kernel only. Left out are tests that need several builds of the kernel.
+COPY := build/coverage
+coverage: $(VENV)/installed-coverage
+	rm -rf $(COPY)
+	mkdir -p $(COPY)
+	cp -R src setup.py pyproject.toml README.md LICENSE $(COPY)
+	cd $(COPY)/src/twonn && rm -f *.so *.c
+	cd $(COPY)/src && for source in twonn/*.pyx; do $(CURDIR)/$(BIN)/cython --line-directives -I . "$$source" || exit 1; done
+	cd $(COPY) && mkdir tests && TWONN_BUILDS=baseline CFLAGS=--coverage LDFLAGS=--coverage \
+	    $(CURDIR)/$(BIN)/python setup.py --quiet build_ext --inplace
+	PYTHONPATH=$(CURDIR)/$(COPY)/src TWONN_ISA=sse2 $(BIN)/python -m pytest $(PARALLEL) --ignore tests/repository \
+	    --cov --cov-report=term -k "not every_instruction_set and not a_missing_build" $(TESTS)
+	$(BIN)/python tools/kernel_coverage.py $(COPY)/build $(COPY)/src
+
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

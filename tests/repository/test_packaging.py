@@ -77,3 +77,19 @@ def test_the_changelog_and_the_citation_know_the_version():
     assert re.search(r"^version: (\S+)", citation, re.MULTILINE)[1] == version
     assert re.search(r"^license: (\S+)", citation, re.MULTILINE)[1] == PROJECT["license"]
     assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith("BSD 3-Clause License")
+
+
+def test_all_name_the_same_versions_of_python():
+    """Classifiers, wheels, continuous integration, the page of supported versions, and the check of the machine."""
+    prefix = "Programming Language :: Python :: 3."
+    minors = [name.removeprefix(prefix) for name in PROJECT["classifiers"] if name.startswith(prefix)]
+    assert PROJECT["requires-python"] == f">=3.{minors[0]}"
+    wheels = PYPROJECT["tool"]["cibuildwheel"]["build"]
+    assert wheels == [f"cp3{minor}-*" for minor in minors]
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert f"for minor in {' '.join(minors)}; do" in script
+    versions = [f"3.{minor}" for minor in minors]
+    page = (ROOT / "docs" / "support.md").read_text(encoding="utf-8")
+    assert f"**Python**: {', '.join(versions[:-1])} and {versions[-1]}." in page
+    check = (ROOT / "tools" / "check_machine.py").read_text(encoding="utf-8")
+    assert f"OLDEST = (3, {minors[0]})" in check
