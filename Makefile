@@ -82,6 +82,7 @@ sanitize: $(VENV)/installed-test
 
 # A copy of the sources, whose kernel counts its lines: those of Cython, by what gcov counts of the C that names them.
 # What other processes run is counted in the kernel only. Left out are tests that need several builds of the kernel.
+# With Python 3.12 or newer it is much faster.
 COPY := build/coverage
 coverage: $(VENV)/installed-coverage
 	rm -rf $(COPY)
@@ -91,7 +92,8 @@ coverage: $(VENV)/installed-coverage
 	cd $(COPY)/src && for source in twonn/*.pyx; do $(CURDIR)/$(BIN)/cython --line-directives -I . "$$source" || exit 1; done
 	cd $(COPY) && mkdir tests && TWONN_BUILDS=baseline CFLAGS=--coverage LDFLAGS=--coverage \
 	    $(CURDIR)/$(BIN)/python setup.py --quiet build_ext --inplace
-	PYTHONPATH=$(CURDIR)/$(COPY)/src TWONN_ISA=sse2 $(BIN)/python -m pytest $(PARALLEL) --ignore tests/repository \
+	COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print(["ctrace", "sysmon"][sys.version_info >= (3, 12)])') \
+	    PYTHONPATH=$(CURDIR)/$(COPY)/src TWONN_ISA=sse2 $(BIN)/python -m pytest $(PARALLEL) --ignore tests/repository \
 	    --cov --cov-report=term -k "not every_instruction_set and not a_missing_build" $(TESTS)
 	$(BIN)/python tools/kernel_coverage.py $(COPY)/build $(COPY)/src
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def counts(objects: Path, sources: Path) -> dict[str, dict[int, int]]:
-    """Return how often each line of each source was reached, from all that gcov has counted below a folder."""
+    """Return how often each line of each source was reached, by what gcov has counted in a folder."""
     found: dict[str, dict[int, int]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for data in objects.resolve().rglob("*.gcda"):

@@ -80,7 +80,7 @@ def test_the_changelog_and_the_citation_know_the_version():
 
 
 def test_all_name_the_same_versions_of_python():
-    """Classifiers, wheels, continuous integration, the page of supported versions, and the check of the machine."""
+    """Classifiers, wheels, .ci/run, the page of supported versions, and the check of the machine."""
     prefix = "Programming Language :: Python :: 3."
     minors = [name.removeprefix(prefix) for name in PROJECT["classifiers"] if name.startswith(prefix)]
     assert PROJECT["requires-python"] == f">=3.{minors[0]}"
