@@ -37,7 +37,7 @@ PRELUDE = """
 import json, os, signal, sys, time
 from pathlib import Path
 import twonn
-from twonn.sweeps import claims
+from twonn.sweeps import chunks, claims
 from twonn.sweeps.store import Store
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
@@ -104,17 +104,17 @@ def right() -> dict[str, np.ndarray]:
 
 TOGETHER = """
 folder, me, rounds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-write = Store.write
+write = chunks.write
 
-def noted(self, chunk, arrays, scratch):
-    log = self.path.with_suffix(".log")
+def noted(store, chunk, arrays, scratch):
+    log = store.path.with_suffix(".log")
     with open(log, "a") as file:
         file.write(f"{me} {chunk}\\n")
     # So that each of the three has a part of it.
     wait_for(lambda: len({line.split()[0] for line in log.read_text().splitlines()}) == 3)
-    write(self, chunk, arrays, scratch)
+    write(store, chunk, arrays, scratch)
 
-Store.write = noted
+chunks.write = noted
 for n in range(rounds):
     (folder / f"{n}-{me}.ready").touch()
     wait_for(lambda: len(list(folder.glob(f"{n}-*.ready"))) == 3)
@@ -228,14 +228,14 @@ def test_where_there_are_no_locks_a_chunk_is_computed_twice_with_equal_bits(
 
         monkeypatch.setattr(fcntl, "flock", refused)
     path, computed = tmp_path / "store", []
-    both, write = threading.Barrier(2, timeout=60), Store.write
+    both, write = threading.Barrier(2, timeout=60), chunks.write
 
-    def noted(self, chunk, arrays, scratch):
+    def noted(store, chunk, arrays, scratch):
         computed.append(chunk)
         both.wait()
-        write(self, chunk, arrays, scratch)
+        write(store, chunk, arrays, scratch)
 
-    monkeypatch.setattr(Store, "write", noted)
+    monkeypatch.setattr(chunks, "write", noted)
     results = []
 
     def run():
@@ -602,16 +602,16 @@ def test_a_complete_store_on_a_disk_that_is_read_only(tmp_path, right, monkeypat
 
 
 def test_equal_failures_are_told_as_one(tmp_path, monkeypatch):
-    write = Store.write
+    write = chunks.write
 
-    def fails(self, chunk, arrays, scratch):
+    def fails(store, chunk, arrays, scratch):
         if chunk in (1, 2, 3, 7):
             raise OSError(errno.EIO, "Input/output error", f"file {chunk}")
         if chunk == 5:
             raise RuntimeError("another thing")
-        write(self, chunk, arrays, scratch)
+        write(store, chunk, arrays, scratch)
 
-    monkeypatch.setattr(Store, "write", fails)
+    monkeypatch.setattr(chunks, "write", fails)
     result = twonn.sweep(**SMALL, store=tmp_path / "store", chunk_size=1, retries=0)
     error = "OSError: [Errno 5] Input/output error: 'file 1'"
     assert result.failures == {
