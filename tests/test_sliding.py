@@ -287,7 +287,7 @@ def test_an_averaged_run_says_so():
     assert 100 < slide["t_enter"] < 1000
     text = repr(traj)
     assert "most of it from averaging" in text and "at least" in text
-    assert "neuron 0 at sample 1 since step" in text
+    assert "neuron 0 at point 1 since step" in text
     # z_01 is its mean, (θ − 1/2) of a tooth, and the pattern holds its sign.
     late = traj.phase_unknown.any(axis=(1, 2))
     mean = traj.preactivations[late, 0, 1]
