@@ -515,7 +515,7 @@ def test_forged_files_of_what_is_saved_are_begun_anew(saved):
     for values in forged:
         file.write(values)
         assert all_same(twonn.sweep(**LONG, store=path, part=(0, 2)), whole)
-        opened.unmark(0)
+        writing.unmark(opened, 0)
 
 
 @pytest.mark.parametrize("every", [0, "0s", "soon", 1.5, None])
