@@ -63,15 +63,17 @@ def other_python(tools, minor):
     script(tools / f"python3.{minor}", f'shift; exec {sys.executable} -c "{program}" "$@"')
 
 
+FIRST = ["lint", "torch", "test", ".venv/installed-docs", "docs"]
+
 OTHER = next(minor for minor in (13, 12) if minor != sys.version_info.minor)
 
 
 def test_a_machine_with_nothing_else_passes_and_says_what_is_left_out(ci):
     status, output, asked = ci()
     assert status == 0, output
-    assert asked[:4] == ["lint", "torch", "test", "docs"]
+    assert asked[:5] == FIRST
     assert "make lint" in output and "tests: 0 s" in output
-    assert asked[4:] == ["build/lowest/installed", "lowest TESTS=-m core -q"]
+    assert asked[5:] == ["build/lowest/installed", "lowest TESTS=-m core -q"]
     for line in (
         "sanitizers: left out: there is no gcc with libasan",
         "other Pythons: left out: there are none",
@@ -110,7 +112,7 @@ def test_each_other_python_is_tested_with_a_wheel_of_its_own(ci):
     status, output, asked = ci()
     assert status == 0, output
     folder, given = f"build/python3.{OTHER}", f"PYTHON={ci.tools}/python3.{OTHER} VENV=build/python3.{OTHER}"
-    assert asked[6:] == [
+    assert asked[7:] == [
         f"{folder}/bin/python {given}",
         f"{folder}/wheel/made {given}",
         f"{folder}/installed-test {given}",
@@ -132,9 +134,24 @@ def test_after_the_time_is_up_no_further_stage_begins(ci):
     other_python(ci.tools, OTHER)
     status, output, asked = ci(TWONN_CI_SECONDS="0")
     assert status == 0
-    assert asked == ["lint", "torch", "test", "docs"]
+    assert asked == FIRST
     for name in ("sanitizers", "lowest versions", f"python3.{OTHER}", "clang"):
         assert f"{name}: left out: 0 s were over" in output
+
+
+def test_a_later_stage_that_is_not_over_in_time_is_left_out(ci):
+    (ci.tools / "sleep").symlink_to(shutil.which("sleep"))
+    script(ci.tools / "make", MAKE + 'case "$*" in lowest*) sleep 60;; esac')
+    status, output, asked = ci(TWONN_CI_END="1")
+    assert status == 0, output
+    assert asked[-1] == "lowest TESTS=-m core -q"
+    assert "lowest versions: left out: not over after" in output
+
+
+def test_the_documentation_is_left_out_where_its_packages_are_not_to_be_had(ci):
+    status, output, asked = ci(fail=".venv/installed-docs")
+    assert status == 0 and "docs" not in asked
+    assert "documentation, installation: left out" in output
 
 
 def test_clang_and_sanitizers_are_used_where_they_are(ci, tmp_path):
@@ -143,6 +160,6 @@ def test_clang_and_sanitizers_are_used_where_they_are(ci, tmp_path):
     script(ci.tools / "clang", "true")
     status, output, asked = ci()
     assert status == 0, output
-    assert asked[4] == "sanitize FORGERIES=9 TESTS=-m core -q"
+    assert asked[5] == "sanitize FORGERIES=9 TESTS=-m core -q"
     assert asked[-1] == "clang TESTS=-m core -q"
     assert "left out: there are none" in output  # other Pythons
