@@ -1343,7 +1343,7 @@ NOT_STORED = {
 }
 SOURCES = {
     "gd": (
-        "course.pxi",
+        "run.pxi",
         "cdef struct Course:",
         "\n\n\ncdef void start_course",
         {"step", "log_step", "late_slides", "converged_step", "converged_log"},

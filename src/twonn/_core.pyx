@@ -16,42 +16,28 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 
-cdef extern from "_kernel/build.h" nogil:
-    const char* TWONN_COMPILER
-    const char* TWONN_FLAGS
-    const char* TWONN_ISA
-    int TWONN_CONTRACTED, TWONN_NOT_NEAREST, TWONN_FLUSHED, TWONN_EXCESS_PRECISION
-    int twonn_arithmetic_faults() noexcept
-    bint twonn_can_run(bint avx512) noexcept
-
-
+# In the order of dependence: a file uses nothing of a later one.
 include "_kernel/arithmetic.pxi"
+include "_kernel/loss.pxi"
+include "_kernel/model.pxi"
 include "_kernel/direct.pxi"
+include "_kernel/linear.pxi"
 include "_kernel/collocation.pxi"
-include "_kernel/leap.pxi"
-include "_kernel/balance.pxi"
 include "_kernel/sliding.pxi"
-
-
-# --------------------------------------------------------------------------------------------------
-# A run
-
-cpdef enum:
-    TRANSITIONS_KEPT = 10_000        # number recorded in full; all of them are counted
-    SEGMENTS_KEPT = 1024             # likewise; the last one covers the rest
-    SLIDES_KEPT = 1024               # likewise; the first ones
-    PATIENCE = 1 << 24               # steps in a row that engine LEAP takes directly
-
-cpdef enum:
-    RUNNING, COMPLETED, STATIONARY, DIVERGED, INTERRUPTED, OBSTRUCTED, CONVERGED
-
-cpdef enum:
-    DIRECT, AUTO, LEAP               # engines
-
-cpdef enum:
-    STEPPED, LEAPT, AVERAGED         # kinds of segments
-
-include "_kernel/course.pxi"
+include "_kernel/leap.pxi"
+include "_kernel/averaging.pxi"
+include "_kernel/balance.pxi"
+include "_kernel/newton.pxi"
+include "_kernel/inside.pxi"
+include "_kernel/crossings.pxi"
+include "_kernel/dates.pxi"
+include "_kernel/signals.pxi"
+include "_kernel/run.pxi"
+include "_kernel/records.pxi"
+include "_kernel/episodes.pxi"
+include "_kernel/blocks.pxi"
+include "_kernel/leaping.pxi"
+include "_kernel/advance.pxi"
 include "_kernel/lanes.pxi"
 include "_kernel/held.pxi"
 
@@ -617,138 +603,5 @@ cdef void set_schedule(Course* run, const int64_t[::1] schedule, const double[::
 
 include "_kernel/optimizers.pxi"
 include "_kernel/float32.pxi"
-
-
-# --------------------------------------------------------------------------------------------------
-# Between parameters and reduced coordinates, with twice the working precision
-
-def preactivations(const double[:, :, ::1] w, const double[:, ::1] b, const double[:, ::1] x):
-    """Return z[r, j, i] = w_j·x_i + b_j of run r, shape (runs, 2, 2)."""
-    cdef Py_ssize_t r
-    cdef int i, j
-    if not (w.shape[1] == b.shape[1] == x.shape[0] == 2 and w.shape[0] == b.shape[0]
-            and w.shape[2] == x.shape[1]):
-        raise ValueError("w, b, x: expected shapes (runs, 2, d), (runs, 2), (2, d)")
-    result = np.empty((w.shape[0], 2, 2))
-    cdef double[:, :, ::1] out = result
-    with nogil:
-        for r in range(w.shape[0]):
-            for j in range(2):
-                for i in range(2):
-                    out[r, j, i] = lifted_dot(&w[r, j, 0], b[r, j], &x[i, 0], x.shape[1]).high
-    return result
-
-
-cdef int check_states(const double[:, ::1] x, const double[:, :, ::1] w, const double[:, ::1] b,
-                      const double[:, :, ::1] states) except -1:
-    if not (x.shape[0] == w.shape[1] == b.shape[1] == 2 and x.shape[1] == w.shape[2]
-            and w.shape[0] == b.shape[0] == states.shape[0] and states.shape[2] == STATE_SIZE):
-        raise ValueError("x, w, b, states: expected shapes (2, d), (runs, 2, d), (runs, 2), (runs, n, 12)")
-    return 0
-
-
-def state_preactivations(const double[:, ::1] x, bint bias, const double[:, :, ::1] w,
-                         const double[:, ::1] b, const double[:, :, ::1] states):
-    """Return z[r, n, j, i] of recorded states, shape (runs, n, 2, 2); w and b are those of step 0."""
-    cdef Py_ssize_t r, n
-    cdef int i, j
-    cdef Model model
-    check_states(x, w, b, states)
-    result = np.empty((states.shape[0], states.shape[1], 2, 2))
-    cdef double[:, :, :, ::1] out = result
-    with nogil:
-        for r in range(states.shape[0]):
-            set_model(&model, x, bias, w[r], b[r])
-            for n in range(states.shape[1]):
-                for j in range(2):
-                    for i in range(2):
-                        out[r, n, j, i] = preactivation(&model, <const State*>&states[r, n, 0], j, i)
-    return result
-
-
-def state_weights(const double[:, ::1] x, bint bias, const double[:, :, ::1] w, const double[:, ::1] b,
-                  const double[:, :, ::1] states):
-    """Return w_j + Σ_k C_jk x_k, (runs, n, 2, d), and b_j + Σ_k C_jk, (runs, n, 2), of recorded states."""
-    cdef Py_ssize_t r, n, a
-    cdef int j
-    check_states(x, w, b, states)
-    weights = np.empty((states.shape[0], states.shape[1], 2, w.shape[2]))
-    biases = np.empty((states.shape[0], states.shape[1], 2))
-    cdef double[:, :, :, ::1] w_out = weights
-    cdef double[:, :, ::1] b_out = biases
-    cdef const State* state
-    with nogil:
-        for r in range(states.shape[0]):
-            for n in range(states.shape[1]):
-                state = <const State*>&states[r, n, 0]
-                for j in range(2):
-                    for a in range(w.shape[2]):
-                        w_out[r, n, j, a] = parameter(w[r, j, a], state, j, x[0, a], x[1, a])
-                    b_out[r, n, j] = parameter(b[r, j], state, j, 1.0, 1.0) if bias else b[r, j]
-    return weights, biases
-
-
-cdef double parameter(double start, const State* state, int j, double x0, double x1) noexcept nogil:
-    cdef Sum r
-    r.high = start
-    r.low = state.c_low[j][0] * x0 + state.c_low[j][1] * x1
-    r = plus_product(plus_product(r, state.c[j][0], x0), state.c[j][1], x1)
-    return finite_or(r, start + (state.c[j][0] * x0 + state.c[j][1] * x1)).high
-
-
-ctypedef double (*Elementary)(double) noexcept nogil
-
-
-def exp(const double[::1] x):
-    """Return the kernel's own exponential of each number, shape (n,)."""
-    return each(exp_, x)
-
-
-def log(const double[::1] x):
-    """Return the kernel's own natural logarithm of each number, shape (n,)."""
-    return each(log_, x)
-
-
-def log1p(const double[::1] x):
-    """Return the kernel's own ln(1 + x) of each number > -1, shape (n,)."""
-    return each(log1p_, x)
-
-
-def expm1(const double[::1] x):
-    """Return the kernel's own e^x − 1 of each number >= 0, shape (n,)."""
-    return each(expm1_, x)
-
-
-cdef each(Elementary function, const double[::1] x):
-    cdef Py_ssize_t n
-    result = np.empty(x.shape[0])
-    cdef double[::1] out = result
-    for n in range(x.shape[0]):
-        out[n] = function(x[n])
-    return result
-
-
-# --------------------------------------------------------------------------------------------------
-# The build
-
-COMPILER = TWONN_COMPILER.decode()
-FLAGS = TWONN_FLAGS.decode()
-ISA = TWONN_ISA.decode()
-
-
-def usable_instruction_sets():
-    """Return the instruction sets that kernels are built for and this processor has, in ascending order."""
-    wider = {"sse2": ("avx2", "avx512"), "avx2": ("avx512",)}.get(ISA, ())
-    return [ISA] + [name for name in wider if twonn_can_run(name == "avx512")]
-
-
-def arithmetic_faults():
-    """Return what is wrong with the floating-point arithmetic of this thread, a list of phrases."""
-    cdef int faults = twonn_arithmetic_faults()
-    phrases = {
-        TWONN_CONTRACTED: "a*b + c is contracted",
-        TWONN_NOT_NEAREST: "rounding is not to nearest",
-        TWONN_FLUSHED: "subnormal numbers are flushed to zero",
-        TWONN_EXCESS_PRECISION: "intermediate results are wider than binary64",
-    }
-    return [phrase for bit, phrase in phrases.items() if faults & bit]
+include "_kernel/parameters.pxi"
+include "_kernel/build.pxi"

@@ -170,6 +170,12 @@ cdef double signed_expm1(double x) noexcept nogil:
     return e if x >= 0.0 else -e / (1.0 + e)
 
 
+cdef inline double rough_log(double x) noexcept nogil:
+    """ln x to 1e-4 for x from 1/2 to 2: enough for a guess, and without a branch."""
+    cdef double s = (x - 1.0) / (x + 1.0), z = s * s
+    return 2.0 * s * (1.0 + z * (1 / 3.0 + z * (1 / 5.0 + z * (1 / 7.0 + z * (1 / 9.0)))))
+
+
 cdef void guess_balance(Leap* leap) noexcept nogil:
     """A constant y, or one that decays like e^−λt, and what that does to the margins."""
     cdef double ratio = leap.ratio.high, a, decayed, moved

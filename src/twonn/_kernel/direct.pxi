@@ -1,95 +1,7 @@
 """Direct stepping: a State is unfolded into a Block, stepped, and folded back."""
 
-cdef inline double loss_slope(const Model* model, double margin) noexcept nogil:
-    return loss_slope_at(model, exactly(margin))
-
-
-cdef inline double loss_slope_at(const Model* model, Sum margin) noexcept nogil:
-    # s = −ℓ'(m). A rounded margin makes it wrong by |m| roundings.
-    cdef double e
-    if not model.logistic:
-        return exp_sum(negative(margin)).high
-    if margin.high < 0:
-        return 1.0 / (1.0 + exp_sum(margin).high)
-    e = exp_sum(negative(margin)).high
-    return e / (1.0 + e)
-
-
-cdef Sum loss_slope_sum(const Model* model, Sum margin) noexcept nogil:
-    """The same to about 2^-55 of itself: what a span starts from, it keeps."""
-    cdef Sum e, one = exactly(1.0)
-    if not model.logistic:
-        return exp_sum(negative(margin))
-    if margin.high < 0:
-        return quotient(one, total(one, exp_sum(margin)))
-    e = exp_sum(negative(margin))
-    return quotient(e, total(one, e))
-
-
 # --------------------------------------------------------------------------------------------------
 # From a State to a Block and back
-
-cdef Sum lifted_dot(const double* w, double b, const double* x, Py_ssize_t d) noexcept nogil:
-    """w·x + b with twice the working precision."""
-    cdef Sum z
-    cdef Py_ssize_t a
-    cdef double plain = 0.0
-    z.high = z.low = 0.0
-    for a in range(d):
-        z = plus_product(z, w[a], x[a])
-        plain += w[a] * x[a]
-    return finite_or(plus(z, b), plain + b)
-
-
-cdef void set_model(Model* model, const double[:, ::1] x, bint bias, const double[:, ::1] w,
-                    const double[::1] b) noexcept nogil:
-    """Fill in the lifted Gram matrix and the pre-activations at step 0."""
-    cdef Py_ssize_t d = x.shape[1]
-    cdef Sum r
-    cdef int i, j, k
-    for i in range(2):
-        for k in range(2):
-            r = lifted_dot(&x[i, 0], 1.0 if bias else 0.0, &x[k, 0], d)
-            model.gram[i][k] = r.high
-            model.gram_low[i][k] = r.low
-        for j in range(2):
-            r = lifted_dot(&w[j, 0], b[j], &x[i, 0], d)
-            model.start[j][i] = r.high
-            model.start_low[j][i] = r.low
-    model.opposed = model.gram[0][1] < 0.0 and reduced_gram(model, 0).high == 0.0
-
-
-cdef inline double preactivation(const Model* model, const State* state, int j, int i) noexcept nogil:
-    return preactivation_sum(model, state, j, i).high
-
-
-cdef Sum preactivation_sum(const Model* model, const State* state, int j, int i) noexcept nogil:
-    """z_ji with twice the working precision."""
-    cdef Sum z
-    cdef int k
-    cdef double plain = model.start[j][i]
-    z.high = model.start[j][i]
-    z.low = model.start_low[j][i]
-    for k in range(2):
-        z = plus_product(z, state.c[j][k], model.gram[i][k])
-        z.low += state.c_low[j][k] * model.gram[i][k] + state.c[j][k] * model.gram_low[i][k]
-        plain += state.c[j][k] * model.gram[i][k]
-    return finite_or(z, plain)
-
-
-cdef Sum margin_sum(const Model* model, const State* state, int i, const Sum* z) noexcept nogil:
-    """m_i to twice the working precision, from z_0i and z_1i."""
-    cdef Sum m = exactly(0.0)
-    cdef double plain = 0.0
-    cdef int j
-    for j in range(2):
-        if z[j].high > 0.0:
-            m = plus_product(m, state.v[j], z[j].high)
-            m.low += state.v_low[j] * z[j].high + state.v[j] * z[j].low
-            plain += state.v[j] * z[j].high
-    m = finite_or(m, plain)
-    return m if model.label[i] > 0.0 else negative(m)
-
 
 cdef void open_block(const Model* model, const State* state, Block* block) noexcept nogil:
     """Unfold a State; decide for how long the pattern provably holds."""
@@ -270,8 +182,8 @@ cdef inline double kink_at(const Block* block, int j, int i) noexcept nogil:
     return first(block.kink[i]) if j == 0 else second(block.kink[i])
 
 
-cdef inline bint is_active(int pattern, int j, int i) noexcept nogil:
-    return pattern >> (2 * j + i) & 1
+cdef inline double entry(pair p, int index) noexcept nogil:
+    return first(p) if index == 0 else second(p)
 
 
 cdef void close_block(const Model* model, const State* start, const Block* block,
@@ -323,36 +235,6 @@ cdef inline Sum impulse_of(const Block* block, bint trained, int j, int k) noexc
     return r
 
 
-cdef inline Sum moved(double high, double low, Sum change) noexcept nogil:
-    cdef Sum r
-    r.high = high
-    r.low = low + change.low
-    r = plus(r, change.high)
-    return two_sum(r.high, r.low)
-
-
-cdef bint fits(const Model* model, const State* state) noexcept nogil:
-    """Whether parameters, pre-activations and margins are below 2^996, the most that two_product splits."""
-    cdef const double* entry = <const double*>state
-    cdef double scale = 268435456.0  # 2^28: 2^996 times this is infinite
-    cdef double zero = 0.0, z, term, size
-    cdef int i, j, k, n
-    for n in range(STATE_SIZE):
-        zero += scale * entry[n] * 0.0
-    for i in range(2):
-        for j in range(2):
-            z = model.start[j][i]
-            size = abs(z)
-            for k in range(2):
-                term = state.c[j][k] * model.gram[i][k]
-                z += term
-                size += abs(term)
-            if z > 0.0:
-                size += abs(state.v[j]) * z
-            zero += scale * size * 0.0
-    return zero == 0.0
-
-
 # --------------------------------------------------------------------------------------------------
 # Steps
 
@@ -363,17 +245,6 @@ ctypedef short TrainedOutput
 ctypedef fused Output:
     FixedOutput
     TrainedOutput
-
-
-cdef inline void expand(const Model* model, pair s, pair* taylor) noexcept nogil:
-    """Taylor coefficients of s in a fall x of the margin: ds/dx = s (exponential), s (1 − s) (logistic)."""
-    taylor[0] = s
-    taylor[1] = s * (both(1.0) - s) if model.logistic else s
-    taylor[2] = taylor[1] * both(0.5)
-    taylor[3] = taylor[1] * both(1.0 / 6.0)
-    if model.logistic:
-        taylor[2] = taylor[2] * (both(1.0) - both(2.0) * s)
-        taylor[3] = taylor[3] * (both(1.0) - both(6.0) * s * (both(1.0) - s))
 
 
 cdef inline double slope_after(const Model* model, double margin, double margin_low, double change) noexcept nogil:

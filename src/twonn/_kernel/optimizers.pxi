@@ -365,17 +365,6 @@ cdef inline void move(double* high, double* low, double change) noexcept nogil:
     low[0] = r.low
 
 
-cdef double log_loss_of(const Model* model, double margin) noexcept nogil:
-    """ln ℓ(m)."""
-    if not model.logistic:
-        return -margin
-    if margin < 0.0:
-        return log_(-margin + log1p_(exp_(margin)))
-    if margin > 36.0:  # ln(1 + e) = e − e²/2 to the last bit, which underflows later
-        return -margin - 0.5 * exp_(-margin)
-    return log_(log1p_(exp_(-margin)))
-
-
 def own_preactivations(const double[:, ::1] x, const double[:, ::1] states):
     """Return z[n, j, i] of recorded states of an `OptimizerRun`, shape (n, 2, 2)."""
     cdef Py_ssize_t n, d = x.shape[1]

@@ -1,0 +1,281 @@
+"""The leaps of a run: where one may begin, how far it goes, and how it ends."""
+
+cdef enum:
+    SAMPLES_PER_POLL = 1 << 15       # of one leap, some milliseconds
+
+
+cdef bint try_to_leap(Course* run, int64_t* cost) noexcept nogil:
+    """Try to leap; tell whether it was possible, and what the try cost, in steps.
+
+    What tries cost in vain is kept below one sixteenth of the steps taken: it is paid from a credit. Where a
+    signal comes in between, it is as if the leap had not been tried yet.
+    """
+    cdef Leap leap
+    cdef Block block
+    cdef Course before
+    cdef Time end = run.now
+    unfold(&run.model, &run.state, &leap)
+    if leap.pattern & ~run.held != run.last_pattern & ~run.held:
+        open_block(&run.model, &run.state, &block)
+    note(run, leap.pattern, run.now, &block)
+    if leap.pattern == 0:
+        end_here(run, STATIONARY)
+        return False
+    before = run[0]
+    run.obstacle = start_leap(run, &leap)
+    if run.obstacle == NONE and not (leap.frozen or clear_of_kinks(&leap)):
+        run.obstacle = NEAR_KINK
+    if run.obstacle == NONE:
+        run.obstacle = solve_longest(run, &leap, &end)
+    if run.obstacle == NONE:
+        run.obstacle = end_at_crossing(run, &leap, &end)
+    # Measured, in steps of a smooth stretch; with room for slower machines.
+    cost[0] = 128 + leap.iterations * (600 if leap.coupled else 150) + leap.searches * 50
+    if run.obstacle != NONE:
+        run.crossed = False
+        run.credit -= cost[0]
+        return False
+    # The shortest leaps may cost more than they save.
+    if run.now.step >= 0 and end.step >= 0 and end.step - run.now.step < cost[0]:
+        run.credit -= cost[0] - (end.step - run.now.step)
+    if not land(run, &leap, end):
+        run[0] = before
+        cost[0] = 0
+        return True
+    if leap.before_kink:
+        run.obstacle = NEAR_KINK
+    return True
+
+
+cdef int start_leap(Course* run, Leap* leap) noexcept nogil:
+    """Let slide what may be averaged, and choose the scale."""
+    cdef Slides slides
+    cdef double log_step = run.now.log if run.now.step < 0 else -INFINITY
+    cdef int obstacle, pairs, j
+    slides.pairs = 0
+    if run.average:
+        find_slides(&run.model, &run.state, run.error, &slides)
+    pairs = slides.pairs
+    while True:
+        if pairs:
+            let_slide(leap, &slides, pairs)
+        couple(leap)
+        balance(leap, &run.state)
+        obstacle = set_balance_scale(leap, log_step) if leap.balanced else set_scale(leap, log_step)
+        if obstacle != NONE or leap.frozen or not pairs:
+            break
+        pairs = averageable_at_start(leap, &slides)
+        if pairs == leap.sliding:
+            break
+        unfold(&run.model, &run.state, leap)
+    leap.entry_error = 0.0
+    for j in range(2):
+        if pairs & ~run.held & 3 << (2 * j):
+            leap.entry_error += cost_of_averaging(run, &slides, j)
+    return obstacle
+
+
+cdef bint land(Course* run, Leap* leap, Time end) noexcept nogil:
+    """Record the samples inside a leap and move to its end, or to the horizon if that is nearer.
+
+    False if a signal came while there was much to record: the leap has to be made again.
+    """
+    cdef State after
+    cdef State reached
+    cdef double passed = leap.reached, landing = leap.landing, growth
+    cdef Time start = run.now, horizon = horizon_of(run), scheduled = next_scheduled(run)
+    cdef int64_t recorded = 0
+    if leap.converged:
+        run.converged = start
+        if start.step >= 0 and start.step + ceil(leap.longest) < 9.2e18:
+            run.converged.step += <int64_t>ceil(leap.longest)
+        elif start.step >= 0:
+            run.converged.step = -1
+            run.converged.log = log_(start.step + leap.longest)
+    # A sample at the end of the leap is left to the next one's start, unless it is the last and no
+    # transition comes with it.
+    while is_before(scheduled, end) or not (run.crossed or is_before(end, horizon)
+                                            or is_before(horizon, scheduled)):
+        recorded += 1
+        if recorded % SAMPLES_PER_POLL == 0 and signalled():
+            return False
+        fold(leap, &run.state, passed_until(leap, start, scheduled), &after)
+        record(run, scheduled, &after, leap.pattern | on_average(leap, &after), run.unphased | leap.sliding)
+        if not is_before(scheduled, horizon):
+            run.status = CONVERGED if leap.converged and not is_before(horizon, run.converged) else COMPLETED
+            end = scheduled
+            leap.onto = -1
+            passed = landing = passed_until(leap, start, scheduled)
+            break
+        scheduled = next_scheduled(run)
+    fold(leap, &run.state, passed, &reached)
+    fold(leap, &run.state, landing, &after)
+    if leap.onto >= 0:
+        put_behind_kink(leap, &after)
+    growth = exp_(log_amplification(leap))
+    run.error = grown(run.error, growth)
+    run.averaging_error = grown(run.averaging_error + leap.entry_error, growth)
+    run.error += (leap.doubt + rounding(leap, passed)) * path_length(leap, &run.state, &reached)
+    if leap.balanced:
+        run.error = max(run.error, doubt_of_balance(leap))
+    run.error += path_length(leap, &reached, &after)
+    run.state = after
+    run.now = end
+    run.held = leap.sliding
+    run.unphased |= leap.sliding
+    run.averaged |= leap.sliding != 0
+    run.uncounted |= leap.sliding != 0
+    note_segment(run, AVERAGED if leap.sliding else LEAPT, start, 1, leap.iterations)
+    run.walked = 0
+    if leap.sliding or run.unphased or run.caught:
+        look_for_slides(run)
+    return True
+
+
+cdef int solve_longest(Course* run, Leap* leap, Time* end) noexcept nogil:
+    """Solve over the longest stretch that NODES points resolve, by experience of the leap before."""
+    cdef double steps, length
+    cdef int shortening = 0
+    leap.doubt = 0.0
+    if leap.frozen or is_affine(run, leap):
+        leap.length = leap.reached = leap.landing = LAST_LOG
+        end.step = -1
+        end.log = LAST_LOG
+        return NONE
+    while run.length >= 0:
+        length = LENGTH[run.length]
+        steps = floor(steps_after(leap, length))
+        if leap.balanced and not leap.settled and not steps <= leap.longest:
+            steps = floor(leap.longest)
+        if steps < FEWEST_STEPS:
+            break
+        stop(run, leap, steps, length, end)
+        if solve(leap, run.length, leap.landing):
+            if not shortening and run.length < LENGTHS - 1:
+                run.length += 1
+            return NONE
+        # Further each time: a fast transient may need a leap a hundred times shorter.
+        shortening += 1
+        run.length -= shortening
+    run.length = UNIT_LENGTH
+    return UNRESOLVED
+
+
+cdef bint is_affine(Course* run, Leap* leap) noexcept nogil:
+    """Whether deviations from the late motion, 2^-20 some time ago, have decayed to nothing since."""
+    cdef double decay = 0.0, log_step = run.now.log
+    if run.now.step >= 0:
+        log_step = log_(<double>run.now.step)
+    if leap.balanced or not (late_slopes(leap, leap.slope, &decay) and is_late(leap, leap.slope)):
+        run.calm = INFINITY
+        return False
+    run.calm = min(run.calm, log_step)
+    leap.affine = run.now.step < 0 and decay * (log_step - run.calm) > 28.0
+    return leap.affine
+
+
+cdef void stop(Course* run, Leap* leap, double steps, double passed, Time* end) noexcept nogil:
+    """End a leap a number of steps from its start, or, where these are too many to count, `passed` in τ."""
+    leap.reached = leap.landing = log1p_(steps * leap.inverse) if steps < 9.2e18 else passed
+    end[0] = time_after(leap, run.now, leap.landing)
+    if end.step >= 0:  # exactly
+        end.step = run.now.step + <int64_t>steps
+
+
+cdef int end_at_crossing(Course* run, Leap* leap, Time* end) noexcept nogil:
+    """Shorten a leap in which a guard loses its sign: to before it, to be stepped through, or to behind it.
+
+    Behind it where the error of the guard is worth more than 64 steps, so that single steps tell nothing. At a kink
+    that attracts, what the run has added to the error so far shifts the date and nothing else: the neuron is
+    turned back wherever it arrives.
+    """
+    cdef Crossing first, crossing
+    cdef double error, first_error = 0.0, steps
+    cdef int guard, first_guard = -1
+    cdef bint attracted
+    if leap.frozen:
+        return NONE
+    first.low = first.at = averageable_until(leap)
+    first.high = INFINITY
+    for guard in range(GUARDS):
+        if is_guarded(leap, guard):
+            attracted = attracts(leap, guard)
+            error = 0.0 if attracted else doubt_of(run, guard)
+            if find_crossing(leap, guard, error, &crossing) and crossing.low < first.low:
+                first = crossing
+                first_guard = guard
+                first_error = error
+    if first_guard < 0 and first.low >= leap.length:
+        return NONE
+    if first_guard >= 0 and first.at == first.at and not steps_after(leap, first.high) - steps_after(leap, first.low) <= 64.0:
+        if attracts(leap, first_guard):
+            cross_onto(run, leap, first_guard, &first, end)
+            return NONE
+        if first.high < INFINITY:
+            cross(run, leap, &first, end)
+            return NONE
+        # It is reached for sure only in the next leap, which has to start well before it.
+        first.low = search(leap, first_guard, first_error, 64, 0.0, first.at)
+    steps = floor(steps_after(leap, first.low)) - 16.0
+    # Beyond counting a leap that is shorter than this gets nowhere.
+    if not (steps >= FEWEST_STEPS and (run.now.step >= 0 or first_guard < 0 or first.low > 1e-3)):
+        return NEAR_KINK
+    stop(run, leap, steps, first.low, end)
+    leap.before_kink = first_guard >= 0 and first.at == first.at
+    return NONE
+
+
+cdef void cross(Course* run, Leap* leap, const Crossing* crossing, Time* end) noexcept nogil:
+    """End a leap behind a transition, and keep the date for when the new pattern is noticed."""
+    cdef Time low = time_after(leap, run.now, crossing.low), high = time_after(leap, run.now, crossing.high)
+    end[0] = time_after(leap, run.now, crossing.at)
+    if end.step >= 0:
+        end.step += 1
+    if high.step >= 0:
+        high.step += 1
+    leap.reached = crossing.at
+    leap.landing = crossing.high
+    run.crossed = True
+    run.crossing[0] = as_number(end[0])
+    run.crossing[1] = log_of(end[0])
+    run.crossing[2] = as_number(low) - run.lag[0]
+    run.crossing[3] = as_number(high) + run.lag[1]
+    if run.crossing[3] < INFINITY:
+        run.lag[0] = run.crossing[0] - run.crossing[2]
+        run.lag[1] = run.crossing[3] - run.crossing[0]
+
+
+cdef void cross_onto(Course* run, Leap* leap, int guard, const Crossing* crossing, Time* end) noexcept nogil:
+    """End a leap on a kink that attracts, where rounding hides by how much of a step the neuron crosses it.
+
+    It is put half a step behind it. How often it has been turned back then is not known for sure.
+    """
+    end[0] = time_after(leap, run.now, crossing.at)
+    leap.reached = leap.landing = crossing.at
+    leap.onto = guard
+    run.uncounted = True
+
+
+cdef void put_behind_kink(const Leap* leap, State* state) noexcept nogil:
+    """Half a step behind the kink that a leap has ended on, by the pushes that have carried the neuron there."""
+    cdef int j = neuron_of(leap.onto), i = leap.onto & 1, k = 1 - i, pushed_by
+    cdef double way = kink_step(leap, leap.onto), overshoot
+    cdef Sum c
+    if way == 0.0:
+        return
+    pushed_by = k if is_active(leap.pattern, j, k) else i
+    overshoot = 0.5 * way - preactivation(leap.model, state, j, i)
+    c.high, c.low = state.c[j][pushed_by], state.c_low[j][pushed_by]
+    c = plus(c, overshoot / leap.model.gram[i][pushed_by])
+    c = two_sum(c.high, c.low)
+    state.c[j][pushed_by], state.c_low[j][pushed_by] = c.high, c.low
+
+
+cdef inline int on_average(const Leap* leap, const State* state) noexcept nogil:
+    """The units that slide and have a positive mean, coded like a pattern."""
+    cdef int j, i, pattern = 0
+    for j in range(2):
+        i = kink_of(leap.sliding, j)
+        if i >= 0 and preactivation(leap.model, state, j, i) > 0.0:
+            pattern |= 1 << (2 * j + i)
+    return pattern
