@@ -1,7 +1,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from numpy import bool_, float32, float64, int64, uint8
+from numpy import bool_, dtype, float32, float64, int64, uint8
 from numpy.typing import NDArray
 
 COMPILER: Final[str]
@@ -30,6 +30,7 @@ LEAPT: Final[int]
 AVERAGED: Final[int]
 PATIENCE: Final[int]
 LIMITS: Final[dict[str, tuple[int, int]]]
+STATE_DTYPES: Final[dict[str, dtype[Any]]]
 
 def note_signal() -> None: ...
 

@@ -39,7 +39,7 @@ include "_kernel/blocks.pxi"
 include "_kernel/leaping.pxi"
 include "_kernel/advance.pxi"
 include "_kernel/lanes.pxi"
-include "_kernel/held.pxi"
+include "_kernel/snapshot.pxi"
 
 
 cdef class Run:
@@ -114,8 +114,8 @@ cdef class Run:
         The State at the present step.
     """
 
-    cdef Course course
-    cdef const int64_t[::1] schedule     # what the course points to
+    cdef RunData data
+    cdef const int64_t[::1] schedule     # what `data` points to
     cdef const double[::1] late_schedule
     cdef int64_t[::1] _steps
     cdef double[::1] _logs
@@ -133,7 +133,7 @@ cdef class Run:
                   bint logistic, bint trained, const double[:, ::1] w, const double[::1] b,
                   const double[::1] v, const int64_t[::1] schedule, const double[::1] late_schedule,
                   int engine, bint average=True, int64_t max_direct=INT64_MAX):
-        cdef Course* run = &self.course
+        cdef RunData* run = &self.data
         if not (x.shape[0] == w.shape[0] == labels.shape[0] == b.shape[0] == v.shape[0] == 2
                 and x.shape[1] == w.shape[1]):
             raise ValueError("x, labels, w, b, v: expected shapes (2, d), (2,), (2, d), (2,), (2,)")
@@ -169,55 +169,55 @@ cdef class Run:
         run.segment_logs = <Logs*>&self._segment_logs[0, 0]
         run.slides_kept = SLIDES_KEPT
         run.slides = <Episode*>&self._slides[0, 0]
-        start_course(run, &v[0])
+        start_run(run, &v[0])
 
     @property
     def step(self):
-        return self.course.now.step
+        return self.data.now.step
 
     @property
     def log_step(self):
-        return self.course.now.log
+        return self.data.now.log_step
 
     @property
     def status(self):
-        return self.course.status
+        return self.data.now.status
 
     @property
     def obstacle(self):
-        return self.course.obstacle
+        return self.data.now.obstacle
 
     @property
     def error(self):
-        return self.course.error
+        return self.data.now.error
 
     @property
     def converged_step(self):
-        return self.course.converged.step
+        return self.data.now.converged_step
 
     @property
     def converged_log(self):
-        return self.course.converged.log
+        return self.data.now.converged_log
 
     @property
     def averaged(self):
-        return bool(self.course.averaged)
+        return bool(self.data.now.averaged)
 
     @property
     def counted(self):
-        return not self.course.uncounted
+        return not self.data.now.uncounted
 
     @property
     def averaging_error(self):
-        return self.course.averaging_error
+        return self.data.now.averaging_error
 
     @property
     def n_samples(self):
-        return self.course.n_samples
+        return self.data.now.n_samples
 
     @property
     def n_transitions(self):
-        return self.course.n_transitions
+        return self.data.now.n_transitions
 
     @property
     def sample_steps(self):
@@ -261,56 +261,57 @@ cdef class Run:
         return [
             (self._segments[n, 0], self._segments[n, 1], self._segment_logs[n, 0], self._segments[n, 2],
              self._segment_logs[n, 1], self._segments[n, 3], self._segments[n, 4])
-            for n in range(self.course.n_segments)
+            for n in range(self.data.now.n_segments)
         ]
 
     @property
     def slides(self):
-        measure_open_slides(&self.course)
-        kept = np.asarray(self._slides)[:min(self.course.n_slides, SLIDES_KEPT)]
+        measure_open_slides(&self.data)
+        kept = np.asarray(self._slides)[:min(self.data.now.n_slides, SLIDES_KEPT)]
         return [tuple(row) for row in kept.tolist()]
 
     def advance(self, int64_t steps):
         """Take at least `steps` more steps, or leaps that cost as much, unless the run ends or a signal comes."""
-        cdef Course* run = &self.course
+        cdef RunData* run = &self.data
         cdef int64_t spent = 0
         cdef Time horizon = horizon_of(run)
         cdef int signals = SIGNALS
         with nogil:
-            while (run.status == RUNNING and SIGNALS == signals
-                   and (spent < steps or not is_before(run.now, horizon))):
+            while (run.now.status == RUNNING and SIGNALS == signals
+                   and (spent < steps or not is_before(present(run), horizon))):
                 spent += proceed(run)
         twonn_raise_pending()
 
     def interrupt(self):
         """End a run that is still RUNNING: its present step becomes the last sample."""
-        check_running(self.course.status)
-        end_here(&self.course, INTERRUPTED)
+        check_running(self.data.now.status)
+        end_here(&self.data, INTERRUPTED)
 
     @property
     def present(self):
-        return shared(<double*>&self.course.state, STATE_SIZE).copy()
+        return states_of(&self.data, 1)["state"][0].copy()
 
     def state(self):
         """Return what a run that is RUNNING holds between blocks, by name; later blocks do not change it."""
-        cdef Course* run = &self.course
-        check_running(run.status)
+        cdef RunState* now = &self.data.now
+        check_running(now.status)
+        k = min(now.n_transitions, TRANSITIONS_KEPT)
+        settled = dict.fromkeys(("steps", "logs", "states", "patterns", "unphased_then"), now.n_samples)
+        settled.update(transition_times=k, transition_patterns=k)
         records = self.records()
-        n, k = run.n_samples, min(run.n_transitions, TRANSITIONS_KEPT)
-        rows = {name: n for name in ("steps", "logs", "states", "patterns", "unphased_then")}
-        rows.update(transition_times=k, transition_patterns=k)
-        settled = {name: records.pop(name)[:stop] for name, stop in rows.items()}
-        records["segments"] = records["segments"][:run.n_segments]
-        records["segment_logs"] = records["segment_logs"][:run.n_segments]
-        records["slides"] = records["slides"][:min(run.n_slides, SLIDES_KEPT)]
-        return held(fields_of_course(run), settled, records)
+        records["segments"] = records["segments"][:now.n_segments]
+        records["slides"] = records["slides"][:min(now.n_slides, SLIDES_KEPT)]
+        records["segment_logs"] = records["segment_logs"][:now.n_segments]
+        return {**snapshot_of_one(states_of(&self.data, 1)), **snapshot_of_records(records, settled)}
 
     def restore(self, state):
         """Go on from the `state` of another run of the same question; refuse what cannot be one."""
-        fields = fields_of_course(&self.course)
-        check_state(fields, state, self.schedule, self.late_schedule)
-        put_back(fields, self.records(), state)
-        if not fits(&self.course.model, &self.course.state):
+        states = states_of(&self.data, 1)
+        new = restored(states, {"status": RUNNING, **state})
+        check_restored(new, self.schedule, self.late_schedule)
+        put_back(self.records(), state)
+        states[:] = new
+        if not fits(&self.data.model, &self.data.now.state):
             raise ValueError("state is out of bounds")
 
     cdef dict records(self):
@@ -331,276 +332,7 @@ cdef class Run:
         }
 
 
-cdef class Batch:
-    """Many runs of one problem, driven together; each gives the bits that it gives alone.
-
-    Parameters
-    ----------
-    x, labels, rate, bias, logistic, trained, schedule, late_schedule, engine, average, max_direct
-        As for `Run`; engine is DIRECT or AUTO.
-    w, b, v : ndarray, shapes (runs, 2, d), (runs, 2), (runs, 2)
-        Parameters at step 0.
-    transitions_kept, slides_kept : int
-        How many of either are recorded in full, for each run.
-
-    Attributes
-    ----------
-    status, obstacle, last_step, converged_step, n_samples, n_transitions : ndarray, shape (runs,)
-        As for `Run`; the last step is −1 beyond 2^63 − 1, and counts as `last_log` then.
-    n_slides : ndarray, shape (runs,)
-        How many episodes of sliding there were.
-    last_log, converged_log, error, averaging_error : ndarray, shape (runs,)
-    averaged, counted : ndarray of bool, shape (runs,)
-    sample_steps, sample_logs, sample_patterns, sample_unphased : ndarray, shape (runs, places)
-        The first n_samples of each row; −1, nan, 255 and 0 behind them. There is one place more than samples
-        are scheduled.
-    sample_states : ndarray, shape (runs, places, STATE_SIZE)
-    transition_times, transition_patterns : ndarray, shapes (runs, transitions_kept, 4), (…, 2)
-        As for `Run`, before and after; nan and 255 where there is none.
-    slides : ndarray, shape (runs, slides_kept, 5)
-        As for `Run`; nan where there is none.
-    open_slides : ndarray, shape (runs, 2, 5)
-        Likewise the episode in which neuron [row] is at the end, if it slides then.
-    """
-
-    cdef Py_ssize_t runs
-    cdef Py_ssize_t ended            # all before this one have
-    cdef Course* courses
-    cdef const int64_t[::1] schedule
-    cdef const double[::1] late_schedule
-    cdef readonly object sample_steps, sample_logs, sample_states, sample_patterns, sample_unphased
-    cdef readonly object transition_times, transition_patterns, slides
-    cdef object _slides, _segments, _segment_logs
-
-    def __cinit__(self, const double[:, ::1] x, const double[::1] labels, double rate, bint bias,
-                  bint logistic, bint trained, const double[:, :, ::1] w, const double[:, ::1] b,
-                  const double[:, ::1] v, const int64_t[::1] schedule, const double[::1] late_schedule,
-                  int engine, bint average=True, Py_ssize_t transitions_kept=16, Py_ssize_t slides_kept=4,
-                  int64_t max_direct=INT64_MAX):
-        cdef Py_ssize_t r, runs = w.shape[0]
-        cdef Course* run
-        if not (x.shape[0] == w.shape[1] == labels.shape[0] == b.shape[1] == v.shape[1] == 2
-                and x.shape[1] == w.shape[2] and b.shape[0] == v.shape[0] == runs):
-            raise ValueError("x, labels, w, b, v: expected shapes (2, d), (2,), (runs, 2, d), (runs, 2), (runs, 2)")
-        if transitions_kept < 0 or slides_kept < 0:
-            raise ValueError("transitions_kept, slides_kept: expected numbers >= 0")
-        check_question(schedule, late_schedule, engine)
-        self.schedule, self.late_schedule = schedule, late_schedule
-        places = len(schedule) + len(late_schedule) + 1
-        cdef int64_t[:, ::1] steps = np.full((runs, places), -1, dtype=np.int64)
-        cdef double[:, ::1] logs = np.full((runs, places), np.nan)
-        cdef double[:, :, ::1] states = np.full((runs, places, STATE_SIZE), np.nan)
-        cdef uint8_t[:, ::1] patterns = np.full((runs, places), 255, dtype=np.uint8)
-        cdef uint8_t[:, ::1] unphased = np.zeros((runs, places), dtype=np.uint8)
-        # One place more than is kept, so that there is one to point to.
-        cdef double[:, :, ::1] times = np.full((runs, transitions_kept + 1, 4), np.nan)
-        cdef uint8_t[:, :, ::1] changes = np.full((runs, transitions_kept + 1, 2), 255, dtype=np.uint8)
-        cdef double[:, :, ::1] slides = np.full((runs, slides_kept + 2, 5), np.nan)
-        cdef int64_t[:, ::1] segments = np.zeros((runs, 5), dtype=np.int64)
-        cdef double[:, ::1] segment_logs = np.zeros((runs, 2))
-        self.sample_steps, self.sample_logs = np.asarray(steps), np.asarray(logs)
-        self.sample_states = np.asarray(states)
-        self.sample_patterns, self.sample_unphased = np.asarray(patterns), np.asarray(unphased)
-        self.transition_times = np.asarray(times)[:, :transitions_kept]
-        self.transition_patterns = np.asarray(changes)[:, :transitions_kept]
-        self._slides = np.asarray(slides)
-        self.slides = self._slides[:, :slides_kept]
-        self._segments, self._segment_logs = np.asarray(segments), np.asarray(segment_logs)
-        self.courses = <Course*>calloc(max(runs, 1), sizeof(Course))
-        if self.courses == NULL:
-            raise MemoryError()
-        self.runs, self.ended = runs, 0
-        for r in range(runs):
-            run = &self.courses[r]
-            set_model(&run.model, x, bias, w[r], b[r])
-            set_options(run, labels, rate, logistic, trained, engine, average, max_direct)
-            set_schedule(run, schedule, late_schedule)
-            run.steps, run.logs = &steps[r, 0], &logs[r, 0]
-            run.states = <State*>&states[r, 0, 0]
-            run.patterns, run.unphased_then = &patterns[r, 0], &unphased[r, 0]
-            run.transitions_kept, run.slides_kept, run.segments_kept = transitions_kept, slides_kept, 1
-            run.transition_times = <Dates*>&times[r, 0, 0]
-            run.transition_patterns = <Patterns*>&changes[r, 0, 0]
-            run.slides = <Episode*>&slides[r, 0, 0]
-            run.counts = NULL
-            run.segments = <Stretch*>&segments[r, 0]
-            run.segment_logs = <Logs*>&segment_logs[r, 0]
-            start_course(run, &v[r, 0])
-
-    def __dealloc__(self):
-        free(self.courses)
-
-    def advance(self, int64_t steps):
-        """Take at least `steps` more steps in all, or leaps that cost as much; return how many runs go on."""
-        cdef int64_t spent = 0
-        cdef Course* run
-        with nogil:
-            if self.ended < self.runs and self.courses[0].engine == DIRECT:
-                step_in_lanes(self.courses, self.ended, self.runs, steps)
-                spent = steps
-            while self.ended < self.runs:
-                run = &self.courses[self.ended]
-                if run.status != RUNNING:
-                    measure_open_slides(run)
-                    self.ended += 1
-                elif spent < steps:
-                    spent += proceed(run)
-                else:
-                    break
-        twonn_raise_pending()
-        return self.runs - self.ended
-
-    def interrupt(self):
-        """End all runs that are still RUNNING: the present step of each becomes its last sample."""
-        cdef Py_ssize_t r
-        for r in range(self.runs):
-            if self.courses[r].status == RUNNING:
-                end_here(&self.courses[r], INTERRUPTED)
-
-    def state(self):
-        """Return what the runs hold between blocks, by name, the runs first; later blocks do not change it."""
-        return held(self.fields(), {}, self.records())
-
-    def restore(self, state):
-        """Go on from the `state` of another batch of the same question; refuse what cannot be one."""
-        cdef Py_ssize_t r
-        fields = self.fields()
-        places = {**fields, **self.records()}
-        for name, place in places.items():
-            if state[name].shape != place.shape or state[name].dtype != place.dtype:
-                raise ValueError(f"{name}: expected {place.dtype} of shape {place.shape}")
-        check_state(fields, state, self.schedule, self.late_schedule, 1, self.slides.shape[1])
-        for name, place in places.items():
-            place[:] = state[name]
-        for r in range(self.runs):
-            if not fits(&self.courses[r].model, &self.courses[r].state):
-                raise ValueError("state is out of bounds")
-        self.ended = 0  # what follows the end of a run may be done twice
-
-    cdef dict fields(self):
-        """Arrays over the fields of all runs, which lie in memory one run after the other."""
-        cdef Py_ssize_t apart = sizeof(Course)
-        fields = {**fields_of_course(self.courses), "status": shared(&self.courses.status, 1)}
-        return {
-            name: as_strided(one, (self.runs, len(one)), (apart, one.itemsize)) for name, one in fields.items()
-        }
-
-    cdef dict records(self):
-        return {
-            "steps": self.sample_steps,
-            "logs": self.sample_logs,
-            "states": self.sample_states,
-            "patterns": self.sample_patterns,
-            "unphased_then": self.sample_unphased,
-            "transition_times": self.transition_times,
-            "transition_patterns": self.transition_patterns,
-            "segments": self._segments,
-            "segment_logs": self._segment_logs,
-            "slides": self._slides,
-        }
-
-    @property
-    def status(self):
-        return np.array([self.courses[r].status for r in range(self.runs)], dtype=np.uint8)
-
-    @property
-    def obstacle(self):
-        return np.array([self.courses[r].obstacle for r in range(self.runs)], dtype=np.uint8)
-
-    @property
-    def open_slides(self):
-        cdef Py_ssize_t r
-        cdef int j
-        episodes = np.full((self.runs, 2, 5), np.nan)
-        for r in range(self.runs):
-            for j in range(2):
-                if self.courses[r].episode[j] >= 0:
-                    episodes[r, j] = self._slides[r, self.courses[r].episode[j]]
-        return episodes
-
-    @property
-    def last_step(self):
-        return np.array([self.courses[r].now.step for r in range(self.runs)], dtype=np.int64)
-
-    @property
-    def last_log(self):
-        return np.array([self.courses[r].now.log for r in range(self.runs)])
-
-    @property
-    def error(self):
-        return np.array([self.courses[r].error for r in range(self.runs)])
-
-    @property
-    def averaging_error(self):
-        return np.array([self.courses[r].averaging_error for r in range(self.runs)])
-
-    @property
-    def converged_step(self):
-        return np.array([self.courses[r].converged.step for r in range(self.runs)], dtype=np.int64)
-
-    @property
-    def converged_log(self):
-        return np.array([self.courses[r].converged.log for r in range(self.runs)])
-
-    @property
-    def averaged(self):
-        return np.array([self.courses[r].averaged for r in range(self.runs)], dtype=bool)
-
-    @property
-    def counted(self):
-        return np.array([not self.courses[r].uncounted for r in range(self.runs)], dtype=bool)
-
-    @property
-    def n_samples(self):
-        return np.array([self.courses[r].n_samples for r in range(self.runs)], dtype=np.int64)
-
-    @property
-    def n_transitions(self):
-        return np.array([self.courses[r].n_transitions for r in range(self.runs)], dtype=np.int64)
-
-    @property
-    def n_slides(self):
-        return np.array([self.courses[r].n_slides for r in range(self.runs)], dtype=np.int64)
-
-
-cdef int check_running(int status) except -1:
-    if status != RUNNING:
-        raise ValueError("the run has ended already")
-    return 0
-
-
-cdef int check_question(const int64_t[::1] schedule, const double[::1] late_schedule, int engine) except -1:
-    steps, logs = np.asarray(schedule), np.asarray(late_schedule)
-    if len(steps) == 0 or steps[0] != 0 or np.any(np.diff(steps) <= 0):
-        raise ValueError("schedule: expected increasing steps, the first of them 0")
-    if not (np.all(logs > 43.6) and np.all(logs < LAST_LOG) and np.all(np.diff(logs) >= 0)):
-        raise ValueError("late_schedule: expected logarithms of steps beyond 2^63 that do not decrease")
-    if engine not in (DIRECT, AUTO, LEAP) or (engine == DIRECT and len(logs)):
-        raise ValueError("engine: expected DIRECT, AUTO or LEAP; DIRECT without late_schedule")
-    return 0
-
-
-cdef void set_options(Course* run, const double[::1] labels, double rate, bint logistic, bint trained,
-                      int engine, bint average, int64_t max_direct) noexcept:
-    cdef int j
-    run.model.rate = rate
-    run.model.log_rate = log_(rate)
-    run.model.logistic = logistic
-    run.model.trained = trained
-    for j in range(2):
-        run.model.label[j] = labels[j]
-    run.engine = engine
-    run.average = average
-    run.max_direct = max_direct
-
-
-cdef void set_schedule(Course* run, const int64_t[::1] schedule, const double[::1] late_schedule) noexcept:
-    run.schedule = &schedule[0]
-    run.n_scheduled = schedule.shape[0]
-    run.n_late = late_schedule.shape[0]
-    run.late_schedule = &late_schedule[0] if run.n_late else NULL
-
-
+include "_kernel/batch.pxi"
 include "_kernel/optimizers.pxi"
 include "_kernel/float32.pxi"
 include "_kernel/parameters.pxi"

@@ -1,30 +1,30 @@
 """A run goes on: by a leap where that is possible, else by a block of steps."""
 
-cdef int64_t proceed(Course* run) noexcept nogil:
+cdef int64_t proceed(RunData* run) noexcept nogil:
     """Leap, or else step; return what it cost, in steps."""
     cdef int64_t cost = 0
     cdef int length
     cdef bint leapt
-    if run.engine == AUTO and run.spent >= run.max_direct:
+    if run.engine == AUTO and run.now.spent >= run.max_direct:
         end_here(run, OBSTRUCTED)
         return 0
     # The first block is stepped always: transitions may follow each other there.
     # Nor is there a leap where one has just ended before a kink that is to be stepped through.
-    if run.engine != DIRECT and run.now.step != 0 and run.credit >= 0 and not stops_at_kink(run):
+    if run.engine != DIRECT and run.now.step != 0 and run.now.credit >= 0 and not stops_at_kink(run):
         leapt = try_to_leap(run, &cost)
-        run.spent += cost
-        if leapt or run.status != RUNNING:
+        run.now.spent += cost
+        if leapt or run.now.status != RUNNING:
             return cost
-    if run.engine == LEAP and run.walked >= PATIENCE:
-        run.status = OBSTRUCTED
+    if run.engine == LEAP and run.now.walked >= PATIENCE:
+        run.now.status = OBSTRUCTED
         return cost
     length = run_block(run)
-    run.credit += length // 16
-    run.walked += length
-    run.spent += length
-    run.calm = INFINITY
+    run.now.credit += length // 16
+    run.now.walked += length
+    run.now.spent += length
+    run.now.calm = INFINITY
     return cost + length
 
 
-cdef inline bint stops_at_kink(const Course* run) noexcept nogil:
-    return run.obstacle == NEAR_KINK and run.walked == 0
+cdef inline bint stops_at_kink(const RunData* run) noexcept nogil:
+    return run.now.obstacle == NEAR_KINK and run.now.walked == 0

@@ -1,54 +1,54 @@
 """Which neurons slide, from when to when: the episodes that a run records."""
 
-cdef void look_for_slides(Course* run) noexcept nogil:
+cdef void look_for_slides(RunData* run) noexcept nogil:
     """Follow which neurons slide; a neuron caught twice in a row at the same kink does."""
     cdef Slides slides
-    cdef double now = as_number(run.now)
+    cdef double now = as_number(present(run))
     cdef int i, j, before
-    run.unwatched = 0
-    find_slides(&run.model, &run.state, run.error, &slides)
+    run.now.unwatched = 0
+    find_slides(&run.model, &run.now.state, run.now.error, &slides)
     for j in range(2):
-        before = kink_of(run.caught, j)
+        before = kink_of(run.now.caught, j)
         i = kink_of(slides.pairs, j)
         if before >= 0 and i != before:
-            leave_kink(run, j, before, run.last_flip[j] if run.last_flip[j] >= 0.0 else now, &slides)
-        elif before >= 0 and run.episode[j] < 0:
+            leave_kink(run, j, before, run.now.last_flip[j] if run.now.last_flip[j] >= 0.0 else now, &slides)
+        elif before >= 0 and run.now.episode[j] < 0:
             enter_kink(run, j, before)
         elif i >= 0 and before < 0:
-            run.entered[j] = run.first_flip[j] if run.first_flip[j] >= 0.0 else now
-        run.first_flip[j] = run.last_flip[j] = -1.0
-    run.caught = slides.pairs
+            run.now.entered[j] = run.now.first_flip[j] if run.now.first_flip[j] >= 0.0 else now
+        run.now.first_flip[j] = run.now.last_flip[j] = -1.0
+    run.now.caught = slides.pairs
 
 
-cdef void enter_kink(Course* run, int j, int i) noexcept nogil:
-    cdef int64_t n = run.n_slides
+cdef void enter_kink(RunData* run, int j, int i) noexcept nogil:
+    cdef int64_t n = run.now.n_slides
     if n >= run.slides_kept:
         n = run.slides_kept + j  # a place that is used again
-    run.n_slides += 1
-    run.episode[j] = n
+    run.now.n_slides += 1
+    run.now.episode[j] = n
     run.slides[n][0] = j
     run.slides[n][1] = i
-    run.slides[n][2] = run.entered[j]
+    run.slides[n][2] = run.now.entered[j]
     run.slides[n][3] = INFINITY
     run.slides[n][4] = NAN
 
 
-cdef void leave_kink(Course* run, int j, int i, double time, const Slides* slides) noexcept nogil:
+cdef void leave_kink(RunData* run, int j, int i, double time, const Slides* slides) noexcept nogil:
     cdef int pair = 1 << (2 * j + i)
-    if run.episode[j] >= 0:
-        run.slides[run.episode[j]][3] = time
-        run.slides[run.episode[j]][4] = min(max(slides.fraction[j], 0.0), 1.0)
-    run.episode[j] = -1
-    if run.unphased & pair:
+    if run.now.episode[j] >= 0:
+        run.slides[run.now.episode[j]][3] = time
+        run.slides[run.now.episode[j]][4] = min(max(slides.fraction[j], 0.0), 1.0)
+    run.now.episode[j] = -1
+    if run.now.unphased & pair:
         # Where in the tooth the neuron was when it left the kink is unknown.
-        run.unphased &= ~pair
-        run.averaging_error += slides.tooth[j] / sqrt(run.model.gram[i][i])
+        run.now.unphased &= ~pair
+        run.now.averaging_error += slides.tooth[j] / sqrt(run.model.gram[i][i])
 
 
-cdef double cost_of_averaging(Course* run, const Slides* slides, int j) noexcept nogil:
+cdef double cost_of_averaging(RunData* run, const Slides* slides, int j) noexcept nogil:
     """What the phase in which averaging begins is worth, in the units of the parameters; see docs/numerics.md."""
     cdef int i = kink_of(slides.pairs, j)
-    cdef double v = abs(run.state.v[j]), parts = max(min(slides.fraction[j], 1.0 - slides.fraction[j]), 0.0)
+    cdef double v = abs(run.now.state.v[j]), parts = max(min(slides.fraction[j], 1.0 - slides.fraction[j]), 0.0)
     cdef double effect = v * slides.tooth[j] * max(1.0, run.model.gram[0][1] / run.model.gram[i][i])
     if slides.lasting[j]:
         return slides.tooth[j] / sqrt(run.model.gram[i][i])
@@ -57,13 +57,13 @@ cdef double cost_of_averaging(Course* run, const Slides* slides, int j) noexcept
     return 50.0 * effect / (v * sqrt(min(run.model.gram[0][0], run.model.gram[1][1])))
 
 
-cdef void measure_open_slides(Course* run) noexcept nogil:
+cdef void measure_open_slides(RunData* run) noexcept nogil:
     """Fill in the active fractions at the last sample of what still slides."""
     cdef Slides slides
     cdef int j
-    if run.n_samples == 0:
+    if run.now.n_samples == 0:
         return
-    find_slides(&run.model, &run.states[run.n_samples - 1], run.error, &slides)
+    find_slides(&run.model, &run.states[run.now.n_samples - 1], run.now.error, &slides)
     for j in range(2):
-        if run.episode[j] >= 0:
-            run.slides[run.episode[j]][4] = min(max(slides.fraction[j], 0.0), 1.0)
+        if run.now.episode[j] >= 0:
+            run.slides[run.now.episode[j]][4] = min(max(slides.fraction[j], 0.0), 1.0)

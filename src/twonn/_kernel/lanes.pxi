@@ -32,7 +32,7 @@ cdef struct Room:
     bint[KINDS][LANES] busy    # lanes
 
 
-cdef void step_in_lanes(Course* courses, Py_ssize_t first, Py_ssize_t runs, int64_t steps) noexcept nogil:
+cdef void step_in_lanes(RunData* courses, Py_ssize_t first, Py_ssize_t runs, int64_t steps) noexcept nogil:
     """Take at least `steps` steps in all of the runs from `first` on that are RUNNING, or all that are left.
 
     Blocks of one kind step together, when they fill the lanes or when no run comes any more. Then those that are
@@ -45,7 +45,7 @@ cdef void step_in_lanes(Course* courses, Py_ssize_t first, Py_ssize_t runs, int6
     while True:
         kind = most_taken(&room)
         while first < runs and spent < steps and room.taken[kind] < LANES:
-            if courses[first].status == RUNNING:
+            if courses[first].now.status == RUNNING:
                 take_seat(&room, &courses[first], &spent)
                 kind = most_taken(&room)
             first += 1
@@ -65,7 +65,7 @@ cdef int most_taken(const Room* room) noexcept nogil:
     return most
 
 
-cdef void take_seat(Room* room, Course* run, int64_t* spent) noexcept nogil:
+cdef void take_seat(Room* room, RunData* run, int64_t* spent) noexcept nogil:
     """Begin the run's next block that is for lanes, having taken those before."""
     cdef uint8_t patterns[BLOCK_STEPS]
     cdef int n = 0
@@ -75,7 +75,7 @@ cdef void take_seat(Room* room, Course* run, int64_t* spent) noexcept nogil:
         n += 1
     seat = &room.seats[n]
     turn = &seat.turn
-    while run.status == RUNNING:
+    while run.now.status == RUNNING:
         begin_block(run, turn)
         if turn.block.span and turn.last >= FEWEST_LANE_STEPS:
             seat.taken = True
@@ -107,7 +107,7 @@ cdef void fill_lanes(Room* room, int kind) noexcept nogil:
 
 cdef void step_lanes(Room* room, int kind, int64_t steps, int64_t* spent) noexcept nogil:
     """Step the runs in the lanes until the first of them ends its block; find those new seats."""
-    cdef Course* leaving[LANES]
+    cdef RunData* leaving[LANES]
     cdef const Model* model = NULL
     cdef Lanes* lanes = &room.lanes[kind]
     cdef Seat* seat

@@ -4,7 +4,7 @@ cdef enum:
     SAMPLES_PER_POLL = 1 << 15       # of one leap, some milliseconds
 
 
-cdef bint try_to_leap(Course* run, int64_t* cost) noexcept nogil:
+cdef bint try_to_leap(RunData* run, int64_t* cost) noexcept nogil:
     """Try to leap; tell whether it was possible, and what the try cost, in steps.
 
     What tries cost in vain is kept below one sixteenth of the steps taken: it is paid from a credit. Where a
@@ -12,70 +12,70 @@ cdef bint try_to_leap(Course* run, int64_t* cost) noexcept nogil:
     """
     cdef Leap leap
     cdef Block block
-    cdef Course before
-    cdef Time end = run.now
-    unfold(&run.model, &run.state, &leap)
-    if leap.pattern & ~run.held != run.last_pattern & ~run.held:
-        open_block(&run.model, &run.state, &block)
-    note(run, leap.pattern, run.now, &block)
+    cdef RunState before
+    cdef Time end = present(run)
+    unfold(&run.model, &run.now.state, &leap)
+    if leap.pattern & ~run.now.held != run.now.last_pattern & ~run.now.held:
+        open_block(&run.model, &run.now.state, &block)
+    note(run, leap.pattern, present(run), &block)
     if leap.pattern == 0:
         end_here(run, STATIONARY)
         return False
-    before = run[0]
-    run.obstacle = start_leap(run, &leap)
-    if run.obstacle == NONE and not (leap.frozen or clear_of_kinks(&leap)):
-        run.obstacle = NEAR_KINK
-    if run.obstacle == NONE:
-        run.obstacle = solve_longest(run, &leap, &end)
-    if run.obstacle == NONE:
-        run.obstacle = end_at_crossing(run, &leap, &end)
+    before = run.now
+    run.now.obstacle = start_leap(run, &leap)
+    if run.now.obstacle == NONE and not (leap.frozen or clear_of_kinks(&leap)):
+        run.now.obstacle = NEAR_KINK
+    if run.now.obstacle == NONE:
+        run.now.obstacle = solve_longest(run, &leap, &end)
+    if run.now.obstacle == NONE:
+        run.now.obstacle = end_at_crossing(run, &leap, &end)
     # Measured, in steps of a smooth stretch; with room for slower machines.
     cost[0] = 128 + leap.iterations * (600 if leap.coupled else 150) + leap.searches * 50
-    if run.obstacle != NONE:
-        run.crossed = False
-        run.credit -= cost[0]
+    if run.now.obstacle != NONE:
+        run.now.crossed = False
+        run.now.credit -= cost[0]
         return False
     # The shortest leaps may cost more than they save.
     if run.now.step >= 0 and end.step >= 0 and end.step - run.now.step < cost[0]:
-        run.credit -= cost[0] - (end.step - run.now.step)
+        run.now.credit -= cost[0] - (end.step - run.now.step)
     if not land(run, &leap, end):
-        run[0] = before
+        run.now = before
         cost[0] = 0
         return True
     if leap.before_kink:
-        run.obstacle = NEAR_KINK
+        run.now.obstacle = NEAR_KINK
     return True
 
 
-cdef int start_leap(Course* run, Leap* leap) noexcept nogil:
+cdef int start_leap(RunData* run, Leap* leap) noexcept nogil:
     """Let slide what may be averaged, and choose the scale."""
     cdef Slides slides
-    cdef double log_step = run.now.log if run.now.step < 0 else -INFINITY
+    cdef double log_step = run.now.log_step if run.now.step < 0 else -INFINITY
     cdef int obstacle, pairs, j
     slides.pairs = 0
     if run.average:
-        find_slides(&run.model, &run.state, run.error, &slides)
+        find_slides(&run.model, &run.now.state, run.now.error, &slides)
     pairs = slides.pairs
     while True:
         if pairs:
             let_slide(leap, &slides, pairs)
         couple(leap)
-        balance(leap, &run.state)
+        balance(leap, &run.now.state)
         obstacle = set_balance_scale(leap, log_step) if leap.balanced else set_scale(leap, log_step)
         if obstacle != NONE or leap.frozen or not pairs:
             break
         pairs = averageable_at_start(leap, &slides)
         if pairs == leap.sliding:
             break
-        unfold(&run.model, &run.state, leap)
+        unfold(&run.model, &run.now.state, leap)
     leap.entry_error = 0.0
     for j in range(2):
-        if pairs & ~run.held & 3 << (2 * j):
+        if pairs & ~run.now.held & 3 << (2 * j):
             leap.entry_error += cost_of_averaging(run, &slides, j)
     return obstacle
 
 
-cdef bint land(Course* run, Leap* leap, Time end) noexcept nogil:
+cdef bint land(RunData* run, Leap* leap, Time end) noexcept nogil:
     """Record the samples inside a leap and move to its end, or to the horizon if that is nearer.
 
     False if a signal came while there was much to record: the leap has to be made again.
@@ -83,56 +83,57 @@ cdef bint land(Course* run, Leap* leap, Time end) noexcept nogil:
     cdef State after
     cdef State reached
     cdef double passed = leap.reached, landing = leap.landing, growth
-    cdef Time start = run.now, horizon = horizon_of(run), scheduled = next_scheduled(run)
+    cdef Time start = present(run), converged = start, horizon = horizon_of(run), scheduled = next_scheduled(run)
     cdef int64_t recorded = 0
     if leap.converged:
-        run.converged = start
+        converged = start
         if start.step >= 0 and start.step + ceil(leap.longest) < 9.2e18:
-            run.converged.step += <int64_t>ceil(leap.longest)
+            converged.step += <int64_t>ceil(leap.longest)
         elif start.step >= 0:
-            run.converged.step = -1
-            run.converged.log = log_(start.step + leap.longest)
+            converged.step = -1
+            converged.log = log_(start.step + leap.longest)
+        run.now.converged_step, run.now.converged_log = converged.step, converged.log
     # A sample at the end of the leap is left to the next one's start, unless it is the last and no
     # transition comes with it.
-    while is_before(scheduled, end) or not (run.crossed or is_before(end, horizon)
+    while is_before(scheduled, end) or not (run.now.crossed or is_before(end, horizon)
                                             or is_before(horizon, scheduled)):
         recorded += 1
         if recorded % SAMPLES_PER_POLL == 0 and signalled():
             return False
-        fold(leap, &run.state, passed_until(leap, start, scheduled), &after)
-        record(run, scheduled, &after, leap.pattern | on_average(leap, &after), run.unphased | leap.sliding)
+        fold(leap, &run.now.state, passed_until(leap, start, scheduled), &after)
+        record(run, scheduled, &after, leap.pattern | on_average(leap, &after), run.now.unphased | leap.sliding)
         if not is_before(scheduled, horizon):
-            run.status = CONVERGED if leap.converged and not is_before(horizon, run.converged) else COMPLETED
+            run.now.status = CONVERGED if leap.converged and not is_before(horizon, converged) else COMPLETED
             end = scheduled
             leap.onto = -1
             passed = landing = passed_until(leap, start, scheduled)
             break
         scheduled = next_scheduled(run)
-    fold(leap, &run.state, passed, &reached)
-    fold(leap, &run.state, landing, &after)
+    fold(leap, &run.now.state, passed, &reached)
+    fold(leap, &run.now.state, landing, &after)
     if leap.onto >= 0:
         put_behind_kink(leap, &after)
     growth = exp_(log_amplification(leap))
-    run.error = grown(run.error, growth)
-    run.averaging_error = grown(run.averaging_error + leap.entry_error, growth)
-    run.error += (leap.doubt + rounding(leap, passed)) * path_length(leap, &run.state, &reached)
+    run.now.error = grown(run.now.error, growth)
+    run.now.averaging_error = grown(run.now.averaging_error + leap.entry_error, growth)
+    run.now.error += (leap.doubt + rounding(leap, passed)) * path_length(leap, &run.now.state, &reached)
     if leap.balanced:
-        run.error = max(run.error, doubt_of_balance(leap))
-    run.error += path_length(leap, &reached, &after)
-    run.state = after
-    run.now = end
-    run.held = leap.sliding
-    run.unphased |= leap.sliding
-    run.averaged |= leap.sliding != 0
-    run.uncounted |= leap.sliding != 0
+        run.now.error = max(run.now.error, doubt_of_balance(leap))
+    run.now.error += path_length(leap, &reached, &after)
+    run.now.state = after
+    set_present(run, end)
+    run.now.held = leap.sliding
+    run.now.unphased |= leap.sliding
+    run.now.averaged |= leap.sliding != 0
+    run.now.uncounted |= leap.sliding != 0
     note_segment(run, AVERAGED if leap.sliding else LEAPT, start, 1, leap.iterations)
-    run.walked = 0
-    if leap.sliding or run.unphased or run.caught:
+    run.now.walked = 0
+    if leap.sliding or run.now.unphased or run.now.caught:
         look_for_slides(run)
     return True
 
 
-cdef int solve_longest(Course* run, Leap* leap, Time* end) noexcept nogil:
+cdef int solve_longest(RunData* run, Leap* leap, Time* end) noexcept nogil:
     """Solve over the longest stretch that NODES points resolve, by experience of the leap before."""
     cdef double steps, length
     cdef int shortening = 0
@@ -142,47 +143,47 @@ cdef int solve_longest(Course* run, Leap* leap, Time* end) noexcept nogil:
         end.step = -1
         end.log = LAST_LOG
         return NONE
-    while run.length >= 0:
-        length = LENGTH[run.length]
+    while run.now.length >= 0:
+        length = LENGTH[run.now.length]
         steps = floor(steps_after(leap, length))
         if leap.balanced and not leap.settled and not steps <= leap.longest:
             steps = floor(leap.longest)
         if steps < FEWEST_STEPS:
             break
         stop(run, leap, steps, length, end)
-        if solve(leap, run.length, leap.landing):
-            if not shortening and run.length < LENGTHS - 1:
-                run.length += 1
+        if solve(leap, run.now.length, leap.landing):
+            if not shortening and run.now.length < LENGTHS - 1:
+                run.now.length += 1
             return NONE
         # Further each time: a fast transient may need a leap a hundred times shorter.
         shortening += 1
-        run.length -= shortening
-    run.length = UNIT_LENGTH
+        run.now.length -= shortening
+    run.now.length = UNIT_LENGTH
     return UNRESOLVED
 
 
-cdef bint is_affine(Course* run, Leap* leap) noexcept nogil:
+cdef bint is_affine(RunData* run, Leap* leap) noexcept nogil:
     """Whether deviations from the late motion, 2^-20 some time ago, have decayed to nothing since."""
-    cdef double decay = 0.0, log_step = run.now.log
+    cdef double decay = 0.0, log_step = run.now.log_step
     if run.now.step >= 0:
         log_step = log_(<double>run.now.step)
     if leap.balanced or not (late_slopes(leap, leap.slope, &decay) and is_late(leap, leap.slope)):
-        run.calm = INFINITY
+        run.now.calm = INFINITY
         return False
-    run.calm = min(run.calm, log_step)
-    leap.affine = run.now.step < 0 and decay * (log_step - run.calm) > 28.0
+    run.now.calm = min(run.now.calm, log_step)
+    leap.affine = run.now.step < 0 and decay * (log_step - run.now.calm) > 28.0
     return leap.affine
 
 
-cdef void stop(Course* run, Leap* leap, double steps, double passed, Time* end) noexcept nogil:
+cdef void stop(RunData* run, Leap* leap, double steps, double passed, Time* end) noexcept nogil:
     """End a leap a number of steps from its start, or, where these are too many to count, `passed` in τ."""
     leap.reached = leap.landing = log1p_(steps * leap.inverse) if steps < 9.2e18 else passed
-    end[0] = time_after(leap, run.now, leap.landing)
+    end[0] = time_after(leap, present(run), leap.landing)
     if end.step >= 0:  # exactly
         end.step = run.now.step + <int64_t>steps
 
 
-cdef int end_at_crossing(Course* run, Leap* leap, Time* end) noexcept nogil:
+cdef int end_at_crossing(RunData* run, Leap* leap, Time* end) noexcept nogil:
     """Shorten a leap in which a guard loses its sign: to before it, to be stepped through, or to behind it.
 
     Behind it where the error of the guard is worth more than 64 steps, so that single steps tell nothing. At a kink
@@ -225,35 +226,35 @@ cdef int end_at_crossing(Course* run, Leap* leap, Time* end) noexcept nogil:
     return NONE
 
 
-cdef void cross(Course* run, Leap* leap, const Crossing* crossing, Time* end) noexcept nogil:
+cdef void cross(RunData* run, Leap* leap, const Crossing* crossing, Time* end) noexcept nogil:
     """End a leap behind a transition, and keep the date for when the new pattern is noticed."""
-    cdef Time low = time_after(leap, run.now, crossing.low), high = time_after(leap, run.now, crossing.high)
-    end[0] = time_after(leap, run.now, crossing.at)
+    cdef Time low = time_after(leap, present(run), crossing.low), high = time_after(leap, present(run), crossing.high)
+    end[0] = time_after(leap, present(run), crossing.at)
     if end.step >= 0:
         end.step += 1
     if high.step >= 0:
         high.step += 1
     leap.reached = crossing.at
     leap.landing = crossing.high
-    run.crossed = True
-    run.crossing[0] = as_number(end[0])
-    run.crossing[1] = log_of(end[0])
-    run.crossing[2] = as_number(low) - run.lag[0]
-    run.crossing[3] = as_number(high) + run.lag[1]
-    if run.crossing[3] < INFINITY:
-        run.lag[0] = run.crossing[0] - run.crossing[2]
-        run.lag[1] = run.crossing[3] - run.crossing[0]
+    run.now.crossed = True
+    run.now.crossing[0] = as_number(end[0])
+    run.now.crossing[1] = log_of(end[0])
+    run.now.crossing[2] = as_number(low) - run.now.lag[0]
+    run.now.crossing[3] = as_number(high) + run.now.lag[1]
+    if run.now.crossing[3] < INFINITY:
+        run.now.lag[0] = run.now.crossing[0] - run.now.crossing[2]
+        run.now.lag[1] = run.now.crossing[3] - run.now.crossing[0]
 
 
-cdef void cross_onto(Course* run, Leap* leap, int guard, const Crossing* crossing, Time* end) noexcept nogil:
+cdef void cross_onto(RunData* run, Leap* leap, int guard, const Crossing* crossing, Time* end) noexcept nogil:
     """End a leap on a kink that attracts, where rounding hides by how much of a step the neuron crosses it.
 
     It is put half a step behind it. How often it has been turned back then is not known for sure.
     """
-    end[0] = time_after(leap, run.now, crossing.at)
+    end[0] = time_after(leap, present(run), crossing.at)
     leap.reached = leap.landing = crossing.at
     leap.onto = guard
-    run.uncounted = True
+    run.now.uncounted = True
 
 
 cdef void put_behind_kink(const Leap* leap, State* state) noexcept nogil:

@@ -12,6 +12,20 @@ cpdef enum:
     MOMENTUM, NORMALIZED, ADAM
 
 
+cdef struct OptimizerState:          # what changes beside the parameters and their moments
+    int64_t step
+    double[2] powers                 # β₁ᵗ, β₂ᵗ
+    int status
+    int last_pattern
+    int64_t n_samples
+    int64_t n_transitions
+
+
+cdef OptimizerState ANY_OPTIMIZER
+STATE_DTYPES["other"] = np.asarray(<OptimizerState[:1]>&ANY_OPTIMIZER).dtype
+assert STATE_DTYPES["other"].itemsize == sizeof(OptimizerState)
+
+
 cdef class OptimizerRun:
     """One run of another optimizer: its state, its samples and its transitions; read like a `Run`.
 
@@ -32,6 +46,7 @@ cdef class OptimizerRun:
         p, and what rounding left out of it.
     """
 
+    cdef OptimizerState now
     cdef Model model
     cdef Py_ssize_t d
     cdef Py_ssize_t size
@@ -39,7 +54,6 @@ cdef class OptimizerRun:
     cdef bint bias
     cdef double step_size, weight
     cdef double[3] options
-    cdef double[2] powers            # β₁ᵗ, β₂ᵗ
     cdef const double[:, ::1] x
     cdef double[:, ::1] moving       # rows: p, its low part, first and second moments
     cdef double[:, ::1] before       # the same a step earlier
@@ -47,11 +61,6 @@ cdef class OptimizerRun:
     cdef double[2][2] z
     cdef double[2] margin
     cdef int pattern
-    cdef int last_pattern
-    cdef readonly int64_t step
-    cdef readonly int status
-    cdef readonly int64_t n_samples
-    cdef readonly int64_t n_transitions
     cdef const int64_t[::1] schedule
     cdef int64_t[::1] _steps
     cdef double[:, ::1] _states
@@ -75,7 +84,7 @@ cdef class OptimizerRun:
         self.step_size, self.weight = step_size, weight
         self.model.logistic, self.model.trained = logistic, trained
         self.x, self.schedule = x, schedule
-        self.powers[0] = self.powers[1] = 1.0
+        self.now.powers[0] = self.now.powers[1] = 1.0
         for i in range(3):
             self.options[i] = options[i]
         self.moving = np.zeros((4, self.size))
@@ -94,10 +103,10 @@ cdef class OptimizerRun:
         self._transition_times = np.full((TRANSITIONS_KEPT, 4), -np.inf)
         self._transition_patterns = np.empty((TRANSITIONS_KEPT, 2), dtype=np.uint8)
         self._counts = np.zeros((16, 16), dtype=np.int64)
-        self.status = RUNNING
-        self.step = self.n_samples = self.n_transitions = 0
+        self.now.status = RUNNING
+        self.now.step = self.now.n_samples = self.now.n_transitions = 0
         self.look()
-        self.last_pattern = self.pattern
+        self.now.last_pattern = self.pattern
 
     # What a Run knows beside this.
     obstacle = NONE
@@ -106,40 +115,56 @@ cdef class OptimizerRun:
     log_step = -np.inf
 
     @property
+    def step(self):
+        return self.now.step
+
+    @property
+    def status(self):
+        return self.now.status
+
+    @property
+    def n_samples(self):
+        return self.now.n_samples
+
+    @property
+    def n_transitions(self):
+        return self.now.n_transitions
+
+    @property
     def slides(self):
         return []
 
     @property
     def sample_steps(self):
-        return np.asarray(self._steps)[:self.n_samples].copy()
+        return np.asarray(self._steps)[:self.now.n_samples].copy()
 
     @property
     def sample_logs(self):
-        return np.full(self.n_samples, -np.inf)
+        return np.full(self.now.n_samples, -np.inf)
 
     @property
     def sample_states(self):
-        return np.asarray(self._states)[:self.n_samples].copy()
+        return np.asarray(self._states)[:self.now.n_samples].copy()
 
     @property
     def sample_patterns(self):
-        return np.asarray(self._patterns)[:self.n_samples].copy()
+        return np.asarray(self._patterns)[:self.now.n_samples].copy()
 
     @property
     def sample_unphased(self):
-        return np.zeros(self.n_samples, dtype=np.uint8)
+        return np.zeros(self.now.n_samples, dtype=np.uint8)
 
     @property
     def transition_times(self):
-        return np.asarray(self._transition_times)[:self.n_transitions].copy()
+        return np.asarray(self._transition_times)[:self.now.n_transitions].copy()
 
     @property
     def transition_before(self):
-        return np.asarray(self._transition_patterns)[:self.n_transitions, 0].copy()
+        return np.asarray(self._transition_patterns)[:self.now.n_transitions, 0].copy()
 
     @property
     def transition_after(self):
-        return np.asarray(self._transition_patterns)[:self.n_transitions, 1].copy()
+        return np.asarray(self._transition_patterns)[:self.now.n_transitions, 1].copy()
 
     @property
     def transition_counts(self):
@@ -147,20 +172,20 @@ cdef class OptimizerRun:
 
     @property
     def segments(self):
-        return [(STEPPED, 0, -np.inf, self.step, -np.inf, 1, 0)] if self.step else []
+        return [(STEPPED, 0, -np.inf, self.now.step, -np.inf, 1, 0)] if self.now.step else []
 
     def advance(self, int64_t steps):
         """Take `steps` more steps, unless the run ends before."""
         cdef int64_t taken
         with nogil:
             for taken in range(steps):
-                if self.status != RUNNING:
+                if self.now.status != RUNNING:
                     break
                 self.proceed()
 
     def interrupt(self):
         """End a run that is still RUNNING: its present step becomes the last sample."""
-        check_running(self.status)
+        check_running(self.now.status)
         self.end_here(INTERRUPTED)
 
     @property
@@ -169,33 +194,27 @@ cdef class OptimizerRun:
 
     def state(self):
         """Return what a run that is RUNNING holds between steps, by name; later steps do not change it."""
-        check_running(self.status)
-        records = self.records()
-        rows = {name: self.n_samples for name in ("steps", "states", "patterns")}
-        kept = min(self.n_transitions, TRANSITIONS_KEPT)
-        rows.update(transition_times=kept, transition_patterns=kept)
-        settled = {name: records.pop(name)[:stop] for name, stop in rows.items()}
-        return held(self.fields(), settled, records)
+        check_running(self.now.status)
+        kept = min(self.now.n_transitions, TRANSITIONS_KEPT)
+        settled = dict.fromkeys(("steps", "states", "patterns"), self.now.n_samples)
+        settled.update(transition_times=kept, transition_patterns=kept)
+        return {**snapshot_of_one(self.states()), **snapshot_of_records(self.records(), settled)}
 
     def restore(self, state):
         """Go on from the `state` of another run of the same question; refuse what cannot be one."""
-        fields = self.fields()
-        if np.ravel(state["step"])[0] < 0 or np.ravel(state["last_pattern"])[0] < 0:
+        states = self.states()
+        new = restored(states, {"status": RUNNING, **state})
+        if new["step"][0] < 0 or new["last_pattern"][0] < 0:
             raise ValueError("step or last_pattern is out of bounds")
-        check_state(fields, state, self.schedule, np.empty(0))
-        put_back(fields, self.records(), state)
+        check_restored(new, self.schedule, np.empty(0))
+        put_back(self.records(), state)
+        states[:] = new
         self.look()
         if not self.fits():
             raise ValueError("moving is out of bounds")
 
-    cdef dict fields(self):
-        return {
-            "step": shared(&self.step, 1),
-            "powers": shared(&self.powers[0], 2),
-            "last_pattern": shared(&self.last_pattern, 1),
-            "n_samples": shared(&self.n_samples, 1),
-            "n_transitions": shared(&self.n_transitions, 1),
-        }
+    cdef states(self):
+        return np.asarray(<OptimizerState[:1]>&self.now)
 
     cdef dict records(self):
         return {
@@ -210,10 +229,10 @@ cdef class OptimizerRun:
 
     cdef void proceed(self) noexcept nogil:
         """Record the present step if it is scheduled, and take the next one."""
-        if self.step == self.schedule[self.n_samples]:
+        if self.now.step == self.schedule[self.now.n_samples]:
             self.record()
-            if self.n_samples == self.schedule.shape[0]:
-                self.status = COMPLETED
+            if self.now.n_samples == self.schedule.shape[0]:
+                self.now.status = COMPLETED
                 return
         if self.pattern == 0 and not self.coasts():
             self.end_here(STATIONARY)
@@ -226,8 +245,8 @@ cdef class OptimizerRun:
             self.look()
             self.end_here(DIVERGED)
             return
-        self.step += 1
-        if self.pattern != self.last_pattern:
+        self.now.step += 1
+        if self.pattern != self.now.last_pattern:
             self.note()
 
     cdef bint coasts(self) noexcept nogil:
@@ -240,29 +259,29 @@ cdef class OptimizerRun:
         return False
 
     cdef void end_here(self, int status) noexcept nogil:
-        if self.n_samples == 0 or self._steps[self.n_samples - 1] != self.step:
+        if self.now.n_samples == 0 or self._steps[self.now.n_samples - 1] != self.now.step:
             self.record()
-        self.status = status
+        self.now.status = status
 
     cdef void record(self) noexcept nogil:
         cdef Py_ssize_t n
-        self._steps[self.n_samples] = self.step
+        self._steps[self.now.n_samples] = self.now.step
         for n in range(self.size):
-            self._states[self.n_samples, n] = self.moving[0, n]
-            self._states[self.n_samples, self.size + n] = self.moving[1, n]
-        self._patterns[self.n_samples] = self.pattern
-        self.n_samples += 1
+            self._states[self.now.n_samples, n] = self.moving[0, n]
+            self._states[self.now.n_samples, self.size + n] = self.moving[1, n]
+        self._patterns[self.now.n_samples] = self.pattern
+        self.now.n_samples += 1
 
     cdef void note(self) noexcept nogil:
         """Take notice of a transition."""
-        cdef int64_t n = self.n_transitions
+        cdef int64_t n = self.now.n_transitions
         if n < TRANSITIONS_KEPT:
-            self._transition_times[n, 0] = self._transition_times[n, 2] = self._transition_times[n, 3] = self.step
-            self._transition_patterns[n, 0] = self.last_pattern
+            self._transition_times[n, 0] = self._transition_times[n, 2] = self._transition_times[n, 3] = self.now.step
+            self._transition_patterns[n, 0] = self.now.last_pattern
             self._transition_patterns[n, 1] = self.pattern
-        self._counts[self.last_pattern, self.pattern] += 1
-        self.n_transitions += 1
-        self.last_pattern = self.pattern
+        self._counts[self.now.last_pattern, self.pattern] += 1
+        self.now.n_transitions += 1
+        self.now.last_pattern = self.pattern
 
     cdef void look(self) noexcept nogil:
         """Fill in pre-activations, activation pattern and margins."""
@@ -295,8 +314,8 @@ cdef class OptimizerRun:
         cdef double change, first, second, rate
         self.fill_downhill()
         if self.kind == ADAM:
-            self.powers[0] *= self.options[0]
-            self.powers[1] *= self.options[1]
+            self.now.powers[0] *= self.options[0]
+            self.now.powers[1] *= self.options[1]
         for n in range(moved):
             if not self.bias and 2 * self.d <= n < 2 * self.d + 2:
                 continue
@@ -311,8 +330,8 @@ cdef class OptimizerRun:
                                              + (1.0 - self.options[0]) * change)
                 second = self.moving[3, n] = (self.options[1] * self.moving[3, n]
                                               + (1.0 - self.options[1]) * (change * change))
-                rate = self.step_size / (1.0 - self.powers[0])
-                change = rate * (first / (sqrt(second) / sqrt(1.0 - self.powers[1]) + self.options[2]))
+                rate = self.step_size / (1.0 - self.now.powers[0])
+                change = rate * (first / (sqrt(second) / sqrt(1.0 - self.now.powers[1]) + self.options[2]))
             move(&self.moving[0, n], &self.moving[1, n], change)
 
     cdef void fill_downhill(self) noexcept nogil:

@@ -1,6 +1,6 @@
 """What a run records: samples, transitions and the segments by engine; and its end."""
 
-cdef void note(Course* run, int pattern, Time time, const Block* block) noexcept nogil:
+cdef void note(RunData* run, int pattern, Time time, const Block* block) noexcept nogil:
     """Take notice of the pattern at a time; a change is a transition.
 
     A transition behind a leap over it was dated by the leap. Others are bracketed once there is an error
@@ -8,37 +8,37 @@ cdef void note(Course* run, int pattern, Time time, const Block* block) noexcept
     """
     cdef double* row
     # The sign of a mean is not that of z_ji.
-    pattern = pattern & ~run.held | run.last_pattern & run.held
-    if run.last_pattern >= 0 and pattern != run.last_pattern:
-        if run.n_transitions < run.transitions_kept:
-            row = run.transition_times[run.n_transitions]
+    pattern = pattern & ~run.now.held | run.now.last_pattern & run.now.held
+    if run.now.last_pattern >= 0 and pattern != run.now.last_pattern:
+        if run.now.n_transitions < run.transitions_kept:
+            row = run.transition_times[run.now.n_transitions]
             row[0] = row[2] = row[3] = as_number(time)
             row[1] = time.log
-            if run.crossed:
-                row[0], row[1] = run.crossing[0], run.crossing[1]
-                row[2], row[3] = run.crossing[2], run.crossing[3]
-            elif run.error > 0.0 and block != NULL:
+            if run.now.crossed:
+                row[0], row[1] = run.now.crossing[0], run.now.crossing[1]
+                row[2], row[3] = run.now.crossing[2], run.now.crossing[3]
+            elif run.now.error > 0.0 and block != NULL:
                 bracket(run, pattern, block, row)
-            elif run.error > 0.0:
-                row[2] -= run.width
-                row[3] += run.width
-            if not run.crossed and row[3] < INFINITY:
-                row[2] -= run.lag[0]
-                row[3] += run.lag[1]
+            elif run.now.error > 0.0:
+                row[2] -= run.now.width
+                row[3] += run.now.width
+            if not run.now.crossed and row[3] < INFINITY:
+                row[2] -= run.now.lag[0]
+                row[3] += run.now.lag[1]
             row[2] = max(row[2], 0.0)
-            run.transition_patterns[run.n_transitions][0] = run.last_pattern
-            run.transition_patterns[run.n_transitions][1] = pattern
-        note_flips(run, pattern ^ run.last_pattern, time)
+            run.transition_patterns[run.now.n_transitions][0] = run.now.last_pattern
+            run.transition_patterns[run.now.n_transitions][1] = pattern
+        note_flips(run, pattern ^ run.now.last_pattern, time)
         if run.counts != NULL:
-            run.counts[run.last_pattern][pattern] += 1
-        run.n_transitions += 1
-        run.calm = INFINITY
-        run.length = min(run.length, UNIT_LENGTH + 2)
-    run.crossed = False
-    run.last_pattern = pattern
+            run.counts[run.now.last_pattern][pattern] += 1
+        run.now.n_transitions += 1
+        run.now.calm = INFINITY
+        run.now.length = min(run.now.length, UNIT_LENGTH + 2)
+    run.now.crossed = False
+    run.now.last_pattern = pattern
 
 
-cdef void bracket(Course* run, int pattern, const Block* block, double* row) noexcept nogil:
+cdef void bracket(RunData* run, int pattern, const Block* block, double* row) noexcept nogil:
     """Widen the date of a transition by the steps in which z_ji moves by its error.
 
     The last two z_ji tell how many steps that is on either side, most often none.
@@ -47,10 +47,10 @@ cdef void bracket(Course* run, int pattern, const Block* block, double* row) noe
     cdef int i, j, k
     for j in range(2):
         for i in range(2):
-            if is_active(pattern ^ run.last_pattern, j, i):
+            if is_active(pattern ^ run.now.last_pattern, j, i):
                 speed = 0.0
                 for k in range(2):
-                    if is_active(run.last_pattern, j, k):
+                    if is_active(run.now.last_pattern, j, k):
                         speed += pushed(run, block, j, i, k)
                 speed = abs(speed)
                 doubt = doubt_of(run, 2 * j + i)
@@ -62,11 +62,11 @@ cdef void bracket(Course* run, int pattern, const Block* block, double* row) noe
                     row[3] = max(row[3], row[0] + ceil((doubt - after) / speed))
 
 
-cdef void set_width(Course* run, const Block* block) noexcept nogil:
+cdef void set_width(RunData* run, const Block* block) noexcept nogil:
     """The steps in which any z_ji moves by its error, whatever the pattern."""
     cdef double first_push, second_push, speed
     cdef int i, j
-    run.width = 0.0
+    run.now.width = 0.0
     for j in range(2):
         for i in range(2):
             first_push = abs(pushed(run, block, j, i, 0))
@@ -75,27 +75,27 @@ cdef void set_width(Course* run, const Block* block) noexcept nogil:
             if 0.0 < abs(first_push - second_push) < speed:
                 speed = abs(first_push - second_push)
             if speed > 0.0:
-                run.width = max(run.width, ceil(doubt_of(run, 2 * j + i) / speed))
+                run.now.width = max(run.now.width, ceil(doubt_of(run, 2 * j + i) / speed))
 
 
-cdef inline double pushed(Course* run, const Block* block, int j, int i, int k) noexcept nogil:
+cdef inline double pushed(RunData* run, const Block* block, int j, int i, int k) noexcept nogil:
     """What sample k moves z_ji by in a step, if neuron j is active on it."""
     return (run.model.rate * run.model.label[k] * run.model.gram[i][k]
             * entry(block.v + block.dv, j) * entry(block.slope, k))
 
 
-cdef void note_flips(Course* run, int units, Time time) noexcept nogil:
+cdef void note_flips(RunData* run, int units, Time time) noexcept nogil:
     """Take notice of units that changed their activity, for the dates of slides."""
     cdef double now = as_number(time)
     cdef int j
     for j in range(2):
         if units >> (2 * j) & 3:
-            if run.first_flip[j] < 0.0:
-                run.first_flip[j] = now
-            run.last_flip[j] = now
+            if run.now.first_flip[j] < 0.0:
+                run.now.first_flip[j] = now
+            run.now.last_flip[j] = now
 
 
-cdef void sample(Course* run, int last, bint ended) noexcept nogil:
+cdef void sample(RunData* run, int last, bint ended) noexcept nogil:
     """Record the scheduled steps of the present block before `last`, and `last` if the run ended."""
     cdef Block block, ahead
     cdef State state
@@ -104,7 +104,7 @@ cdef void sample(Course* run, int last, bint ended) noexcept nogil:
     cdef Time time, end = later(run, last), scheduled = next_scheduled(run)
     if not (is_before(scheduled, end) or ended):
         return
-    open_block(&run.model, &run.state, &block)
+    open_block(&run.model, &run.now.state, &block)
     while is_before(scheduled, end) or ended:
         time = scheduled if is_before(scheduled, end) else end
         target = last
@@ -116,28 +116,28 @@ cdef void sample(Course* run, int last, bint ended) noexcept nogil:
         taken = whole
         ahead = block
         advance(&run.model, &ahead, target - whole, patterns)
-        close_block(&run.model, &run.state, &ahead, &state)
-        record(run, time, &state, ahead.pattern, run.unphased)
+        close_block(&run.model, &run.now.state, &ahead, &state)
+        record(run, time, &state, ahead.pattern, run.now.unphased)
         if target == last:
             return
         scheduled = next_scheduled(run)
 
 
-cdef void record(Course* run, Time time, const State* state, int pattern, int unphased) noexcept nogil:
-    run.steps[run.n_samples] = time.step
-    run.logs[run.n_samples] = time.log
-    run.states[run.n_samples] = state[0]
-    run.patterns[run.n_samples] = pattern
-    run.unphased_then[run.n_samples] = unphased
-    run.n_samples += 1
+cdef void record(RunData* run, Time time, const State* state, int pattern, int unphased) noexcept nogil:
+    run.steps[run.now.n_samples] = time.step
+    run.logs[run.now.n_samples] = time.log
+    run.states[run.now.n_samples] = state[0]
+    run.patterns[run.now.n_samples] = pattern
+    run.unphased_then[run.now.n_samples] = unphased
+    run.now.n_samples += 1
 
 
-cdef void note_segment(Course* run, int kind, Time start, int blocks, int iterations) noexcept nogil:
+cdef void note_segment(RunData* run, int kind, Time start, int blocks, int iterations) noexcept nogil:
     """Add what lies between `start` and now to the segments."""
-    cdef int64_t n = run.n_segments - 1
-    if n < 0 or (run.segments[n][0] != kind and run.n_segments < run.segments_kept):
+    cdef int64_t n = run.now.n_segments - 1
+    if n < 0 or (run.segments[n][0] != kind and run.now.n_segments < run.segments_kept):
         n += 1
-        run.n_segments += 1
+        run.now.n_segments += 1
         run.segments[n][0] = kind
         run.segments[n][1] = start.step
         run.segments[n][3] = run.segments[n][4] = 0
@@ -145,13 +145,13 @@ cdef void note_segment(Course* run, int kind, Time start, int blocks, int iterat
     run.segments[n][2] = run.now.step
     run.segments[n][3] += blocks
     run.segments[n][4] += iterations
-    run.segment_logs[n][1] = run.now.log
+    run.segment_logs[n][1] = run.now.log_step
 
 
-cdef void end_here(Course* run, int status) noexcept nogil:
+cdef void end_here(RunData* run, int status) noexcept nogil:
     """End the run at its present step, which becomes the last sample."""
     cdef Block block
-    open_block(&run.model, &run.state, &block)
-    note(run, block.pattern, run.now, &block)
+    open_block(&run.model, &run.now.state, &block)
+    note(run, block.pattern, present(run), &block)
     sample(run, 0, True)
-    run.status = status
+    run.now.status = status

@@ -26,7 +26,44 @@ ctypedef double[2] Logs
 ctypedef double[5] Episode     # neuron, sample, step entered, step left, active fraction
 
 
-cdef struct Course:            # everything that one run is; what it points to is another's
+cdef struct RunState:          # all of a run that changes, but for what it has recorded: what files hold of it
+    int64_t step               # −1 beyond 2^63 − 1
+    double log_step            # natural logarithm of the step, kept up only beyond
+    State state                # at the start of the present block
+    int status
+    int obstacle               # why a leap was last not possible
+    double error               # bound on what leaping without averaging added to the parameters
+    double averaging_error     # what averaging may have added
+    bint averaged
+    bint uncounted             # a leap averaged, or passed a kink that attracts
+    int64_t converged_step     # since when nothing changes, counted like the step; log −inf before
+    double converged_log
+    int64_t credit             # what tries of a leap may cost in vain, in steps
+    int64_t walked             # steps taken since the last leap
+    int64_t spent              # steps taken so far, and what leaps cost in steps
+    int length                 # entry of LENGTH to try next
+    int last_pattern           # −1 before the first
+    double calm                # ln of the step since when P_k has been near its limit
+    double width               # bracket of the present block's transitions, in steps
+    double[4] crossing         # the date of the transition that the last leap ended behind, if
+    bint crossed
+    int held                   # pairs that slide and whose z_ji is a mean, coded like a pattern
+    int unphased               # those of them since when they slide: within a tooth z_ji is unknown
+    int caught                 # pairs that slid at the last look
+    double[2] lag              # steps by which the run may be too early, too late, for dates missed
+    int unwatched              # blocks since the last look for slides
+    int64_t[2] episode         # its row in `slides`, −1 until it was seen twice
+    double[2] entered          # when that began
+    double[2] first_flip       # of its units since the last look; −1 if there was none
+    double[2] last_flip
+    int64_t n_samples
+    int64_t n_transitions
+    int64_t n_segments
+    int64_t n_slides
+
+
+cdef struct RunData:           # everything that the kernel knows of a run; what it points to is another's
+    RunState now
     Model model
     # what is asked
     int engine
@@ -36,85 +73,51 @@ cdef struct Course:            # everything that one run is; what it points to i
     const double* late_schedule  # logarithms of steps beyond counting to record
     int64_t n_scheduled
     int64_t n_late
-    # where it is
-    State state                # at the start of the present block
-    Time now
-    int status
-    int obstacle               # why a leap was last not possible
-    double error               # bound on what leaping without averaging added to the parameters
-    double averaging_error     # what averaging may have added
-    bint averaged
-    bint uncounted             # a leap averaged, or passed a kink that attracts
-    Time converged             # since when nothing changes; log −inf before
-    int last_pattern           # −1 before the first
-    int length                 # entry of LENGTH to try next
-    int64_t credit             # what tries of a leap may cost in vain, in steps
-    int64_t walked             # steps taken since the last leap
-    int64_t spent              # steps taken so far, and what leaps cost in steps
-    double calm                # ln of the step since when P_k has been near its limit
-    double width               # bracket of the present block's transitions, in steps
-    bint crossed               # the last leap ended behind a transition, dated by:
-    double[4] crossing
-    double[2] lag              # steps by which the run may be too early, too late, for dates missed
-    int held                   # pairs that slide and whose z_ji is a mean, coded like a pattern
-    int unphased               # those of them since when they slide: within a tooth z_ji is unknown
-    int unwatched              # blocks since the last look for slides
-    int caught                 # pairs that slid at the last look
-    int64_t[2] episode         # its row in `slides`, −1 until it was seen twice
-    double[2] entered          # when that began
-    double[2] first_flip       # of its units since the last look; −1 if there was none
-    double[2] last_flip
-    # what is recorded
-    int64_t n_samples
+    # where to record
     int64_t* steps
     double* logs
     State* states
     uint8_t* patterns
     uint8_t* unphased_then
-    int64_t n_transitions
     int64_t transitions_kept
     Dates* transition_times
     Patterns* transition_patterns
     Counts* counts             # or NULL
-    int64_t n_segments
     int64_t segments_kept
     Stretch* segments
     Logs* segment_logs
-    int64_t n_slides
     int64_t slides_kept
     Episode* slides            # and one place more for each neuron's episode under way
 
 
-cdef void start_course(Course* run, const double* v) noexcept nogil:
+cdef void start_run(RunData* run, const double* v) noexcept nogil:
     """Put a run at step 0. Its model, what is asked and where to record is filled in before."""
-    cdef int i, j
+    cdef RunState* now = &run.now
+    cdef int j
+    memset(now, 0, sizeof(RunState))
     for j in range(2):
-        run.state.v[j] = v[j]
-        for i in range(2):
-            run.state.c[j][i] = run.state.c_low[j][i] = 0.0
-        run.state.v_low[j] = 0.0
-        run.episode[j] = -1
-        run.first_flip[j] = run.last_flip[j] = -1.0
-        run.lag[j] = 0.0
-    run.now.step = 0
-    run.now.log = -INFINITY
-    run.status = RUNNING
-    run.obstacle = NONE
-    run.error = run.averaging_error = 0.0
-    run.averaged = run.uncounted = run.crossed = False
-    run.converged.step = -1
-    run.converged.log = -INFINITY
-    run.last_pattern = -1
-    run.length = UNIT_LENGTH
-    run.credit = ALLOWANCE
-    run.walked = run.spent = 0
-    run.calm = INFINITY
-    run.width = 1.0
-    run.held = run.unphased = run.unwatched = run.caught = 0
-    run.n_samples = run.n_transitions = run.n_segments = run.n_slides = 0
+        now.state.v[j] = v[j]
+        now.episode[j] = -1
+        now.first_flip[j] = now.last_flip[j] = -1.0
+    now.log_step = now.converged_log = -INFINITY
+    now.converged_step = now.last_pattern = -1
+    now.status, now.obstacle = RUNNING, NONE
+    now.length, now.credit = UNIT_LENGTH, ALLOWANCE
+    now.calm = INFINITY
+    now.width = 1.0
 
 
-cdef Time horizon_of(Course* run) noexcept nogil:
+cdef inline Time present(const RunData* run) noexcept nogil:
+    cdef Time time
+    time.step, time.log = run.now.step, run.now.log_step
+    return time
+
+
+cdef inline void set_present(RunData* run, Time time) noexcept nogil:
+    run.now.step, run.now.log_step = time.step, time.log
+
+
+cdef Time horizon_of(RunData* run) noexcept nogil:
     cdef Time time
     time.step = run.schedule[run.n_scheduled - 1]
     time.log = -INFINITY
@@ -124,22 +127,22 @@ cdef Time horizon_of(Course* run) noexcept nogil:
     return time
 
 
-cdef Time next_scheduled(Course* run) noexcept nogil:
+cdef Time next_scheduled(RunData* run) noexcept nogil:
     """The next sample's time; LAST_LOG when there is none."""
     cdef Time time
-    cdef int64_t late = run.n_samples - run.n_scheduled
+    cdef int64_t late = run.now.n_samples - run.n_scheduled
     time.step = -1
     time.log = LAST_LOG
     if late < 0:
-        time.step = run.schedule[run.n_samples]
+        time.step = run.schedule[run.now.n_samples]
     elif late < run.n_late:
         time.log = run.late_schedule[late]
     return time
 
 
-cdef Time later(Course* run, int steps) noexcept nogil:
+cdef Time later(RunData* run, int steps) noexcept nogil:
     """The time some steps from now; beyond counting they make no difference."""
-    cdef Time time = run.now
+    cdef Time time = present(run)
     if time.step >= 0 and time.step > INT64_MAX - steps:
         time.step = -1
         time.log = log_(<double>INT64_MAX)
@@ -148,11 +151,52 @@ cdef Time later(Course* run, int steps) noexcept nogil:
     return time
 
 
-cdef double doubt_of(Course* run, int guard) noexcept nogil:
+cdef double doubt_of(RunData* run, int guard) noexcept nogil:
     """How wrong z_ji, or v_j, may be."""
-    return run.error * (1.0 if guard >= 4 else sqrt(run.model.gram[guard & 1][guard & 1]))
+    return run.now.error * (1.0 if guard >= 4 else sqrt(run.model.gram[guard & 1][guard & 1]))
 
 
 cdef inline double grown(double error, double factor) noexcept nogil:
     """An error times a factor, which may be infinite; where there is no error, none."""
     return error * factor if error > 0.0 else error
+
+
+# --------------------------------------------------------------------------------------------------
+# What is asked
+
+cdef int check_running(int status) except -1:
+    if status != RUNNING:
+        raise ValueError("the run has ended already")
+    return 0
+
+
+cdef int check_question(const int64_t[::1] schedule, const double[::1] late_schedule, int engine) except -1:
+    steps, logs = np.asarray(schedule), np.asarray(late_schedule)
+    if len(steps) == 0 or steps[0] != 0 or np.any(np.diff(steps) <= 0):
+        raise ValueError("schedule: expected increasing steps, the first of them 0")
+    if not (np.all(logs > 43.6) and np.all(logs < LAST_LOG) and np.all(np.diff(logs) >= 0)):
+        raise ValueError("late_schedule: expected logarithms of steps beyond 2^63 that do not decrease")
+    if engine not in (DIRECT, AUTO, LEAP) or (engine == DIRECT and len(logs)):
+        raise ValueError("engine: expected DIRECT, AUTO or LEAP; DIRECT without late_schedule")
+    return 0
+
+
+cdef void set_options(RunData* run, const double[::1] labels, double rate, bint logistic, bint trained,
+                      int engine, bint average, int64_t max_direct) noexcept:
+    cdef int j
+    run.model.rate = rate
+    run.model.log_rate = log_(rate)
+    run.model.logistic = logistic
+    run.model.trained = trained
+    for j in range(2):
+        run.model.label[j] = labels[j]
+    run.engine = engine
+    run.average = average
+    run.max_direct = max_direct
+
+
+cdef void set_schedule(RunData* run, const int64_t[::1] schedule, const double[::1] late_schedule) noexcept:
+    run.schedule = &schedule[0]
+    run.n_scheduled = schedule.shape[0]
+    run.n_late = late_schedule.shape[0]
+    run.late_schedule = &late_schedule[0] if run.n_late else NULL
