@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from twonn.engine.fields import VERSION
+from twonn.engine.fields import FORMERLY, VERSION
 from twonn.files import MAGIC
 
 Values = Mapping[str, Any]
@@ -122,12 +122,17 @@ def sealed(contents: bytes) -> bytes:
 
 
 def rewritten(values: Values, version: int = VERSION, **changes: Any) -> bytes:
-    """The bytes of a file with some values changed, though not as the table says; None leaves one out."""
+    """The bytes of a file with some values changed, though not as the table says; None leaves one out.
+
+    Fields have the names that they had in that version.
+    """
     body = []
     listed = []
+    earlier = FORMERLY if version < 3 else {}
     for name, value in {**values, **changes}.items():
         if value is None:
             continue
+        name = earlier.get(name, name)
         text = isinstance(value, str)
         array = np.frombuffer(value.encode(), np.uint8) if text else np.asarray(value)
         listed.append(

@@ -257,7 +257,7 @@ def test_odd_runs_are_resumed_to_the_bit(name, path, block_by_block):
     assert {
         "transition": any(len(values["transition_times"]) for values in seen),
         "far": any(values["step"] == -1 for values in seen),
-        "slide": any(values.get("held", 0) for values in seen),
+        "slide": any(values.get("mean_pairs", 0) for values in seen),
         "leap": any(len(values.get("segments", ())) > 1 for values in seen),
         "direct": set(whole.segments["engine"]) == {"direct"},
         "rest": whole.status is twonn.Status.STATIONARY,
@@ -1031,11 +1031,11 @@ FORGED = {
     "a field that an earlier version has to have": {"version": 1, **dict.fromkeys(LATER), "averaged": None},
     "a field too many": {"walks": np.zeros(3)},
     "another type": {"walked": np.array(3.0)},
-    "another shape": {"lag": np.zeros(3)},
+    "another shape": {"date_error": np.zeros(3)},
     "another number of samples": {"n_samples": np.array(7)},
-    "a wild index": {"length": np.array(1000, dtype=np.int32)},
+    "a wild index": {"length_index": np.array(1000, dtype=np.int32)},
     "a wild episode": {"episode": np.array([5000, 0])},
-    "a wild pattern": {"caught": np.array(99, dtype=np.int32)},
+    "a wild pattern": {"sliding_candidates": np.array(99, dtype=np.int32)},
     "a text for a number": {"walked": "3"},
     "a number for a text": {"engine": np.array(3)},
     "no such engine": {"engine": "fast"},
@@ -1066,7 +1066,7 @@ def test_a_newer_version_is_named(path, small):
     previous(path).unlink()
     path.write_bytes(sealed(bytes(contents)))
     with pytest.raises(
-        twonn.CheckpointError, match="format version 99, while this twonn reads versions up to 2"
+        twonn.CheckpointError, match=f"version 99, while this twonn reads versions up to {fields.VERSION}"
     ):
         twonn.resume(path)
 

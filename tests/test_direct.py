@@ -739,7 +739,7 @@ def kernel(**changes: object) -> _core.Run:
     arguments = {
         "x": np.array([[-1.0], [1.0]]),
         "labels": np.array([-1.0, 1.0]),
-        "rate": 0.005,
+        "point_step": 0.005,
         "bias": True,
         "logistic": False,
         "trained": False,

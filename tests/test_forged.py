@@ -182,7 +182,7 @@ BROKEN = {
     "`segments` join": ("leapt", lambda v: changed(v, "segments", _1_1=v["segments"][1, 1] + 1)),
     "`walked`": ("leapt", lambda v: {"walked": v["step"] + 1}),
     "`n_slides`": ("sliding", lambda v: {"n_slides": np.array(2**61), **all_rows(v)}),
-    "at most one sample": ("sliding", lambda v: {"held": np.array(3, np.int32)}),
+    "at most one sample": ("sliding", lambda v: {"mean_pairs": np.array(3, np.int32)}),
     "`averaged` is 1": ("sliding", lambda v: {"averaged": np.array(0, np.int32)}),
     "`uncounted`": ("sliding", lambda v: {"uncounted": np.array(0, np.int32)}),
     "have a neuron": ("sliding", lambda v: changed(v, "late_slides", _0_0=0.5)),
@@ -245,7 +245,7 @@ SCHEDULED = {
 
 
 def fewer_samples(values):
-    names = ("steps", "logs", "states", "patterns", "unphased_then")
+    names = ("steps", "logs", "states", "patterns", "phase_unknown_then")
     return {"n_samples": values["n_samples"] - 1, **{name: values[name][:-1] for name in names}}
 
 
@@ -381,7 +381,7 @@ def at_the_end_of_counting(spec, steps_left):
         "logs": np.zeros(n),
         "states": np.zeros((n, 12)),
         "patterns": np.zeros(n, np.uint8),
-        "unphased_then": np.zeros(n, np.uint8),
+        "phase_unknown_then": np.zeros(n, np.uint8),
         "credit": np.array([-(10**9)]),
     }
 

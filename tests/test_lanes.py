@@ -66,7 +66,7 @@ def assert_same(batch: _core.Batch, r: int, run: _core.Run) -> None:
         assert getattr(batch, name)[r] == getattr(run, name), name
     assert batch.last_step[r] == run.step and batch.last_log[r] == run.log_step
     assert batch.converged_step[r] == run.converged_step and batch.converged_log[r] == run.converged_log
-    for name in ("steps", "logs", "states", "patterns", "unphased"):
+    for name in ("steps", "logs", "states", "patterns", "phase_unknown"):
         mine = np.ascontiguousarray(getattr(batch, f"sample_{name}")[r, :n])
         assert mine.tobytes() == getattr(run, f"sample_{name}").tobytes(), name
     assert np.array_equal(batch.transition_times[r, :kept], run.transition_times[:kept])
@@ -179,7 +179,7 @@ def test_no_runs_and_wrong_shapes():
 ATTRIBUTES = (
     "status", "obstacle", "last_step", "last_log", "error", "averaging_error", "averaged", "n_samples",
     "n_transitions", "n_slides", "sample_steps", "sample_logs", "sample_states", "sample_patterns",
-    "sample_unphased", "transition_times", "transition_patterns", "slides", "open_slides", "counted",
+    "sample_phase_unknown", "transition_times", "transition_patterns", "slides", "open_slides", "counted",
     "converged_step", "converged_log",
 )  # fmt: skip
 
@@ -221,11 +221,11 @@ FORGED = {
     "n_transitions": [-1],
     "n_segments": [-1, 1025],
     "n_slides": [-1],
-    "length": [-1, 66],
+    "length_index": [-1, 66],
     "last_pattern": [-2, 16],
-    "held": [16, -1],
-    "unphased": [16],
-    "caught": [16],
+    "mean_pairs": [16, -1],
+    "phase_unknown": [16],
+    "sliding_candidates": [16],
     "episode": [-2, 1 << 20],
     "step": [-2, 40_002, 1 << 62],
 }
@@ -266,8 +266,8 @@ def test_a_state_of_another_batch_is_refused():
         batch.restore({**state, "status": state["status"].astype(float)})
     with pytest.raises(ValueError, match="its samples are not those"):
         batch.restore({**state, "status": state["status"] + _core.COMPLETED})  # without a sample
-    del state["lag"]
-    with pytest.raises(KeyError, match="lag"):
+    del state["date_error"]
+    with pytest.raises(KeyError, match="date_error"):
         batch.restore(state)
 
 

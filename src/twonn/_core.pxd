@@ -13,8 +13,8 @@ cdef struct Model:             # constants of a run
     double start[2][2]         # z_ji at step 0
     double start_low[2][2]
     double label[2]            # y_i
-    double rate                # h
-    double log_rate            # ln h
+    double point_step          # h
+    double log_point_step      # ln h
     bint logistic              # else exponential
     bint trained               # output weights are trained
     bint opposed               # lifted points on one line through 0, on either side of it
@@ -38,8 +38,8 @@ cdef extern from "_kernel/pair.h" nogil:
     pair_mask above(pair a, pair b) noexcept
     pair where(pair_mask mask, pair a) noexcept
     pair larger(pair a, pair b) noexcept
-    int pattern_of(pair_mask sample0, pair_mask sample1) noexcept
-    pair_mask active_neurons(int pattern, int sample) noexcept
+    int pattern_of(pair_mask point0, pair_mask point1) noexcept
+    pair_mask active_neurons(int pattern, int point) noexcept
     bint both_within(pair a, double bound) noexcept
 
 cdef extern from "_kernel/smooth.h" nogil:
@@ -64,7 +64,7 @@ cdef extern from "_kernel/smooth.h" nogil:
         double dz[2][2][1]
         double impulse[2][2][1]
         double impulse_low[2][2][1]
-    ctypedef struct ApartSmooth_pair:
+    ctypedef struct DecoupledSmooth_pair:
         pair pull[1]
         pair dpull[1]
         pair now[1]
@@ -79,37 +79,37 @@ cdef extern from "_kernel/smooth.h" nogil:
         pass
     ctypedef struct TrainedSmooth_lanes:
         pass
-    ctypedef struct ApartSmooth_halves:
+    ctypedef struct DecoupledSmooth_halves:
         pass
     int GROUP                  # steps that are added up before they are compensated
     int FIXED_FIELDS
     int TRAINED_FIELDS
-    int APART_FIELDS
+    int DECOUPLED_FIELDS
     void fixed_steps_lanes(FixedSmooth_lanes* block, int n, bint logistic, bint cubic) noexcept
-    void trained_steps_lanes(TrainedSmooth_lanes* block, int n, double rate, bint logistic, bint cubic) noexcept
-    void apart_steps_halves(ApartSmooth_halves* block, int n, double rate, bint logistic, bint cubic) noexcept
+    void trained_steps_lanes(TrainedSmooth_lanes* block, int n, double point_step, bint logistic, bint cubic) noexcept
+    void decoupled_steps_halves(DecoupledSmooth_halves* block, int n, double point_step, bint logistic, bint cubic) noexcept
     void put_in_lane(void* lanes, int lane, const void* one, int fields) noexcept
     void take_from_lane(const void* lanes, int lane, void* one, int fields) noexcept
     void fixed_steps_one(FixedSmooth_one* block, int n, bint logistic, bint cubic) noexcept
-    void trained_steps_one(TrainedSmooth_one* block, int n, double rate, bint logistic, bint cubic) noexcept
-    void apart_steps_pair(ApartSmooth_pair* block, int n, double rate, bint logistic, bint cubic) noexcept
+    void trained_steps_one(TrainedSmooth_one* block, int n, double point_step, bint logistic, bint cubic) noexcept
+    void decoupled_steps_pair(DecoupledSmooth_pair* block, int n, double point_step, bint logistic, bint cubic) noexcept
 
 # A State unfolded for stepping. Whatever changes is measured from the block's start. A pair runs over the
-# neurons j, or, where marked (i), over the samples.
+# neurons j, or, where marked (i), over the points.
 cdef struct Block:
     int pattern                # activation pattern now
     int span                   # steps for which that provably holds; 0: each has to look
-    pair slope                 # s_i now (i)
+    pair residual              # s_i now (i)
     pair margin                # m_i at the start (i)
     pair margin_low            # what rounding left out of it (i)
     FixedSmooth_one fixed      # such a stretch, by output weights
     TrainedSmooth_one trained
-    ApartSmooth_pair alone     # instead of `trained` if the neurons are apart
-    bint apart                 # no neuron sees both samples, no sample is seen by both neurons
-    bint crossed               # then: neuron 0 goes with sample 1 and neuron 1 with sample 0
+    DecoupledSmooth_pair single  # instead of `trained` if the neurons are decoupled:
+    bint decoupled             # no neuron sees both points, no point is seen by both neurons
+    bint swapped               # then: neuron 0 goes with point 1 and neuron 1 with point 0
     bint cubic                 # in a span, s_i to degree 3 in Δm_i will do
     # general stretch
-    pair kink[2]               # −z_ji at the start: neuron j is active on sample i while dz_ji exceeds it
+    pair kink[2]               # −z_ji at the start: neuron j is active on point i while dz_ji exceeds it
     pair base[2]               # max(0, kink)
     pair push[2][2]            # push[i][k]: change of z_ji per unit of impulse[k]
     pair dz[2]                 # change of z_ji since the start

@@ -51,7 +51,7 @@ class Run:
         self,
         x: NDArray[float64],
         labels: NDArray[float64],
-        rate: float,
+        point_step: float,
         bias: bool,
         logistic: bool,
         trained: bool,
@@ -73,7 +73,7 @@ class Run:
     @property
     def sample_patterns(self) -> NDArray[uint8]: ...
     @property
-    def sample_unphased(self) -> NDArray[uint8]: ...
+    def sample_phase_unknown(self) -> NDArray[uint8]: ...
     @property
     def slides(self) -> list[tuple[float, float, float, float, float]]: ...
     @property
@@ -98,7 +98,7 @@ class Batch:
     sample_logs: NDArray[float64]
     sample_states: NDArray[float64]
     sample_patterns: NDArray[uint8]
-    sample_unphased: NDArray[uint8]
+    sample_phase_unknown: NDArray[uint8]
     transition_times: NDArray[float64]
     transition_patterns: NDArray[uint8]
     slides: NDArray[float64]
@@ -120,7 +120,7 @@ class Batch:
         self,
         x: NDArray[float64],
         labels: NDArray[float64],
-        rate: float,
+        point_step: float,
         bias: bool,
         logistic: bool,
         trained: bool,

@@ -51,7 +51,7 @@ cdef class Run:
         The points.
     labels : ndarray of float64, shape (2,)
         y_i.
-    rate : float
+    point_step : float
         h.
     bias, logistic, trained : bool
         Whether biases are trained, the loss, whether v is trained.
@@ -67,7 +67,7 @@ cdef class Run:
         LEAP ends as OBSTRUCTED when it could not leap within PATIENCE steps. Beyond 2^63 − 1 steps are taken,
         too, and change the logarithm of their number by nothing.
     average : bool
-        Whether leaps average over the teeth of neurons that slide along a kink.
+        Whether leaps average over the sawtooth of neurons that slide along a kink.
     max_direct : int
         Steps that AUTO takes one by one before it gives up; a leap counts as the steps that cost as much.
 
@@ -91,14 +91,14 @@ cdef class Run:
     counted : bool
         Whether every transition was counted: no leap averaged, or passed a kink that attracts.
     averaging_error : float
-        What that may have added to the error of what does not saw. It is kept apart because decisions at kinks,
+        What that may have added to the error of the slow variables. It is kept apart because decisions at kinks,
         and the dates of transitions, are better than it.
     n_samples, n_transitions : int
         How many samples are recorded; how many transitions happened.
-    sample_steps, sample_logs, sample_states, sample_patterns, sample_unphased : ndarray
+    sample_steps, sample_logs, sample_states, sample_patterns, sample_phase_unknown : ndarray
         Shapes (n_samples,), (n_samples,), (n_samples, STATE_SIZE), (n_samples,), (n_samples,). The logarithm
         counts where the step is −1. The last are the pairs, coded like a pattern, that slide since a leap
-        averaged over them, so that z_ji is known to a tooth only.
+        averaged over them, so that z_ji is known to the height of its sawtooth only.
     transition_times : ndarray, shape (k, 4)
         Step, its natural logarithm, and the bounds within which rounding leaves the step, of the first
         TRANSITIONS_KEPT transitions.
@@ -108,8 +108,8 @@ cdef class Run:
         How often each pattern (row) was followed by each other pattern (column).
     segments : list of (int, step, logarithm, step, logarithm, blocks, iterations)
         STEPPED, LEAPT or AVERAGED, the ends of the stretch as `step` and `log_step`, and how.
-    slides : list of (neuron, sample, step entered, step left, active fraction)
-        Where a neuron slid along its kink at a sample, as floats; left at inf if it still does.
+    slides : list of (neuron, point, step entered, step left, active fraction)
+        Where a neuron slid along its kink at a point, as floats; left at inf if it still does.
     present : ndarray, shape (STATE_SIZE,)
         The State at the present step.
     """
@@ -121,7 +121,7 @@ cdef class Run:
     cdef double[::1] _logs
     cdef double[:, ::1] _states
     cdef uint8_t[::1] _patterns
-    cdef uint8_t[::1] _unphased
+    cdef uint8_t[::1] _phase_unknown
     cdef double[:, ::1] _transition_times
     cdef uint8_t[:, ::1] _transition_patterns
     cdef int64_t[:, ::1] _counts
@@ -129,7 +129,7 @@ cdef class Run:
     cdef double[:, ::1] _segment_logs
     cdef double[:, ::1] _slides
 
-    def __cinit__(self, const double[:, ::1] x, const double[::1] labels, double rate, bint bias,
+    def __cinit__(self, const double[:, ::1] x, const double[::1] labels, double point_step, bint bias,
                   bint logistic, bint trained, const double[:, ::1] w, const double[::1] b,
                   const double[::1] v, const int64_t[::1] schedule, const double[::1] late_schedule,
                   int engine, bint average=True, int64_t max_direct=INT64_MAX):
@@ -139,7 +139,7 @@ cdef class Run:
             raise ValueError("x, labels, w, b, v: expected shapes (2, d), (2,), (2, d), (2,), (2,)")
         check_question(schedule, late_schedule, engine)
         set_model(&run.model, x, bias, w, b)
-        set_options(run, labels, rate, logistic, trained, engine, average, max_direct)
+        set_options(run, labels, point_step, logistic, trained, engine, average, max_direct)
         self.schedule, self.late_schedule = schedule, late_schedule
         set_schedule(run, schedule, late_schedule)
         # One place more than scheduled: an early end is recorded too.
@@ -148,7 +148,7 @@ cdef class Run:
         self._logs = np.empty(places)
         self._states = np.empty((places, STATE_SIZE))
         self._patterns = np.empty(places, dtype=np.uint8)
-        self._unphased = np.empty(places, dtype=np.uint8)
+        self._phase_unknown = np.empty(places, dtype=np.uint8)
         self._transition_times = np.empty((TRANSITIONS_KEPT, 4))
         self._transition_patterns = np.empty((TRANSITIONS_KEPT, 2), dtype=np.uint8)
         self._counts = np.zeros((16, 16), dtype=np.int64)
@@ -159,13 +159,13 @@ cdef class Run:
         run.logs = &self._logs[0]
         run.states = <State*>&self._states[0, 0]
         run.patterns = &self._patterns[0]
-        run.unphased_then = &self._unphased[0]
+        run.phase_unknown_then = &self._phase_unknown[0]
         run.transitions_kept = TRANSITIONS_KEPT
         run.transition_times = <Dates*>&self._transition_times[0, 0]
         run.transition_patterns = <Patterns*>&self._transition_patterns[0, 0]
         run.counts = <Counts*>&self._counts[0, 0]
         run.segments_kept = SEGMENTS_KEPT
-        run.segments = <Stretch*>&self._segments[0, 0]
+        run.segments = <Segment*>&self._segments[0, 0]
         run.segment_logs = <Logs*>&self._segment_logs[0, 0]
         run.slides_kept = SLIDES_KEPT
         run.slides = <Episode*>&self._slides[0, 0]
@@ -236,8 +236,8 @@ cdef class Run:
         return np.asarray(self._patterns)[:self.n_samples].copy()
 
     @property
-    def sample_unphased(self):
-        return np.asarray(self._unphased)[:self.n_samples].copy()
+    def sample_phase_unknown(self):
+        return np.asarray(self._phase_unknown)[:self.n_samples].copy()
 
     @property
     def transition_times(self):
@@ -279,7 +279,7 @@ cdef class Run:
         with nogil:
             while (run.now.status == RUNNING and SIGNALS == signals
                    and (spent < steps or not is_before(present(run), horizon))):
-                spent += proceed(run)
+                spent += advance_once(run)
         twonn_raise_pending()
 
     def interrupt(self):
@@ -296,7 +296,7 @@ cdef class Run:
         cdef RunState* now = &self.data.now
         check_running(now.status)
         k = min(now.n_transitions, TRANSITIONS_KEPT)
-        settled = dict.fromkeys(("steps", "logs", "states", "patterns", "unphased_then"), now.n_samples)
+        settled = dict.fromkeys(("steps", "logs", "states", "patterns", "phase_unknown_then"), now.n_samples)
         settled.update(transition_times=k, transition_patterns=k)
         records = self.records()
         records["segments"] = records["segments"][:now.n_segments]
@@ -321,7 +321,7 @@ cdef class Run:
             "logs": np.asarray(self._logs),
             "states": np.asarray(self._states),
             "patterns": np.asarray(self._patterns),
-            "unphased_then": np.asarray(self._unphased),
+            "phase_unknown_then": np.asarray(self._phase_unknown),
             "transition_times": np.asarray(self._transition_times),
             "transition_patterns": np.asarray(self._transition_patterns),
             "counts": np.asarray(self._counts),

@@ -1,9 +1,9 @@
 """A run goes on: by a leap where that is possible, else by a block of steps."""
 
-cdef int64_t proceed(RunData* run) noexcept nogil:
+cdef int64_t advance_once(RunData* run) noexcept nogil:
     """Leap, or else step; return what it cost, in steps."""
     cdef int64_t cost = 0
-    cdef int length
+    cdef int n_steps
     cdef bint leapt
     if run.engine == AUTO and run.now.spent >= run.max_direct:
         end_here(run, OBSTRUCTED)
@@ -18,12 +18,12 @@ cdef int64_t proceed(RunData* run) noexcept nogil:
     if run.engine == LEAP and run.now.walked >= PATIENCE:
         run.now.status = OBSTRUCTED
         return cost
-    length = run_block(run)
-    run.now.credit += length // 16
-    run.now.walked += length
-    run.now.spent += length
-    run.now.calm = INFINITY
-    return cost + length
+    n_steps = run_block(run)
+    run.now.credit += n_steps // 16
+    run.now.walked += n_steps
+    run.now.spent += n_steps
+    run.now.settled_since = INFINITY
+    return cost + n_steps
 
 
 cdef inline bint stops_at_kink(const RunData* run) noexcept nogil:

@@ -69,16 +69,16 @@ cdef int set_balance_scale(Leap* leap, double log_step) noexcept nogil:
     cdef const Model* model = leap.model
     cdef double ratio = leap.ratio.high, log_push, target, stiffness, decay, fastest, off, moved, y
     cdef double k00 = leap.coupling[0][0], k01 = leap.coupling[0][1], k11 = leap.coupling[1][1]
-    cdef double[2] bend
+    cdef double[2] omega
     cdef int k
     for k in range(2):
         leap.share[k] = loss_slope(model, leap.margin[k]) if model.logistic else 0.0
         leap.rest[k] = loss_slope(model, -leap.margin[k]) if model.logistic else 1.0
-        bend[k] = leap.rest[k]
-    y = log_ratio_of_slopes(leap) - log_(ratio) + (bend[1] * leap.margin_low[1] - bend[0] * leap.margin_low[0])
+        omega[k] = leap.rest[k]
+    y = log_ratio_of_slopes(leap) - log_(ratio) + (omega[1] * leap.margin_low[1] - omega[0] * leap.margin_low[0])
     # dy/dt = −(ω_0 + ρω_1) dm_0/dt + ω_1 dn_1/dt, with m_0 and n_1 moved by b and g_1
-    stiffness = (bend[0] + ratio * bend[1]) * k00 - bend[1] * k01
-    target = (bend[1] * k11 - (bend[0] + ratio * bend[1]) * k01) / (stiffness * ratio)
+    stiffness = (omega[0] + ratio * omega[1]) * k00 - omega[1] * k01
+    target = (omega[1] * k11 - (omega[0] + ratio * omega[1]) * k01) / (stiffness * ratio)
     if not (stiffness > 0.0 and abs(target) < 0.5 and y < 30.0):
         return UNRESOLVED
     target = log1p_(target)
@@ -86,7 +86,7 @@ cdef int set_balance_scale(Leap* leap, double log_step) noexcept nogil:
     # y* is known to first order in the slow motion.
     leap.settled = off <= 1e-15 * (4.0 + abs(leap.margin[0]) + abs(leap.margin[1])) + 8.0 * target * target
     decay = stiffness * ratio * exp_(y)
-    log_push = model.log_rate + log_slope(model, leap.margin[1])
+    log_push = model.log_point_step + log_slope(model, leap.margin[1])
     # Where x̂_1 = 0 the rest is linear, but for its square.
     leap.settled |= leap.gram[0][1][1] == 0.0 and off <= 1e-9 and exp_(log_push) * decay <= 0.9
     # Of a y* that small the state does not know the digits.
@@ -96,20 +96,20 @@ cdef int set_balance_scale(Leap* leap, double log_step) noexcept nogil:
     leap.relaxation = exp_(log_push) * decay
     if leap.converged and leap.relaxation <= 0.9:
         leap.relaxation = -log1p_(-leap.relaxation)
-    leap.remainder = y / ((bend[0] + ratio * bend[1]) * k00)
+    leap.remainder = y / ((omega[0] + ratio * omega[1]) * k00)
     # Steps until y is y* to rounding, or, where that is the end, until the margins are what they will be.
     moved = off * 1e17
     if leap.settled:
-        moved = off * 9e15 / ((bend[0] + ratio * bend[1]) * max(abs(leap.margin[0]), 1e-300))
+        moved = off * 9e15 / ((omega[0] + ratio * omega[1]) * max(abs(leap.margin[0]), 1e-300))
     leap.longest = log_(moved) / leap.relaxation if moved > 1.0 else 0.0
     leap.frozen = leap.settled and (fastest == 0.0 or log_push + log_(fastest) < -LAST_LOG)
     if leap.frozen:
         leap.log_scale = -log_(leap.relaxation) if leap.converged else max(log_step, 1.0)
         leap.inverse = leap.relaxation if leap.converged else 0.0
-        leap.weight[0] = leap.weight[1] = 0.0
+        leap.scaled_push[0] = leap.scaled_push[1] = 0.0
         return NONE
-    leap.hurry = exp_(log_push) * (fastest if leap.settled else max(fastest, decay))
-    if not (leap.hurry <= 0.00390625 and leap.relaxation < 1.5):  # 1/256
+    leap.max_relative_step = exp_(log_push) * (fastest if leap.settled else max(fastest, decay))
+    if not (leap.max_relative_step <= 0.00390625 and leap.relaxation < 1.5):  # 1/256
         return LARGE_STEPS
     leap.log_scale = -(log_push + log_(fastest))
     if not leap.settled:
@@ -119,8 +119,8 @@ cdef int set_balance_scale(Leap* leap, double log_step) noexcept nogil:
     elif -4.0 < log_step - leap.log_scale < 1.0:
         leap.log_scale = log_step
     leap.inverse = exp_(-leap.log_scale)
-    set_weight(leap, 1)
-    leap.weight[0] = ratio * leap.weight[1] * signed_expm1(leap.imbalance)
+    set_scaled_push(leap, 1)
+    leap.scaled_push[0] = ratio * leap.scaled_push[1] * signed_expm1(leap.imbalance)
     return NONE
 
 
@@ -180,16 +180,16 @@ cdef void guess_balance(Leap* leap) noexcept nogil:
     """A constant y, or one that decays like e^−λt, and what that does to the margins."""
     cdef double ratio = leap.ratio.high, a, decayed, moved
     cdef int r
-    a = leap.coupling[1][0] * leap.weight[0] + leap.coupling[1][1] * leap.weight[1]
-    a -= ratio * (leap.coupling[0][0] * leap.weight[0] + leap.coupling[0][1] * leap.weight[1])
+    a = leap.coupling[1][0] * leap.scaled_push[0] + leap.coupling[1][1] * leap.scaled_push[1]
+    a -= ratio * (leap.coupling[0][0] * leap.scaled_push[0] + leap.coupling[0][1] * leap.scaled_push[1])
     for r in range(NODES):
         leap.imbalances.at[r] = leap.imbalance
         leap.q[1].at[r] = -rough_log(max(a + (1.0 - a) * leap.decay.at[r], 0.02))
         if not leap.settled:
-            decayed = exp_(-leap.relaxation / leap.inverse * signed_expm1(leap.length * POINT[r + 1]))
+            decayed = exp_(-leap.relaxation / leap.inverse * signed_expm1(leap.log_length * POINT[r + 1]))
             leap.imbalances.at[r] *= decayed
             moved = leap.imbalance * (1.0 - decayed) / (leap.rest[0] + ratio * leap.rest[1])
-            leap.q[1].at[r] = leap.length * POINT[r + 1] + ratio * moved
+            leap.q[1].at[r] = leap.log_length * POINT[r + 1] + ratio * moved
 
 
 cdef void push_in_balance(Leap* leap) noexcept nogil:
@@ -199,28 +199,28 @@ cdef void push_in_balance(Leap* leap) noexcept nogil:
     """
     cdef double f, ratio = leap.ratio.high
     cdef int r
-    weights_of(leap, 1, &leap.q[1], &leap.decay, &leap.p[1], &leap.bend[1])
+    pushes_of(leap, 1, &leap.q[1], &leap.decay, &leap.p[1], &leap.log_push_slope[1])
     for r in range(NODES):
         f = leap.q[1].at[r] + (leap.imbalances.at[r] - leap.imbalance)
         if leap.model.logistic:
             f -= log1p_(leap.share[1] * (exp_(leap.q[1].at[r]) * leap.decay.at[r] - 1.0))
             f += log_(leap.rest[0]) - log1p_(-leap.share[0] * exp_(f) * leap.decay.at[r])
         leap.q[0].at[r] = f
-    weights_of(leap, 0, &leap.q[0], &leap.decay, &leap.p[0], &leap.bend[0])
+    pushes_of(leap, 0, &leap.q[0], &leap.decay, &leap.p[0], &leap.log_push_slope[0])
     for r in range(NODES):
         leap.p[0].at[r] = ratio * leap.p[1].at[r] * signed_expm1(leap.imbalances.at[r])
 
 
 cdef void fill_balance_jacobian(const Leap* leap, double* jacobian) noexcept nogil:
     """d(ρ_0, ρ_1)/d(y, q_1): rows of m_0 and n_1, in which nothing cancels."""
-    cdef double ratio = leap.ratio.high, by_y, by_q, kernel, bend0, bend1
+    cdef double ratio = leap.ratio.high, by_y, by_q, kernel, omega0, omega1
     cdef double* y_column
     cdef double* q_column
     cdef int c, i, r
     for c in range(NODES):
         y_column = jacobian + c * 2 * NODES
         q_column = jacobian + (NODES + c) * 2 * NODES
-        bend0, bend1 = leap.bend[0].at[c], leap.bend[1].at[c]
+        omega0, omega1 = leap.log_push_slope[0].at[c], leap.log_push_slope[1].at[c]
         by_y = leap.p[0].at[c] + ratio * leap.p[1].at[c]  # db/dy
         for i in range(2):
             for r in range(NODES):
@@ -228,12 +228,12 @@ cdef void fill_balance_jacobian(const Leap* leap, double* jacobian) noexcept nog
                 y_column[i * NODES + r] = kernel * by_y
                 by_q = kernel * leap.p[0].at[c]
                 by_q += kernel_of(leap, i, 1, r, c) * leap.matrix[c + 1].at[r] * leap.p[1].at[c]
-                q_column[i * NODES + r] = by_q * bend1
+                q_column[i * NODES + r] = by_q * omega1
         # q_0 = q_0(y, q_1)
-        y_column[c] += 1.0 / bend0
-        q_column[c] += bend1 / bend0
-        y_column[NODES + c] += ratio / bend0
-        q_column[NODES + c] += 1.0 + ratio * bend1 / bend0
+        y_column[c] += 1.0 / omega0
+        q_column[c] += omega1 / omega0
+        y_column[NODES + c] += ratio / omega0
+        q_column[NODES + c] += 1.0 + ratio * omega1 / omega0
 
 
 cdef inline double kernel_of(const Leap* leap, int i, int k, int r, int c) noexcept nogil:
@@ -251,13 +251,13 @@ cdef inline double kernel_of(const Leap* leap, int i, int k, int r, int c) noexc
 cdef double correct_balance(Leap* leap, const nodes* residual, const nodes* correction) noexcept nogil:
     """Take a Newton step in y and q_1; return its size in q_0 and q_1."""
     cdef nodes moved
-    cdef double size = 0.0, one, bend0, bend1
+    cdef double size = 0.0, one, omega0, omega1
     cdef int i, r
     for r in range(NODES):
-        bend0, bend1 = leap.bend[0].at[r], leap.bend[1].at[r]
+        omega0, omega1 = leap.log_push_slope[0].at[r], leap.log_push_slope[1].at[r]
         leap.imbalances.at[r] += correction[0].at[r]
         leap.q[1].at[r] += correction[1].at[r]
-        moved.at[r] = (correction[0].at[r] + bend1 * correction[1].at[r]) / bend0
+        moved.at[r] = (correction[0].at[r] + omega1 * correction[1].at[r]) / omega0
         for i in range(2):
             one = abs(moved.at[r] if i == 0 else correction[1].at[r])
             if leap.q[i].at[r] < -1.0:
@@ -283,11 +283,11 @@ cdef void carry_balance(Leap* leap, const nodes* residual, const nodes* moved) n
 
 cdef void imbalance_between(const Leap* leap, const nodes* decay, nodes* p) noexcept nogil:
     """σ b at the midpoints, as y and q_1 there make it."""
-    cdef nodes y, q, bend
+    cdef nodes y, q, omega
     cdef int r
     apply(BETWEEN, leap.imbalance, &leap.imbalances, &y)
     apply(BETWEEN, 0.0, &leap.q[1], &q)
-    weights_of(leap, 1, &q, decay, p, &bend)
+    pushes_of(leap, 1, &q, decay, p, &omega)
     for r in range(NODES):
         p.at[r] *= leap.ratio.high * signed_expm1(y.at[r])
 

@@ -6,7 +6,7 @@ cdef class Batch:
 
     Parameters
     ----------
-    x, labels, rate, bias, logistic, trained, schedule, late_schedule, engine, average, max_direct
+    x, labels, point_step, bias, logistic, trained, schedule, late_schedule, engine, average, max_direct
         As for `Run`; engine is DIRECT or AUTO.
     w, b, v : ndarray, shapes (runs, 2, d), (runs, 2), (runs, 2)
         Parameters at step 0.
@@ -21,7 +21,7 @@ cdef class Batch:
         How many episodes of sliding there were.
     last_log, converged_log, error, averaging_error : ndarray, shape (runs,)
     averaged, counted : ndarray of bool, shape (runs,)
-    sample_steps, sample_logs, sample_patterns, sample_unphased : ndarray, shape (runs, places)
+    sample_steps, sample_logs, sample_patterns, sample_phase_unknown : ndarray, shape (runs, places)
         The first n_samples of each row; −1, nan, 255 and 0 behind them. There is one place more than samples
         are scheduled.
     sample_states : ndarray, shape (runs, places, STATE_SIZE)
@@ -38,11 +38,11 @@ cdef class Batch:
     cdef RunData* data               # of each run
     cdef const int64_t[::1] schedule
     cdef const double[::1] late_schedule
-    cdef readonly object sample_steps, sample_logs, sample_states, sample_patterns, sample_unphased
+    cdef readonly object sample_steps, sample_logs, sample_states, sample_patterns, sample_phase_unknown
     cdef readonly object transition_times, transition_patterns, slides
     cdef object _slides, _segments, _segment_logs
 
-    def __cinit__(self, const double[:, ::1] x, const double[::1] labels, double rate, bint bias,
+    def __cinit__(self, const double[:, ::1] x, const double[::1] labels, double point_step, bint bias,
                   bint logistic, bint trained, const double[:, :, ::1] w, const double[:, ::1] b,
                   const double[:, ::1] v, const int64_t[::1] schedule, const double[::1] late_schedule,
                   int engine, bint average=True, Py_ssize_t transitions_kept=16, Py_ssize_t slides_kept=4,
@@ -61,7 +61,7 @@ cdef class Batch:
         cdef double[:, ::1] logs = np.full((runs, places), np.nan)
         cdef double[:, :, ::1] states = np.full((runs, places, STATE_SIZE), np.nan)
         cdef uint8_t[:, ::1] patterns = np.full((runs, places), 255, dtype=np.uint8)
-        cdef uint8_t[:, ::1] unphased = np.zeros((runs, places), dtype=np.uint8)
+        cdef uint8_t[:, ::1] phase_unknown = np.zeros((runs, places), dtype=np.uint8)
         # One place more than is kept, so that there is one to point to.
         cdef double[:, :, ::1] times = np.full((runs, transitions_kept + 1, 4), np.nan)
         cdef uint8_t[:, :, ::1] changes = np.full((runs, transitions_kept + 1, 2), 255, dtype=np.uint8)
@@ -70,7 +70,7 @@ cdef class Batch:
         cdef double[:, ::1] segment_logs = np.zeros((runs, 2))
         self.sample_steps, self.sample_logs = np.asarray(steps), np.asarray(logs)
         self.sample_states = np.asarray(states)
-        self.sample_patterns, self.sample_unphased = np.asarray(patterns), np.asarray(unphased)
+        self.sample_patterns, self.sample_phase_unknown = np.asarray(patterns), np.asarray(phase_unknown)
         self.transition_times = np.asarray(times)[:, :transitions_kept]
         self.transition_patterns = np.asarray(changes)[:, :transitions_kept]
         self._slides = np.asarray(slides)
@@ -83,17 +83,17 @@ cdef class Batch:
         for r in range(runs):
             run = &self.data[r]
             set_model(&run.model, x, bias, w[r], b[r])
-            set_options(run, labels, rate, logistic, trained, engine, average, max_direct)
+            set_options(run, labels, point_step, logistic, trained, engine, average, max_direct)
             set_schedule(run, schedule, late_schedule)
             run.steps, run.logs = &steps[r, 0], &logs[r, 0]
             run.states = <State*>&states[r, 0, 0]
-            run.patterns, run.unphased_then = &patterns[r, 0], &unphased[r, 0]
+            run.patterns, run.phase_unknown_then = &patterns[r, 0], &phase_unknown[r, 0]
             run.transitions_kept, run.slides_kept, run.segments_kept = transitions_kept, slides_kept, 1
             run.transition_times = <Dates*>&times[r, 0, 0]
             run.transition_patterns = <Patterns*>&changes[r, 0, 0]
             run.slides = <Episode*>&slides[r, 0, 0]
             run.counts = NULL
-            run.segments = <Stretch*>&segments[r, 0]
+            run.segments = <Segment*>&segments[r, 0]
             run.segment_logs = <Logs*>&segment_logs[r, 0]
             start_run(run, &v[r, 0])
 
@@ -114,7 +114,7 @@ cdef class Batch:
                     measure_open_slides(run)
                     self.ended += 1
                 elif spent < steps:
-                    spent += proceed(run)
+                    spent += advance_once(run)
                 else:
                     break
         twonn_raise_pending()
@@ -156,7 +156,7 @@ cdef class Batch:
             "logs": self.sample_logs,
             "states": self.sample_states,
             "patterns": self.sample_patterns,
-            "unphased_then": self.sample_unphased,
+            "phase_unknown_then": self.sample_phase_unknown,
             "transition_times": self.transition_times,
             "transition_patterns": self.transition_patterns,
             "segments": self._segments,

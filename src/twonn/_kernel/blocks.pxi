@@ -6,68 +6,68 @@ cdef enum:
     MOST_UNWATCHED = 1 << 30         # blocks counted since the last one
 
 
-cdef struct Turn:              # one block of a run, from its opening to its end
+cdef struct BlockPlan:         # one block of a run, from its opening to its end
     RunData* run
     Block block
     Block opened               # as it was at the start, where that may be asked for
     Time start
-    int length                 # steps it may have
+    int n_steps                # it may have
     int last                   # those it takes
     int status                 # of the run behind it
 
 
 cdef int run_block(RunData* run) noexcept nogil:
-    """Take the block that starts at the present step, up to the horizon or an earlier end; return its length."""
-    cdef Turn turn
+    """Take the block that starts at the present step, up to the horizon or an earlier end; return how many it may have."""
+    cdef BlockPlan plan
     cdef uint8_t patterns[BLOCK_STEPS]
-    begin_block(run, &turn)
-    advance(&run.model, &turn.block, turn.last, patterns)
-    end_block(&turn, patterns)
-    return turn.length
+    begin_block(run, &plan)
+    advance(&run.model, &plan.block, plan.last, patterns)
+    end_block(&plan, patterns)
+    return plan.n_steps
 
 
-cdef void begin_block(RunData* run, Turn* turn) noexcept nogil:
+cdef void begin_block(RunData* run, BlockPlan* plan) noexcept nogil:
     cdef Time horizon = horizon_of(run)
     cdef int64_t left
-    turn.run = run
-    turn.start = present(run)
-    turn.status = RUNNING
-    open_block(&run.model, &run.now.state, &turn.block)
+    plan.run = run
+    plan.start = present(run)
+    plan.status = RUNNING
+    open_block(&run.model, &run.now.state, &plan.block)
     # Between short blocks there may be a leap.
     if run.engine != DIRECT:
-        turn.block.span = min(turn.block.span, BLOCK_STEPS)
-    turn.length = turn.last = turn.block.span or BLOCK_STEPS
+        plan.block.span = min(plan.block.span, BLOCK_STEPS)
+    plan.n_steps = plan.last = plan.block.span or BLOCK_STEPS
     left = horizon.step - run.now.step if run.now.step >= 0 else 0
-    if horizon.step >= 0 and left < turn.length:
-        turn.last = <int>max(left, 0)
-        turn.status = COMPLETED
-    note(run, turn.block.pattern, present(run), &turn.block)
-    run.now.held = 0
-    if turn.block.pattern == 0:
-        turn.last = 0
-        turn.status = STATIONARY
-    if not turn.block.span or run.now.error > 0.0:
-        turn.opened = turn.block
+    if horizon.step >= 0 and left < plan.n_steps:
+        plan.last = <int>max(left, 0)
+        plan.status = COMPLETED
+    note(run, plan.block.pattern, present(run), &plan.block)
+    run.now.mean_pairs = 0
+    if plan.block.pattern == 0:
+        plan.last = 0
+        plan.status = STATIONARY
+    if not plan.block.span or run.now.error > 0.0:
+        plan.opened = plan.block
 
 
-cdef void end_block(Turn* turn, const uint8_t* patterns) noexcept nogil:
+cdef void end_block(BlockPlan* plan, const uint8_t* patterns) noexcept nogil:
     """Take notice of what happened in a block that has taken its steps."""
-    cdef RunData* run = turn.run
+    cdef RunData* run = plan.run
     cdef State after
-    cdef int last = turn.last, status = turn.status
+    cdef int last = plan.last, status = plan.status
     if status != STATIONARY:
-        close_block(&run.model, &run.now.state, &turn.block, &after)
+        close_block(&run.model, &run.now.state, &plan.block, &after)
         if not fits(&run.model, &after):
             # The last sample is the last state that fits, one step before the one named.
             last = max(steps_to_divergence(&run.model, &run.now.state, last) - 1, 0)
             status = DIVERGED
         if run.now.error > 0.0 and run.model.trained:
-            amplify(run, &turn.opened, 0.5 * turn.length)
-            amplify(run, &turn.block, 0.5 * turn.length)
-        if not turn.block.span:
-            last = scan(run, &turn.opened, patterns, last, &status)
+            amplify(run, &plan.opened, 0.5 * plan.n_steps)
+            amplify(run, &plan.block, 0.5 * plan.n_steps)
+        if not plan.block.span:
+            last = scan(run, &plan.opened, patterns, last, &status)
     if status == COMPLETED and not is_before(next_scheduled(run), later(run, last)):
-        record(run, later(run, last), &after, turn.block.pattern, run.now.unphased)
+        record(run, later(run, last), &after, plan.block.pattern, run.now.phase_unknown)
     else:
         sample(run, last, status != RUNNING)
     if status == RUNNING:
@@ -75,12 +75,12 @@ cdef void end_block(Turn* turn, const uint8_t* patterns) noexcept nogil:
     run.now.status = status
     set_present(run, later(run, last))
     if run.now.step < 0:
-        run.now.lag[1] += last
-    note_segment(run, STEPPED, turn.start, 1, 0)
+        run.now.date_error[1] += last
+    note_segment(run, STEPPED, plan.start, 1, 0)
     if run.now.unwatched < MOST_UNWATCHED:
-        run.now.unwatched += turn.length // BLOCK_STEPS
+        run.now.unwatched += plan.n_steps // BLOCK_STEPS
     if (status == RUNNING and run.now.unwatched >= BLOCKS_PER_LOOK
-            and (run.now.unphased or not turn.block.span or run.now.caught)):
+            and (run.now.phase_unknown or not plan.block.span or run.now.sliding_candidates)):
         look_for_slides(run)
 
 
@@ -94,10 +94,10 @@ cdef void amplify(RunData* run, const Block* block, double steps) noexcept nogil
         for i in range(2):
             for k in range(2):
                 if is_active(block.pattern, j, i) and is_active(block.pattern, j, k):
-                    square += (run.model.label[i] * run.model.label[k] * entry(block.slope, i)
-                        * entry(block.slope, k) * run.model.gram[i][k])
+                    square += (run.model.label[i] * run.model.label[k] * entry(block.residual, i)
+                        * entry(block.residual, k) * run.model.gram[i][k])
         largest = max(largest, square)
-    largest = exp_(steps * run.model.rate * sqrt(largest))
+    largest = exp_(steps * run.model.point_step * sqrt(largest))
     run.now.error = grown(run.now.error, largest)
     run.now.averaging_error = grown(run.now.averaging_error, largest)
 

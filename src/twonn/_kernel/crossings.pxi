@@ -39,7 +39,7 @@ cdef bint is_guarded(const Leap* leap, int guard) noexcept nogil:
 
 
 cdef inline double push_on(const Leap* leap, int guard, int k, double p, double v, double z) noexcept nogil:
-    """What sample k, seen by the guard's neuron j, adds to the speed of the guard, where P_k = p, v_j = v, z_jk = z."""
+    """What point k, seen by the guard's neuron j, adds to the speed of the guard, where P_k = p, v_j = v, z_jk = z."""
     return leap.model.label[k] * p * (z if guard >= 4 else v * gram_of_guard(leap, guard, k))
 
 
@@ -68,7 +68,7 @@ cdef bint attracts(const Leap* leap, int guard) noexcept nogil:
 cdef double kink_speed(const Leap* leap, int guard) noexcept nogil:
     """A bound on how fast a guard moves in the first FEWEST_STEPS, in τ.
 
-    The pushes of the samples may balance; they do for as long as no push changes by much.
+    The pushes of the points may balance; they do for as long as no push changes by much.
     """
     cdef double[2] push
     cdef double size
@@ -76,9 +76,9 @@ cdef double kink_speed(const Leap* leap, int guard) noexcept nogil:
     for k in range(2):
         push[k] = 0.0
         if is_active(leap.pattern, j, k):
-            push[k] = push_on(leap, guard, k, leap.weight[k], leap.v[j], leap.z[j][k])
+            push[k] = push_on(leap, guard, k, leap.scaled_push[k], leap.v[j], leap.z[j][k])
     size = abs(push[0]) + abs(push[1])
-    return min(size, abs(push[0] + push[1]) + 4.0 * FEWEST_STEPS * leap.hurry * size)
+    return min(size, abs(push[0] + push[1]) + 4.0 * FEWEST_STEPS * leap.max_relative_step * size)
 
 
 cdef bint clear_of_kinks(const Leap* leap) noexcept nogil:
@@ -102,7 +102,7 @@ cdef struct Crossing:          # the first in a leap; all in τ since its start
 
 
 cdef void parts_of(const Leap* leap, int guard, const double* sums, double* parts) noexcept nogil:
-    """The two changes of a guard, one per sample; each is monotonic while the guards keep their signs."""
+    """The two changes of a guard, one per point; each is monotonic while the guards keep their signs."""
     cdef const Model* model = leap.model
     cdef int j = guard >> 1, k
     for k in range(2):
@@ -131,12 +131,12 @@ cdef double speed_at(const Leap* leap, int guard, double passed, double* size) n
     cdef double[POINTS] values
     cdef double push, sum = 0.0
     cdef int j = neuron_of(guard), k
-    interpolation(passed / leap.length, values)
+    interpolation(passed / leap.log_length, values)
     size[0] = 0.0
     for k in range(2):
         if not is_active(leap.pattern, j, k):
             continue
-        push = push_on(leap, guard, k, values[0] * leap.weight[k] + interpolated(values, &leap.p[k]),
+        push = push_on(leap, guard, k, values[0] * leap.scaled_push[k] + interpolated(values, &leap.p[k]),
                        values[0] * leap.v[j] + interpolated(values, &leap.vs[j]),
                        values[0] * leap.z[j][k] + interpolated(values, &leap.zs[j][k]))
         sum += push
@@ -244,8 +244,8 @@ cdef bint locate(Leap* leap, int guard, double error, double a, double b, Crossi
     crossing.low = search(leap, guard, error, 1, a, b)
     crossing.at = search(leap, guard, error, 0, a, b)
     crossing.high = INFINITY
-    if excess(leap, guard, error, -1, leap.length) < 0.0:
-        crossing.high = search(leap, guard, error, -1, crossing.at, leap.length)
+    if excess(leap, guard, error, -1, leap.log_length) < 0.0:
+        crossing.high = search(leap, guard, error, -1, crossing.at, leap.log_length)
     return True
 
 
@@ -260,14 +260,14 @@ cdef bint find_crossing(Leap* leap, int guard, double error, Crossing* crossing)
     cdef double[2] after
     cdef int c, n
     if leap.affine:
-        return locate(leap, guard, error, 0.0, leap.length, crossing)
+        return locate(leap, guard, error, 0.0, leap.log_length, crossing)
     before[0] = before[1] = 0.0
     for c in range(NODES):
         for n in range(count_sums(leap)):
             sums[n] = leap.sum[n].at[c]
         parts_of(leap, guard, sums, after)
-        if find_between(leap, guard, error, leap.length * POINT[c], before, leap.length * POINT[c + 1], after,
-                        0.0625 * leap.length * (POINT[c + 1] - POINT[c]), crossing):
+        if find_between(leap, guard, error, leap.log_length * POINT[c], before, leap.log_length * POINT[c + 1], after,
+                        0.0625 * leap.log_length * (POINT[c + 1] - POINT[c]), crossing):
             return True
         before[0] = after[0]
         before[1] = after[1]

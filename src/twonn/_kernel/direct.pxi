@@ -6,7 +6,7 @@
 cdef void open_block(const Model* model, const State* state, Block* block) noexcept nogil:
     """Unfold a State; decide for how long the pattern provably holds."""
     cdef int i, j, k
-    cdef Sum[2] exact, margin, slope
+    cdef Sum[2] exact, margin, residual
     cdef pair z
     cdef pair zero = both(0.0)
     block.v = pair_of(state.v[0], state.v[1])
@@ -15,31 +15,31 @@ cdef void open_block(const Model* model, const State* state, Block* block) noexc
         for j in range(2):
             exact[j] = preactivation_sum(model, state, j, i)
         margin[i] = margin_sum(model, state, i, exact)
-        slope[i] = loss_slope_sum(model, margin[i])
+        residual[i] = loss_slope_sum(model, margin[i])
         z = pair_of(exact[0].high, exact[1].high)
         block.kink[i] = -z
         block.base[i] = where(above(-z, zero), -z)
         block.output[i] = where(above(z, zero), z)
         block.dz[i] = block.impulse[i] = block.impulse_low[i] = zero
         for k in range(2):
-            block.push[i][k] = both(model.rate * model.gram[i][k] * model.label[k])
+            block.push[i][k] = both(model.point_step * model.gram[i][k] * model.label[k])
             if not model.trained:
                 block.push[i][k] = block.push[i][k] * block.v
     block.pattern = pattern_of(above(block.output[0], zero), above(block.output[1], zero))
     block.margin = pair_of(margin[0].high, margin[1].high)
     block.margin_low = pair_of(margin[0].low, margin[1].low)
-    block.slope = pair_of(slope[0].high, slope[1].high)
+    block.residual = pair_of(residual[0].high, residual[1].high)
     block.change = block.anchor = zero
-    expand(model, block.slope, block.taylor)
+    expand(model, block.residual, block.taylor)
     if model.trained:
-        open_trained(model, block, slope)
+        open_trained(model, block, residual)
     else:
-        open_fixed(model, block, slope)
+        open_fixed(model, block, residual)
     block.cubic = block.span == LONGEST_SPAN
 
 
-cdef inline pair sum_over_neurons(pair sample0, pair sample1) noexcept nogil:
-    return firsts(sample0, sample1) + seconds(sample0, sample1)
+cdef inline pair sum_over_neurons(pair point0, pair point1) noexcept nogil:
+    return firsts(point0, point1) + seconds(point0, point1)
 
 
 cdef inline int span_for(double per_step) noexcept nogil:
@@ -51,14 +51,14 @@ cdef inline int span_for(double per_step) noexcept nogil:
     return BLOCK_STEPS if per_step * BLOCK_STEPS <= 1.0 else 0
 
 
-cdef void open_fixed(const Model* model, Block* block, const Sum* slope) noexcept nogil:
+cdef void open_fixed(const Model* model, Block* block, const Sum* residual) noexcept nogil:
     """Fixed output weights: prove that for n steps no pre-activation changes sign and Δm stays small.
 
     With |Δm_i| <= Σ_k |h H_ik| s_k <= 1/(8n) at the start, s_k grows by less than a factor 1.16 within n steps
     (1.16/8 < ln 1.16, and ln s never falls faster than m rises), so that |Δm_i| < 2^-10.7 for n >= 256 throughout
     and z_ji moves by less than 1.16 n times its present rate. 1.2 leaves room for rounding.
     """
-    cdef double[2] s = [slope[0].high, slope[1].high]
+    cdef double[2] s = [residual[0].high, residual[1].high]
     cdef double[2] v = [first(block.v), second(block.v)]
     cdef double[2][2] push
     cdef double rate, worst = 0.0
@@ -82,13 +82,13 @@ cdef void open_fixed(const Model* model, Block* block, const Sum* slope) noexcep
             if rate != 0.0:
                 worst = larger_or_nan(worst, 1.2 * rate / abs(kink_at(block, j, i)))
         block.fixed.s[i][0] = block.fixed.now[i][0] = s[i]
-        block.fixed.ds[i][0] = slope[i].low
+        block.fixed.ds[i][0] = residual[i].low
         block.fixed.sum[i][0] = block.fixed.sum_low[i][0] = 0.0
     block.fixed.steps[0] = 0.0
     block.span = span_for(worst)
 
 
-cdef void open_trained(const Model* model, Block* block, const Sum* slope) noexcept nogil:
+cdef void open_trained(const Model* model, Block* block, const Sum* residual) noexcept nogil:
     """Trained output weights: the same, while v_j and z_ji move too.
 
     ρ = Σ_k S_k √G_kk over active units bounds how fast a neuron's parameters grow relative to the larger of |v_j|,
@@ -103,7 +103,7 @@ cdef void open_trained(const Model* model, Block* block, const Sum* slope) noexc
     cdef Sum pull
     cdef int i, j, k, n
     for k in range(2):
-        pull = times(slope[k], model.rate)
+        pull = times(residual[k], model.point_step)
         trained.pull[k][0] = trained.now[k][0] = pull.high
         trained.dpull[k][0] = pull.low
     for j in range(2):
@@ -154,24 +154,24 @@ cdef void open_trained(const Model* model, Block* block, const Sum* slope) noexc
             break
         n = 1024 if n > 1024 else BLOCK_STEPS if n > BLOCK_STEPS else 0
     block.span = n
-    open_apart(model, block)
+    open_decoupled(model, block)
 
 
-cdef void open_apart(const Model* model, Block* block) noexcept nogil:
-    """Decide whether the neurons are apart; if so, pair each with its sample."""
+cdef void open_decoupled(const Model* model, Block* block) noexcept nogil:
+    """Decide whether the neurons are decoupled; if so, pair each with its point."""
     cdef const TrainedSmooth_one* trained = &block.trained
-    cdef int seen0 = block.pattern & 3, seen1 = block.pattern >> 2, sample0, sample1
-    block.apart = seen0 != 3 and seen1 != 3 and seen0 & seen1 == 0
-    block.crossed = block.apart and (seen0 == 2 or seen1 == 1)
-    if block.apart:
-        sample0, sample1 = block.crossed, 1 - block.crossed
-        block.alone.pull[0] = block.alone.now[0] = pair_of(trained.pull[sample0][0], trained.pull[sample1][0])
-        block.alone.dpull[0] = pair_of(trained.dpull[sample0][0], trained.dpull[sample1][0])
-        block.alone.v[0] = block.v
-        block.alone.z[0] = pair_of(trained.z[0][sample0][0], trained.z[1][sample1][0])
-        block.alone.gram[0] = pair_of(trained.gram[0][2 * sample0][0], trained.gram[1][2 * sample1][0])
-        block.alone.dv[0] = block.alone.dv_low[0] = both(0.0)
-        block.alone.impulse[0] = block.alone.impulse_low[0] = both(0.0)
+    cdef int seen0 = block.pattern & 3, seen1 = block.pattern >> 2, point0, point1
+    block.decoupled = seen0 != 3 and seen1 != 3 and seen0 & seen1 == 0
+    block.swapped = block.decoupled and (seen0 == 2 or seen1 == 1)
+    if block.decoupled:
+        point0, point1 = block.swapped, 1 - block.swapped
+        block.single.pull[0] = block.single.now[0] = pair_of(trained.pull[point0][0], trained.pull[point1][0])
+        block.single.dpull[0] = pair_of(trained.dpull[point0][0], trained.dpull[point1][0])
+        block.single.v[0] = block.v
+        block.single.z[0] = pair_of(trained.z[0][point0][0], trained.z[1][point1][0])
+        block.single.gram[0] = pair_of(trained.gram[0][2 * point0][0], trained.gram[1][2 * point1][0])
+        block.single.dv[0] = block.single.dv_low[0] = both(0.0)
+        block.single.impulse[0] = block.single.impulse_low[0] = both(0.0)
 
 
 cdef inline double larger_or_nan(double a, double b) noexcept nogil:
@@ -195,7 +195,7 @@ cdef void close_block(const Model* model, const State* start, const Block* block
         for j in range(2):
             impulse = impulse_of(block, model.trained, j, k)
             # Where output weights are trained, a span's impulse has them and the step size in it.
-            impulse = times(impulse, model.label[k] if block.span and model.trained else model.rate * model.label[k])
+            impulse = times(impulse, model.label[k] if block.span and model.trained else model.point_step * model.label[k])
             if not model.trained:
                 impulse = times(impulse, start.v[j])
             impulse = moved(start.c[j][k], start.c_low[j][k], impulse)
@@ -203,8 +203,8 @@ cdef void close_block(const Model* model, const State* start, const Block* block
             state.c_low[j][k] = impulse.low
     for j in range(2):
         if block.span and model.trained:
-            v.high = entry(block.alone.dv[0], j) if block.apart else block.trained.dv[j][0]
-            v.low = entry(block.alone.dv_low[0], j) if block.apart else block.trained.dv_low[j][0]
+            v.high = entry(block.single.dv[0], j) if block.decoupled else block.trained.dv[j][0]
+            v.low = entry(block.single.dv_low[0], j) if block.decoupled else block.trained.dv_low[j][0]
         else:
             v.high = first(block.dv) if j == 0 else second(block.dv)
             v.low = first(block.dv_low) if j == 0 else second(block.dv_low)
@@ -222,9 +222,9 @@ cdef inline Sum impulse_of(const Block* block, bint trained, int j, int k) noexc
     elif not is_active(block.pattern, j, k):
         r.high = r.low = 0.0
     elif trained:
-        if block.apart:
-            r.high = entry(block.alone.impulse[0], j)
-            r.low = entry(block.alone.impulse_low[0], j)
+        if block.decoupled:
+            r.high = entry(block.single.impulse[0], j)
+            r.low = entry(block.single.impulse_low[0], j)
         else:
             r.high = block.trained.impulse[j][k][0]
             r.low = block.trained.impulse_low[j][k][0]
@@ -273,7 +273,7 @@ cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patter
     a full exp gives a new one.
     """
     cdef double near = 0.0001220703125  # 2^-13
-    cdef pair s = block.slope, anchor = block.anchor, change = block.change, before, x
+    cdef pair s = block.residual, anchor = block.anchor, change = block.change, before, x
     cdef pair[4] taylor
     cdef pair impulse0 = block.impulse[0], impulse1 = block.impulse[1]
     cdef pair low0 = block.impulse_low[0], low1 = block.impulse_low[1]
@@ -282,7 +282,7 @@ cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patter
     cdef pair dz0 = block.dz[0], dz1 = block.dz[1]
     cdef pair s0, s1, top0, top1, rise0, rise1, gain0, gain1, gain, total
     cdef pair label0 = both(model.label[0]), label1 = both(model.label[1])
-    cdef pair rate0 = both(model.rate) * label0, rate1 = both(model.rate) * label1
+    cdef pair rate0 = both(model.point_step) * label0, rate1 = both(model.point_step) * label1
     cdef pair weight0 = label0 * block.v, weight1 = label1 * block.v
     cdef pair_mask active0 = active_neurons(block.pattern, 0), active1 = active_neurons(block.pattern, 1)
     cdef int step
@@ -309,7 +309,7 @@ cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patter
             dv_low += (dv - (total - gain)) + (gain - (total - (total - gain)))
             dv = total
             v = block.v + dv
-        # The samples' pushes may nearly cancel: summed step by step, no digit of the difference is lost.
+        # The points' pushes may nearly cancel: summed step by step, no digit of the difference is lost.
         dz0 += block.push[0][0] * gain0 + block.push[0][1] * gain1
         dz1 += block.push[1][0] * gain0 + block.push[1][1] * gain1
         active0 = above(dz0, block.kink[0])
@@ -337,7 +337,7 @@ cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patter
                 expand(model, slopes_after(model, block, change), taylor)
             x = anchor - change
         s = (taylor[0] + taylor[1] * x) + (x * x) * (taylor[2] + taylor[3] * x)
-    block.slope = s
+    block.residual = s
     block.pattern = pattern_of(active0, active1)
     block.dz[0] = dz0
     block.dz[1] = dz1
@@ -363,16 +363,16 @@ cdef void advance(const Model* model, Block* block, int n, uint8_t* patterns) no
         else:
             general_steps(model, block, n, patterns, <FixedOutput>0)
     elif model.trained:
-        if block.apart:
-            apart_steps_pair(&block.alone, n, model.rate, model.logistic, block.cubic)
-            block.slope = pair_of(entry(block.alone.now[0], block.crossed) / model.rate,
-                                  entry(block.alone.now[0], 1 - block.crossed) / model.rate)
+        if block.decoupled:
+            decoupled_steps_pair(&block.single, n, model.point_step, model.logistic, block.cubic)
+            block.residual = pair_of(entry(block.single.now[0], block.swapped) / model.point_step,
+                                  entry(block.single.now[0], 1 - block.swapped) / model.point_step)
         else:
-            trained_steps_one(&block.trained, n, model.rate, model.logistic, block.cubic)
-            block.slope = pair_of(block.trained.now[0][0] / model.rate, block.trained.now[1][0] / model.rate)
+            trained_steps_one(&block.trained, n, model.point_step, model.logistic, block.cubic)
+            block.residual = pair_of(block.trained.now[0][0] / model.point_step, block.trained.now[1][0] / model.point_step)
     else:
         fixed_steps_one(&block.fixed, n, model.logistic, block.cubic)
-        block.slope = pair_of(block.fixed.now[0][0], block.fixed.now[1][0])
+        block.residual = pair_of(block.fixed.now[0][0], block.fixed.now[1][0])
 
 
 cdef int steps_to_divergence(const Model* model, const State* start, int n) noexcept nogil:

@@ -1,14 +1,14 @@
 """Which neurons slide, from when to when: the episodes that a run records."""
 
 cdef void look_for_slides(RunData* run) noexcept nogil:
-    """Follow which neurons slide; a neuron caught twice in a row at the same kink does."""
+    """Follow which neurons slide; a neuron found twice in a row at the same kink does."""
     cdef Slides slides
     cdef double now = as_number(present(run))
     cdef int i, j, before
     run.now.unwatched = 0
     find_slides(&run.model, &run.now.state, run.now.error, &slides)
     for j in range(2):
-        before = kink_of(run.now.caught, j)
+        before = kink_of(run.now.sliding_candidates, j)
         i = kink_of(slides.pairs, j)
         if before >= 0 and i != before:
             leave_kink(run, j, before, run.now.last_flip[j] if run.now.last_flip[j] >= 0.0 else now, &slides)
@@ -17,7 +17,7 @@ cdef void look_for_slides(RunData* run) noexcept nogil:
         elif i >= 0 and before < 0:
             run.now.entered[j] = run.now.first_flip[j] if run.now.first_flip[j] >= 0.0 else now
         run.now.first_flip[j] = run.now.last_flip[j] = -1.0
-    run.now.caught = slides.pairs
+    run.now.sliding_candidates = slides.pairs
 
 
 cdef void enter_kink(RunData* run, int j, int i) noexcept nogil:
@@ -39,20 +39,20 @@ cdef void leave_kink(RunData* run, int j, int i, double time, const Slides* slid
         run.slides[run.now.episode[j]][3] = time
         run.slides[run.now.episode[j]][4] = min(max(slides.fraction[j], 0.0), 1.0)
     run.now.episode[j] = -1
-    if run.now.unphased & pair:
-        # Where in the tooth the neuron was when it left the kink is unknown.
-        run.now.unphased &= ~pair
-        run.now.averaging_error += slides.tooth[j] / sqrt(run.model.gram[i][i])
+    if run.now.phase_unknown & pair:
+        # The phase in which the neuron left the kink is unknown.
+        run.now.phase_unknown &= ~pair
+        run.now.averaging_error += slides.sawtooth[j] / sqrt(run.model.gram[i][i])
 
 
 cdef double cost_of_averaging(RunData* run, const Slides* slides, int j) noexcept nogil:
     """What the phase in which averaging begins is worth, in the units of the parameters; see docs/numerics.md."""
     cdef int i = kink_of(slides.pairs, j)
     cdef double v = abs(run.now.state.v[j]), parts = max(min(slides.fraction[j], 1.0 - slides.fraction[j]), 0.0)
-    cdef double effect = v * slides.tooth[j] * max(1.0, run.model.gram[0][1] / run.model.gram[i][i])
+    cdef double effect = v * slides.sawtooth[j] * max(1.0, run.model.gram[0][1] / run.model.gram[i][i])
     if slides.lasting[j]:
-        return slides.tooth[j] / sqrt(run.model.gram[i][i])
-    # Not knowing where in a tooth the neuron is costs no more than a tooth.
+        return slides.sawtooth[j] / sqrt(run.model.gram[i][i])
+    # An unknown phase costs no more than the height of the sawtooth.
     effect *= effect / parts if effect < parts else 1.0
     return 50.0 * effect / (v * sqrt(min(run.model.gram[0][0], run.model.gram[1][1])))
 

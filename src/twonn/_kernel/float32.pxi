@@ -14,7 +14,7 @@ cdef Single single_step(Single p, const float* x, const float* y, const float* v
     cdef float half = 0.5            # a literal would be a double, and the product with it as well
     cdef float[2] pull
     cdef float[2][2] hidden
-    cdef float f, slope, grad_w, grad_b
+    cdef float f, residual, grad_w, grad_b
     cdef int i, j
     for i in range(2):
         for j in range(2):
@@ -24,17 +24,17 @@ cdef Single single_step(Single p, const float* x, const float* y, const float* v
                 hidden[j][i] = 0
         f = v[0] * hidden[0][i]
         f = f + v[1] * hidden[1][i]
-        slope = <float>exp_(-(y[i] * f))
-        slope = half * slope
-        pull[i] = -(slope * y[i])    # ∂L/∂f(x_i)
+        residual = <float>exp_(-(y[i] * f))
+        residual = half * residual
+        pull[i] = -(residual * y[i])    # ∂L/∂f(x_i)
     for j in range(2):
         grad_w = 0
         grad_b = 0
         for i in range(2):
             if hidden[j][i] > 0:
-                slope = pull[i] * v[j]
-                grad_w = grad_w + slope * x[i]
-                grad_b = grad_b + slope
+                residual = pull[i] * v[j]
+                grad_w = grad_w + residual * x[i]
+                grad_b = grad_b + residual
         p.w[j] = p.w[j] - step_size * grad_w
         p.b[j] = p.b[j] - step_size * grad_b
     return p

@@ -3,10 +3,10 @@
 # --------------------------------------------------------------------------------------------------
 # The closed form
 
-cdef bint late_slopes(const Leap* leap, Sum* slope, double* decay) noexcept nogil:
+cdef bint late_growths(const Leap* leap, Sum* growth, double* decay) noexcept nogil:
     """The late dA_k/dτ = u_k, H u = 1, and the rate at which deviations from it decay, as σ^−rate.
 
-    False unless output weights are fixed and every sample that moves a neuron supports: u_k > 0.
+    False unless output weights are fixed and every point that moves a neuron supports: u_k > 0.
     """
     cdef Sum[2][2] h
     cdef Sum determinant
@@ -14,22 +14,22 @@ cdef bint late_slopes(const Leap* leap, Sum* slope, double* decay) noexcept nogi
     if leap.model.trained or not (leap.seen[0] or leap.seen[1]):
         return False
     for i in range(2):
-        slope[i] = exactly(0.0)
+        growth[i] = exactly(0.0)
         for k in range(2):
             h[i][k] = accurate_coupling(leap, i, k)
     if not (leap.seen[0] and leap.seen[1]):
         only = 0 if leap.seen[0] else 1
-        slope[only] = quotient(exactly(1.0), h[only][only])
+        growth[only] = quotient(exactly(1.0), h[only][only])
         decay[0] = 1.0
         return True
     determinant = total(product(h[0][0], h[1][1]), negative(product(h[0][1], h[1][0])))
     if not determinant.high > 0.0:
         return False
     for k in range(2):
-        slope[k] = quotient(total(h[1 - k][1 - k], negative(h[0][1])), determinant)
-        if not slope[k].high > 0.0:
+        growth[k] = quotient(total(h[1 - k][1 - k], negative(h[0][1])), determinant)
+        if not growth[k].high > 0.0:
             return False
-    decay[0] = min(1.0, slope[0].high * slope[1].high * determinant.high)
+    decay[0] = min(1.0, growth[0].high * growth[1].high * determinant.high)
     return True
 
 
@@ -45,11 +45,11 @@ cdef Sum accurate_coupling(const Leap* leap, int i, int k) noexcept nogil:
     return product(sum, exactly(leap.model.label[i] * leap.model.label[k]))
 
 
-cdef bint is_late(const Leap* leap, const Sum* slope) noexcept nogil:
+cdef bint is_late(const Leap* leap, const Sum* growth) noexcept nogil:
     """Whether P_k is within 2^-20 of its limit at the start."""
     cdef int k
     for k in range(2):
-        if not abs(leap.weight[k] - slope[k].high) <= 9.5367431640625e-07 * slope[k].high:
+        if not abs(leap.scaled_push[k] - growth[k].high) <= 9.5367431640625e-07 * growth[k].high:
             return False
     return True
 
@@ -71,9 +71,9 @@ cdef void sums_at(const Leap* leap, double passed, Sum* sums) noexcept nogil:
         return
     if leap.affine:
         for n in range(2):
-            sums[n] = product(leap.slope[n], exactly(passed))
+            sums[n] = product(leap.mass_growth[n], exactly(passed))
         return
-    interpolation(passed / leap.length, values)
+    interpolation(passed / leap.log_length, values)
     for n in range(count_sums(leap)):
         sums[n].high = interpolated(values, &leap.sum[n])
 
@@ -85,7 +85,7 @@ cdef double rounding(const Leap* leap, double passed) noexcept nogil:
     """
     if leap.frozen or leap.affine:
         return 1e-15
-    return 1e-15 * min(10.0, 1.0 + 0.25 / sqrt(passed / leap.length))
+    return 1e-15 * min(10.0, 1.0 + 0.25 / sqrt(passed / leap.log_length))
 
 
 cdef void fold(const Leap* leap, const State* start, double passed, State* state) noexcept nogil:
@@ -124,7 +124,7 @@ cdef void fold(const Leap* leap, const State* start, double passed, State* state
 
 
 cdef double path_length(const Leap* leap, const State* before, const State* after) noexcept nogil:
-    """What the samples' pushes moved the parameters by, each counted in full."""
+    """What the points' pushes moved the parameters by, each counted in full."""
     cdef double sum = 0.0, change
     cdef int j, k
     for j in range(2):
@@ -150,7 +150,7 @@ cdef double log_amplification(const Leap* leap) noexcept nogil:
     if not leap.model.trained or leap.frozen:
         return 0.0
     for k in range(2):
-        area[k] = leap.weight[k] * leap.matrix[0].at[NODES - 1]
+        area[k] = leap.scaled_push[k] * leap.matrix[0].at[NODES - 1]
         for c in range(NODES):
             area[k] += leap.p[k].at[c] * leap.matrix[c + 1].at[NODES - 1]
     for j in range(2):

@@ -27,8 +27,8 @@ cdef enum:
 cdef struct Leap:
     const Model* model
     int pattern
-    int sliding                # pairs of neuron and sample that slide, coded like a pattern; inactive in `pattern`
-    bint coupled               # a neuron is active on both samples
+    int sliding                # pairs of neuron and point that slide, coded like a pattern; inactive in `pattern`
+    bint coupled               # a neuron is active on both points
     bint frozen                # nothing moves before LAST_LOG
     bint affine                # every sum grows linearly in τ: the closed form
     bint balanced              # see balance.pxi: the pushes are those of x̃_0 by b and of x̂_1 by g_1
@@ -39,24 +39,24 @@ cdef struct Leap:
     double relaxation          # λ; where the rest of the way is linear, −ln(1 − λ)
     double longest             # steps until y is y* to rounding
     double remainder           # what b still sums up to, where the pushes of x̂_1 are 0
-    bint[2] seen               # sample i moves a neuron
+    bint[2] seen               # point i moves a neuron
     double[2][2][2] gram       # G_ik as neuron j feels it, one that slides along its kink less
     double[2][2][2] gram_low
     double[2][2] z             # at the start
     double[2] v
     double[2] margin
     double[2] margin_low       # what rounding left of it
-    double[2] extent           # the larger of |v_j| and z_jk/√G_kk on the samples that neuron j sees
+    double[2] extent           # the larger of |v_j| and z_jk/√G_kk on the points that neuron j sees
     double[2][2] coupling      # K_ik = dm_i/dA_k, A_k the accumulated g_k
     double log_scale           # ln σ
     double inverse             # ε = 1/σ
-    double hurry               # the most that P, or a neuron's parameters, may change by in a step, relatively
-    double[2] weight           # P_k
-    double blur                # and its relative error
+    double max_relative_step   # the most that P, or a neuron's parameters, may change by in a step, relatively
+    double[2] scaled_push      # P_k
+    double push_error          # and its relative error
     double[2] share            # s_k, logistic loss; 0 for the exponential one
     double[2] rest             # 1 − share
-    Sum[2] slope               # affine: dA_k/dτ
-    double length              # L = τ at the end − τ at the start
+    Sum[2] mass_growth         # affine: dA_k/dτ
+    double log_length          # L = τ at the end − τ at the start
     # at the nodes
     nodes epsilon              # ε
     nodes decay                # ε / ε at the start
@@ -64,13 +64,13 @@ cdef struct Leap:
     nodes[2] q                 # L x − (m_k − m_k(0)): ln P_k less its value at the start, for the exponential loss
     nodes imbalances           # y
     nodes[2] p                 # P_k
-    nodes[2] bend              # −d ln P_k/dm_k: 1 for the exponential loss, 1 − s_k for the logistic
+    nodes[2] log_push_slope    # ω_k = −d ln P_k/dm_k: 1 for the exponential loss, 1 − s_k for the logistic
     nodes[2] vs                # v_j
     nodes[2][2] zs             # z_ji
     nodes[2] mean              # of the z_ji that slides
-    nodes[2] lift              # mean of max(0, z_ji) there
+    nodes[2] mean_relu         # mean of max(0, z_ji) there
     double[2] mean_at_start
-    double[2] lift_at_start
+    double[2] mean_relu_at_start
     double[2] lasting_push     # h s(0) of a point at whose kink neurons slide while none serves it; else 0
     double slack               # how far rounding may put θ off
     double entry_error         # what beginning to average adds to the error of the parameters
@@ -96,7 +96,7 @@ cdef void unfold(const Model* model, const State* state, Leap* leap) noexcept no
     leap.iterations = leap.searches = 0
     leap.before_kink = False
     leap.onto = -1
-    leap.blur = 1e-15
+    leap.push_error = 1e-15
     leap.lasting_push[0] = leap.lasting_push[1] = 0.0
     for j in range(2):
         leap.v[j] = state.v[j]
@@ -119,14 +119,14 @@ cdef void set_margin(Leap* leap, int i) noexcept nogil:
         if is_active(leap.pattern, j, i):
             m = plus_product(m, leap.v[j], leap.z[j][i])
         elif is_active(leap.sliding, j, i):
-            m = plus_product(m, leap.v[j], leap.lift_at_start[j])
+            m = plus_product(m, leap.v[j], leap.mean_relu_at_start[j])
     m = two_sum(m.high, m.low)
     leap.margin[i] = leap.model.label[i] * m.high
     leap.margin_low[i] = leap.model.label[i] * m.low
 
 
 cdef void couple(Leap* leap) noexcept nogil:
-    """Fill in which samples move neurons, and how much the margins then move."""
+    """Fill in which points move neurons, and how much the margins then move."""
     cdef int i, j, k
     leap.coupled = False
     for j in range(2):
@@ -169,13 +169,13 @@ cdef int set_scale(Leap* leap, double log_step) noexcept nogil:
     cdef double top = -INFINITY, largest = 0.0, fastest = 0.0, sum, size
     cdef int i, j, k
     for k in range(2):
-        log_push[k] = leap.model.log_rate + log_slope(leap.model, leap.margin[k])
+        log_push[k] = leap.model.log_point_step + log_slope(leap.model, leap.margin[k])
         if leap.seen[k] and log_push[k] > top:
             top = log_push[k]
     for i in range(2):
         sum = size = 0.0
         for k in range(2):
-            # How fast a margin grows is of no consequence where its sample no longer pushes.
+            # How fast a margin grows is of no consequence where its point no longer pushes.
             if leap.seen[i] and leap.seen[k] and (log_push[i] > top - 64.0 or leap.coupling[i][k] < 0.0):
                 sum += leap.coupling[i][k] * exp_(log_push[k] - top)
                 size += abs(leap.coupling[i][k]) * exp_(log_push[k] - top)
@@ -190,7 +190,7 @@ cdef int set_scale(Leap* leap, double log_step) noexcept nogil:
             fastest = max(fastest, sum)
             largest = max(largest, sum)
     leap.frozen = largest == 0.0
-    leap.weight[0] = leap.weight[1] = 0.0
+    leap.scaled_push[0] = leap.scaled_push[1] = 0.0
     # Also where the first move would come beyond all horizons.
     leap.frozen |= top + log_(largest) < -LAST_LOG
     if leap.frozen:
@@ -199,7 +199,7 @@ cdef int set_scale(Leap* leap, double log_step) noexcept nogil:
         return NONE
     if not top + log_(largest) <= -5.545177444479562:  # −ln 256, and not NaN
         return LARGE_STEPS
-    leap.hurry = exp_(top) * largest
+    leap.max_relative_step = exp_(top) * largest
     # Margins that nearly balance move slowly only for as long as they do.
     leap.log_scale = -(top + log_(max(fastest, 1e-6 * largest)))
     if -4.0 < log_step - leap.log_scale < 1.0:
@@ -209,30 +209,30 @@ cdef int set_scale(Leap* leap, double log_step) noexcept nogil:
         leap.share[k] = loss_slope(leap.model, leap.margin[k]) if leap.model.logistic else 0.0
         leap.rest[k] = loss_slope(leap.model, -leap.margin[k]) if leap.model.logistic else 1.0
         if leap.seen[k]:
-            set_weight(leap, k)
+            set_scaled_push(leap, k)
     return NONE
 
 
-cdef void set_weight(Leap* leap, int k) noexcept nogil:
+cdef void set_scaled_push(Leap* leap, int k) noexcept nogil:
     """P_k at the start."""
     if leap.log_scale < 700.0 and abs(leap.margin[k]) < 700.0:
-        leap.weight[k] = (exp_(leap.log_scale) * loss_slope(leap.model, leap.margin[k]) * leap.model.rate
+        leap.scaled_push[k] = (exp_(leap.log_scale) * loss_slope(leap.model, leap.margin[k]) * leap.model.point_step
             * (1.0 - leap.rest[k] * leap.margin_low[k]))
     else:  # from logarithms, of which rounding takes more
-        leap.weight[k] = exp_(leap.log_scale + leap.model.log_rate + log_slope(leap.model, leap.margin[k]))
-        leap.blur = 2.4e-16 * (abs(leap.log_scale) + abs(leap.model.log_rate))
+        leap.scaled_push[k] = exp_(leap.log_scale + leap.model.log_point_step + log_slope(leap.model, leap.margin[k]))
+        leap.push_error = 2.4e-16 * (abs(leap.log_scale) + abs(leap.model.log_point_step))
 
 
 cdef double push_at_start(const Leap* leap, int i) noexcept nogil:
     """P_i, also where no neuron is active on point i."""
-    return exp_(leap.log_scale + leap.model.log_rate + log_slope(leap.model, leap.margin[i]))
+    return exp_(leap.log_scale + leap.model.log_point_step + log_slope(leap.model, leap.margin[i]))
 
 
 # --------------------------------------------------------------------------------------------------
 # From the unknowns to sums
 
-cdef void weights_of(const Leap* leap, int k, const nodes* q, const nodes* decay, nodes* p,
-                     nodes* bend) noexcept nogil:
+cdef void pushes_of(const Leap* leap, int k, const nodes* q, const nodes* decay, nodes* p,
+                     nodes* omega) noexcept nogil:
     """P and ω from q: P ∝ e^q, for the logistic loss e^q ω, where ω = 1/(1 + e^−m), e^−m ∝ e^q ε.
 
     With s at the start, which unlike e^−m does not overflow, ω = (1 − s)/((1 − s) + s e^q ε/ε(0)).
@@ -241,13 +241,13 @@ cdef void weights_of(const Leap* leap, int k, const nodes* q, const nodes* decay
     exp_nodes(q, p)
     if leap.share[k] == 0.0:
         for r in range(NODES):
-            bend.at[r] = 1.0
-            p.at[r] *= leap.weight[k]
+            omega.at[r] = 1.0
+            p.at[r] *= leap.scaled_push[k]
         return
     for r in range(NODES):
-        bend.at[r] = 1.0 / (leap.rest[k] + leap.share[k] * p.at[r] * decay.at[r])
-        p.at[r] *= leap.weight[k] * bend.at[r]
-        bend.at[r] *= leap.rest[k]
+        omega.at[r] = 1.0 / (leap.rest[k] + leap.share[k] * p.at[r] * decay.at[r])
+        p.at[r] *= leap.scaled_push[k] * omega.at[r]
+        omega.at[r] *= leap.rest[k]
 
 
 cdef void add_up(const Leap* leap, int k, double start, const nodes* factor, nodes* sum) noexcept nogil:
@@ -256,7 +256,7 @@ cdef void add_up(const Leap* leap, int k, double start, const nodes* factor, nod
     cdef int r
     for r in range(NODES):
         f.at[r] = leap.p[k].at[r] * factor.at[r]
-    apply(leap.matrix, leap.weight[k] * start, &f, sum)
+    apply(leap.matrix, leap.scaled_push[k] * start, &f, sum)
 
 
 cdef void sum_active(const Leap* leap, int j, int k, double start, const nodes* factor,

@@ -15,7 +15,7 @@ cdef bint try_to_leap(RunData* run, int64_t* cost) noexcept nogil:
     cdef RunState before
     cdef Time end = present(run)
     unfold(&run.model, &run.now.state, &leap)
-    if leap.pattern & ~run.now.held != run.now.last_pattern & ~run.now.held:
+    if leap.pattern & ~run.now.mean_pairs != run.now.last_pattern & ~run.now.mean_pairs:
         open_block(&run.model, &run.now.state, &block)
     note(run, leap.pattern, present(run), &block)
     if leap.pattern == 0:
@@ -32,7 +32,7 @@ cdef bint try_to_leap(RunData* run, int64_t* cost) noexcept nogil:
     # Measured, in steps of a smooth stretch; with room for slower machines.
     cost[0] = 128 + leap.iterations * (600 if leap.coupled else 150) + leap.searches * 50
     if run.now.obstacle != NONE:
-        run.now.crossed = False
+        run.now.dated_by_leap = False
         run.now.credit -= cost[0]
         return False
     # The shortest leaps may cost more than they save.
@@ -70,7 +70,7 @@ cdef int start_leap(RunData* run, Leap* leap) noexcept nogil:
         unfold(&run.model, &run.now.state, leap)
     leap.entry_error = 0.0
     for j in range(2):
-        if pairs & ~run.now.held & 3 << (2 * j):
+        if pairs & ~run.now.mean_pairs & 3 << (2 * j):
             leap.entry_error += cost_of_averaging(run, &slides, j)
     return obstacle
 
@@ -95,13 +95,13 @@ cdef bint land(RunData* run, Leap* leap, Time end) noexcept nogil:
         run.now.converged_step, run.now.converged_log = converged.step, converged.log
     # A sample at the end of the leap is left to the next one's start, unless it is the last and no
     # transition comes with it.
-    while is_before(scheduled, end) or not (run.now.crossed or is_before(end, horizon)
+    while is_before(scheduled, end) or not (run.now.dated_by_leap or is_before(end, horizon)
                                             or is_before(horizon, scheduled)):
         recorded += 1
         if recorded % SAMPLES_PER_POLL == 0 and signalled():
             return False
         fold(leap, &run.now.state, passed_until(leap, start, scheduled), &after)
-        record(run, scheduled, &after, leap.pattern | on_average(leap, &after), run.now.unphased | leap.sliding)
+        record(run, scheduled, &after, leap.pattern | on_average(leap, &after), run.now.phase_unknown | leap.sliding)
         if not is_before(scheduled, horizon):
             run.now.status = CONVERGED if leap.converged and not is_before(horizon, converged) else COMPLETED
             end = scheduled
@@ -122,43 +122,43 @@ cdef bint land(RunData* run, Leap* leap, Time end) noexcept nogil:
     run.now.error += path_length(leap, &reached, &after)
     run.now.state = after
     set_present(run, end)
-    run.now.held = leap.sliding
-    run.now.unphased |= leap.sliding
+    run.now.mean_pairs = leap.sliding
+    run.now.phase_unknown |= leap.sliding
     run.now.averaged |= leap.sliding != 0
     run.now.uncounted |= leap.sliding != 0
     note_segment(run, AVERAGED if leap.sliding else LEAPT, start, 1, leap.iterations)
     run.now.walked = 0
-    if leap.sliding or run.now.unphased or run.now.caught:
+    if leap.sliding or run.now.phase_unknown or run.now.sliding_candidates:
         look_for_slides(run)
     return True
 
 
 cdef int solve_longest(RunData* run, Leap* leap, Time* end) noexcept nogil:
     """Solve over the longest stretch that NODES points resolve, by experience of the leap before."""
-    cdef double steps, length
+    cdef double steps, log_length
     cdef int shortening = 0
     leap.doubt = 0.0
     if leap.frozen or is_affine(run, leap):
-        leap.length = leap.reached = leap.landing = LAST_LOG
+        leap.log_length = leap.reached = leap.landing = LAST_LOG
         end.step = -1
         end.log = LAST_LOG
         return NONE
-    while run.now.length >= 0:
-        length = LENGTH[run.now.length]
-        steps = floor(steps_after(leap, length))
+    while run.now.length_index >= 0:
+        log_length = LENGTH[run.now.length_index]
+        steps = floor(steps_after(leap, log_length))
         if leap.balanced and not leap.settled and not steps <= leap.longest:
             steps = floor(leap.longest)
         if steps < FEWEST_STEPS:
             break
-        stop(run, leap, steps, length, end)
-        if solve(leap, run.now.length, leap.landing):
-            if not shortening and run.now.length < LENGTHS - 1:
-                run.now.length += 1
+        stop(run, leap, steps, log_length, end)
+        if solve(leap, run.now.length_index, leap.landing):
+            if not shortening and run.now.length_index < LENGTHS - 1:
+                run.now.length_index += 1
             return NONE
         # Further each time: a fast transient may need a leap a hundred times shorter.
         shortening += 1
-        run.now.length -= shortening
-    run.now.length = UNIT_LENGTH
+        run.now.length_index -= shortening
+    run.now.length_index = UNIT_LENGTH
     return UNRESOLVED
 
 
@@ -167,11 +167,11 @@ cdef bint is_affine(RunData* run, Leap* leap) noexcept nogil:
     cdef double decay = 0.0, log_step = run.now.log_step
     if run.now.step >= 0:
         log_step = log_(<double>run.now.step)
-    if leap.balanced or not (late_slopes(leap, leap.slope, &decay) and is_late(leap, leap.slope)):
-        run.now.calm = INFINITY
+    if leap.balanced or not (late_growths(leap, leap.mass_growth, &decay) and is_late(leap, leap.mass_growth)):
+        run.now.settled_since = INFINITY
         return False
-    run.now.calm = min(run.now.calm, log_step)
-    leap.affine = run.now.step < 0 and decay * (log_step - run.now.calm) > 28.0
+    run.now.settled_since = min(run.now.settled_since, log_step)
+    leap.affine = run.now.step < 0 and decay * (log_step - run.now.settled_since) > 28.0
     return leap.affine
 
 
@@ -206,7 +206,7 @@ cdef int end_at_crossing(RunData* run, Leap* leap, Time* end) noexcept nogil:
                 first = crossing
                 first_guard = guard
                 first_error = error
-    if first_guard < 0 and first.low >= leap.length:
+    if first_guard < 0 and first.low >= leap.log_length:
         return NONE
     if first_guard >= 0 and first.at == first.at and not steps_after(leap, first.high) - steps_after(leap, first.low) <= 64.0:
         if attracts(leap, first_guard):
@@ -236,14 +236,14 @@ cdef void cross(RunData* run, Leap* leap, const Crossing* crossing, Time* end) n
         high.step += 1
     leap.reached = crossing.at
     leap.landing = crossing.high
-    run.now.crossed = True
-    run.now.crossing[0] = as_number(end[0])
-    run.now.crossing[1] = log_of(end[0])
-    run.now.crossing[2] = as_number(low) - run.now.lag[0]
-    run.now.crossing[3] = as_number(high) + run.now.lag[1]
-    if run.now.crossing[3] < INFINITY:
-        run.now.lag[0] = run.now.crossing[0] - run.now.crossing[2]
-        run.now.lag[1] = run.now.crossing[3] - run.now.crossing[0]
+    run.now.dated_by_leap = True
+    run.now.leap_date[0] = as_number(end[0])
+    run.now.leap_date[1] = log_of(end[0])
+    run.now.leap_date[2] = as_number(low) - run.now.date_error[0]
+    run.now.leap_date[3] = as_number(high) + run.now.date_error[1]
+    if run.now.leap_date[3] < INFINITY:
+        run.now.date_error[0] = run.now.leap_date[0] - run.now.leap_date[2]
+        run.now.date_error[1] = run.now.leap_date[3] - run.now.leap_date[0]
 
 
 cdef void cross_onto(RunData* run, Leap* leap, int guard, const Crossing* crossing, Time* end) noexcept nogil:

@@ -30,17 +30,17 @@ cdef void factorise(double* a, int size, int* order) noexcept nogil:
 
 cdef void solve_factorised(const double* a, int size, const int* order, double* x) noexcept nogil:
     cdef int k, r
-    cdef double held
+    cdef double value
     for k in range(size):
-        held = x[order[k]]
+        value = x[order[k]]
         x[order[k]] = x[k]
-        x[k] = held
+        x[k] = value
     for k in range(size):
-        held = x[k]
+        value = x[k]
         for r in range(k + 1, size):
-            x[r] -= a[k * size + r] * held
+            x[r] -= a[k * size + r] * value
     for k in range(size - 1, -1, -1):
         x[k] /= a[k * size + k]
-        held = x[k]
+        value = x[k]
         for r in range(k):
-            x[r] -= a[k * size + r] * held
+            x[r] -= a[k * size + r] * value

@@ -4,8 +4,8 @@ cdef enum:
     MOST_ITERATIONS = 16
 
 
-cdef bint solve(Leap* leap, int index, double length) noexcept nogil:
-    """Solve the recurrence over τ ... τ + `length`; `index` is the entry of LENGTH next to it.
+cdef bint solve(Leap* leap, int length_index, double log_length) noexcept nogil:
+    """Solve the recurrence over τ ... τ + `log_length`; `length_index` is the entry of LENGTH next to it.
 
     False if the iteration does not converge or its solution is not resolved by NODES points.
     """
@@ -13,7 +13,7 @@ cdef bint solve(Leap* leap, int index, double length) noexcept nogil:
     cdef int iteration, k
     cdef double[4 * NODES * NODES] jacobian
     cdef int[2 * NODES] order
-    leap.length = length
+    leap.log_length = log_length
     set_matrix(leap)
     guess(leap)
     for iteration in range(MOST_ITERATIONS):
@@ -22,22 +22,22 @@ cdef bint solve(Leap* leap, int index, double length) noexcept nogil:
             push_in_balance(leap)
         for k in range(2):
             if leap.seen[k] and not leap.balanced:
-                weights_of(leap, k, &leap.q[k], &leap.decay, &leap.p[k], &leap.bend[k])
+                pushes_of(leap, k, &leap.q[k], &leap.decay, &leap.p[k], &leap.log_push_slope[k])
         # A converged iteration ends with sums of the very P that gave them.
-        change = correct(leap, index, before, jacobian, order)
-        tolerance = 4e-16 * (4.0 + length) + rounding_of_margins(leap)
+        change = correct(leap, length_index, before, jacobian, order)
+        tolerance = 4e-16 * (4.0 + log_length) + rounding_of_margins(leap)
         if not (change < 30.0 or change < before):  # NaN too
             return False
         if change <= tolerance or (change <= 16.0 * tolerance and change >= 0.5 * before):
-            return is_resolved(leap, tolerance + leap.blur)
+            return is_resolved(leap, tolerance + leap.push_error)
         before = change
     return False
 
 
 cdef void set_matrix(Leap* leap) noexcept nogil:
     """The Euler–Maclaurin formula as a matrix; terms too small to matter are left out."""
-    cdef double L = leap.length, e0 = leap.inverse, scale = 1.0 / leap.length, square, fourth
-    cdef double hurry = max(leap.hurry, e0)
+    cdef double L = leap.log_length, e0 = leap.inverse, scale = 1.0 / leap.log_length, square, fourth
+    cdef double change = max(leap.max_relative_step, e0)
     cdef nodes x, decay, e, e2, e4
     cdef nodes* column
     cdef int c, r
@@ -55,9 +55,9 @@ cdef void set_matrix(Leap* leap) noexcept nogil:
         for r in range(NODES):
             column.at[r] = L * INTEGRAL[c].at[r]
     # Relative to the sum the terms are below ε/2, ε r/12 and ε r³/720, r being the change of P in a step.
-    if e0 * hurry > 6e-16:
+    if e0 * change > 6e-16:
         add_derivatives(leap, 1, &e2, e0 * e0 / 12.0, scale, 0.0, 0.0)
-    if e0 * hurry * hurry * hurry > 4e-14:
+    if e0 * change * change * change > 4e-14:
         add_derivatives(leap, 3, &e4, e0 * e0 * e0 * e0 / 720.0, -11.0 * scale, 6.0 * scale * scale,
                         -scale * scale * scale)
     if e0 > 1e-16:
@@ -99,13 +99,13 @@ cdef void guess(Leap* leap) noexcept nogil:
         a = 0.0
         for k in range(2):
             if leap.seen[i] and leap.seen[k]:
-                a += leap.coupling[i][k] * leap.weight[k]
+                a += leap.coupling[i][k] * leap.scaled_push[k]
         for r in range(NODES):
             # 1 + a (σ/σ₀ − 1) = grown σ/σ₀
             grown = a + (1.0 - a) * leap.decay.at[r]
             leap.q[i].at[r] = -rough_log(max(grown, 0.02))
             leap.p[i].at[r] = 0.0
-            leap.bend[i].at[r] = 1.0
+            leap.log_push_slope[i].at[r] = 1.0
     for j in range(2):
         for r in range(NODES):
             leap.vs[j].at[r] = leap.v[j]
@@ -128,7 +128,7 @@ cdef void guess_growth(Leap* leap, int i) noexcept nogil:
     cdef double growth, product, imbalance, root, square, k
     cdef int j, r
     for r in range(NODES):
-        growth = max(1.0 + (leap.length * POINT[r + 1] - leap.q[i].at[r]) / leap.margin[i], 0.01)
+        growth = max(1.0 + (leap.log_length * POINT[r + 1] - leap.q[i].at[r]) / leap.margin[i], 0.01)
         k = 0.0
         for j in range(2):
             # One that slides where both points are on one line through 0 stays where it is.
@@ -154,7 +154,7 @@ cdef void guess_growth(Leap* leap, int i) noexcept nogil:
 # --------------------------------------------------------------------------------------------------
 # Newton's step
 
-cdef double correct(Leap* leap, int index, double before, double* jacobian, int* order) noexcept nogil:
+cdef double correct(Leap* leap, int length_index, double before, double* jacobian, int* order) noexcept nogil:
     """One Newton step for q; return the size of the correction. `before` is that of the step before.
 
     Below −1 a correction counts relative to q: what rounding leaves of it is, and e^q no longer matters then.
@@ -170,7 +170,7 @@ cdef double correct(Leap* leap, int index, double before, double* jacobian, int*
         sum_fixed(leap, residual)
     if leap.balanced:
         for r in range(NODES):
-            residual[1].at[r] += leap.ratio.high * (leap.q[0].at[r] - leap.length * POINT[r + 1])
+            residual[1].at[r] += leap.ratio.high * (leap.q[0].at[r] - leap.log_length * POINT[r + 1])
     if leap.coupled:
         if before > 0.03:
             if leap.balanced:
@@ -189,7 +189,7 @@ cdef double correct(Leap* leap, int index, double before, double* jacobian, int*
     else:
         for i in range(2):
             if leap.seen[i]:
-                relax(leap, index, i, &residual[i], &correction[i])
+                relax(leap, length_index, i, &residual[i], &correction[i])
     for i in range(2):
         if leap.seen[i]:
             for r in range(NODES):
@@ -208,10 +208,10 @@ cdef void sum_fixed(Leap* leap, nodes* residual) noexcept nogil:
     if leap.sliding:
         saw_at_nodes(leap)
     for i in range(2):
-        apply(leap.matrix, leap.weight[i], &leap.p[i], &leap.sum[i])
+        apply(leap.matrix, leap.scaled_push[i], &leap.p[i], &leap.sum[i])
     for i in range(2):
         for r in range(NODES):
-            residual[i].at[r] = leap.q[i].at[r] - (leap.length * POINT[r + 1]
+            residual[i].at[r] = leap.q[i].at[r] - (leap.log_length * POINT[r + 1]
                 - (leap.coupling[i][0] * leap.sum[0].at[r] + leap.coupling[i][1] * leap.sum[1].at[r]))
     if leap.sliding:
         take_saw_from(leap, residual)
@@ -230,7 +230,7 @@ cdef double sum_trained(Leap* leap, nodes* residual) noexcept nogil:
         saw_at_nodes(leap)
     for i in range(2):
         for r in range(NODES):
-            residual[i].at[r] = leap.q[i].at[r] - leap.length * POINT[r + 1]
+            residual[i].at[r] = leap.q[i].at[r] - leap.log_length * POINT[r + 1]
     for j in range(2):
         for r in range(NODES):
             dv.at[r] = 0.0
@@ -264,13 +264,13 @@ cdef double sum_trained(Leap* leap, nodes* residual) noexcept nogil:
                         + dv.at[r] * leap.zs[j][i].at[r])
             elif is_active(leap.sliding, j, i):
                 for r in range(NODES):
-                    residual[i].at[r] += model.label[i] * (leap.vs[j].at[r] * leap.lift[j].at[r]
-                        - leap.v[j] * leap.lift_at_start[j])
+                    residual[i].at[r] += model.label[i] * (leap.vs[j].at[r] * leap.mean_relu[j].at[r]
+                        - leap.v[j] * leap.mean_relu_at_start[j])
     return largest
 
 
-cdef void relax(Leap* leap, int index, int i, const nodes* residual, nodes* correction) noexcept nogil:
-    """Newton's step where no neuron is active on both samples, without a linear system.
+cdef void relax(Leap* leap, int length_index, int i, const nodes* residual, nodes* correction) noexcept nogil:
+    """Newton's step where no neuron is active on both points, without a linear system.
 
     With K = κ², δ = −ρ − κ Y, Y = ∫ κ P ω δ dτ: a linear differential equation for Y whose integrating
     factor is known, because d ln P/dτ = 1 − ω K P. It gives Y = −P R_L(κ ω ρ), with R_L y the solution of
@@ -293,8 +293,8 @@ cdef void relax(Leap* leap, int index, int i, const nodes* residual, nodes* corr
                         + leap.zs[j][i].at[r] * leap.zs[j][i].at[r])
     for r in range(NODES):
         kappa.at[r] = sqrt(kappa.at[r])
-        f.at[r] = kappa.at[r] * leap.bend[i].at[r] * residual.at[r]
-    apply(RELAXATION[index], 0.0, &f, &y)
+        f.at[r] = kappa.at[r] * leap.log_push_slope[i].at[r] * residual.at[r]
+    apply(RELAXATION[length_index], 0.0, &f, &y)
     for r in range(NODES):
         y.at[r] *= leap.p[i].at[r]
         correction.at[r] = kappa.at[r] * y.at[r] - residual.at[r]
@@ -314,7 +314,7 @@ cdef void carry(Leap* leap, const nodes* correction) noexcept nogil:
     cdef int i, j, k, r
     for k in range(2):
         for r in range(NODES):
-            f.at[r] = leap.p[k].at[r] * leap.bend[k].at[r] * correction[k].at[r]
+            f.at[r] = leap.p[k].at[r] * leap.log_push_slope[k].at[r] * correction[k].at[r]
         apply(leap.matrix, 0.0, &f, &area[k])
     for j in range(2):
         for k in range(2):
@@ -326,7 +326,7 @@ cdef void carry(Leap* leap, const nodes* correction) noexcept nogil:
 
 
 cdef void fill_jacobian(const Leap* leap, double* jacobian) noexcept nogil:
-    """dρ/dq where a neuron couples the samples; with trained output less the lag of z behind v."""
+    """dρ/dq where a neuron couples the points; with trained output less what z is behind v."""
     cdef const Model* model = leap.model
     cdef double weight, entry
     cdef double* column
@@ -334,7 +334,7 @@ cdef void fill_jacobian(const Leap* leap, double* jacobian) noexcept nogil:
     for k in range(2):
         for c in range(NODES):
             column = jacobian + (k * NODES + c) * 2 * NODES
-            weight = leap.p[k].at[c] * leap.bend[k].at[c]
+            weight = leap.p[k].at[c] * leap.log_push_slope[k].at[c]
             for i in range(2):
                 if not model.trained:
                     for r in range(NODES):
@@ -375,19 +375,19 @@ cdef bint is_resolved(Leap* leap, double tolerance) noexcept nogil:
     P at points midway between the nodes, as interpolated, against what the margins there make of it. Where
     the margins stay small they tell little of their neurons, so these have their own expansions looked at.
     """
-    cdef nodes middle, p, bend, decay
+    cdef nodes middle, p, omega, decay
     cdef double defect, tail, size, effect
     cdef int i, r
     defect = tail_of_neurons(leap)
     if not defect <= 2.0 * tolerance:
         return False
     for r in range(NODES):
-        middle.at[r] = -leap.length * BETWEEN_POINT[r]
+        middle.at[r] = -leap.log_length * BETWEEN_POINT[r]
     exp_nodes(&middle, &decay)
     for i in range(2):
         if not leap.seen[i]:
             continue
-        size = leap.weight[i]
+        size = leap.scaled_push[i]
         for r in range(NODES):
             size = max(size, leap.p[i].at[r])
         # A smaller P neither moves the margin nor lets a neuron grow.
@@ -399,22 +399,22 @@ cdef bint is_resolved(Leap* leap, double tolerance) noexcept nogil:
             # An error of b counts as one of the pushes that it is the difference of: y feeds it back.
             for r in range(NODES):
                 size = max(size, leap.ratio.high * leap.p[1].at[r])
-        tail = tail_of(leap.weight[i], &leap.p[i]) / size
+        tail = tail_of(leap.scaled_push[i], &leap.p[i]) / size
         if not tail <= 2.0 * tolerance:
             return False
         if leap.balanced and i == 0:
             imbalance_between(leap, &decay, &p)
         else:
             apply(BETWEEN, 0.0, &leap.q[i], &middle)
-            weights_of(leap, i, &middle, &decay, &p, &bend)
-        apply(BETWEEN, leap.weight[i], &leap.p[i], &middle)
+            pushes_of(leap, i, &middle, &decay, &p, &omega)
+        apply(BETWEEN, leap.scaled_push[i], &leap.p[i], &middle)
         for r in range(NODES):
             if not abs(p.at[r] - middle.at[r]) <= defect * size:
                 defect = abs(p.at[r] - middle.at[r]) / size
         defect = max(defect, tail)
     # An error of P moves the margins, which correct P within a few units of τ. Twice: it was not looked for
     # everywhere.
-    leap.doubt = 2.0 * (defect + leap.blur) / max(1.0, leap.length)
+    leap.doubt = 2.0 * (defect + leap.push_error) / max(1.0, leap.log_length)
     return defect <= 8.0 * tolerance
 
 

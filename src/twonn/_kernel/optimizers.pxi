@@ -151,7 +151,7 @@ cdef class OptimizerRun:
         return np.asarray(self._patterns)[:self.now.n_samples].copy()
 
     @property
-    def sample_unphased(self):
+    def sample_phase_unknown(self):
         return np.zeros(self.now.n_samples, dtype=np.uint8)
 
     @property
@@ -181,7 +181,7 @@ cdef class OptimizerRun:
             for taken in range(steps):
                 if self.now.status != RUNNING:
                     break
-                self.proceed()
+                self.advance_once()
 
     def interrupt(self):
         """End a run that is still RUNNING: its present step becomes the last sample."""
@@ -227,7 +227,7 @@ cdef class OptimizerRun:
             "counts": np.asarray(self._counts),
         }
 
-    cdef void proceed(self) noexcept nogil:
+    cdef void advance_once(self) noexcept nogil:
         """Record the present step if it is scheduled, and take the next one."""
         if self.now.step == self.schedule[self.now.n_samples]:
             self.record()
@@ -311,7 +311,7 @@ cdef class OptimizerRun:
 
     cdef void go_downhill(self) noexcept nogil:
         cdef Py_ssize_t n, moved = self.size if self.model.trained else self.size - 2
-        cdef double change, first, second, rate
+        cdef double change, first, second, step
         self.fill_downhill()
         if self.kind == ADAM:
             self.now.powers[0] *= self.options[0]
@@ -330,8 +330,8 @@ cdef class OptimizerRun:
                                              + (1.0 - self.options[0]) * change)
                 second = self.moving[3, n] = (self.options[1] * self.moving[3, n]
                                               + (1.0 - self.options[1]) * (change * change))
-                rate = self.step_size / (1.0 - self.now.powers[0])
-                change = rate * (first / (sqrt(second) / sqrt(1.0 - self.now.powers[1]) + self.options[2]))
+                step = self.step_size / (1.0 - self.now.powers[0])
+                change = step * (first / (sqrt(second) / sqrt(1.0 - self.now.powers[1]) + self.options[2]))
             move(&self.moving[0, n], &self.moving[1, n], change)
 
     cdef void fill_downhill(self) noexcept nogil:

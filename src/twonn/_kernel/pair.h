@@ -44,15 +44,15 @@ static inline pair larger(pair a, pair b)
 #endif
 }
 
-/* Activation pattern from the masks over neurons of samples 0 and 1: bit 2j + i. */
-static inline int pattern_of(pair_mask sample0, pair_mask sample1)
+/* Activation pattern from the masks over neurons of points 0 and 1: bit 2j + i. */
+static inline int pattern_of(pair_mask point0, pair_mask point1)
 {
-    pair_mask bits = (sample0 & (pair_mask){1, 4}) | (sample1 & (pair_mask){2, 8});
+    pair_mask bits = (point0 & (pair_mask){1, 4}) | (point1 & (pair_mask){2, 8});
     return (int)(bits[0] | bits[1]);
 }
-static inline pair_mask active_neurons(int pattern, int sample)
+static inline pair_mask active_neurons(int pattern, int point)
 {
-    return (pair_mask){-(int64_t)(pattern >> sample & 1), -(int64_t)(pattern >> (2 + sample) & 1)};
+    return (pair_mask){-(int64_t)(pattern >> point & 1), -(int64_t)(pattern >> (2 + point) & 1)};
 }
 
 /* Whether |a| <= bound in both places; false for NaN. */

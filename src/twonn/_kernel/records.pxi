@@ -8,23 +8,23 @@ cdef void note(RunData* run, int pattern, Time time, const Block* block) noexcep
     """
     cdef double* row
     # The sign of a mean is not that of z_ji.
-    pattern = pattern & ~run.now.held | run.now.last_pattern & run.now.held
+    pattern = pattern & ~run.now.mean_pairs | run.now.last_pattern & run.now.mean_pairs
     if run.now.last_pattern >= 0 and pattern != run.now.last_pattern:
         if run.now.n_transitions < run.transitions_kept:
             row = run.transition_times[run.now.n_transitions]
             row[0] = row[2] = row[3] = as_number(time)
             row[1] = time.log
-            if run.now.crossed:
-                row[0], row[1] = run.now.crossing[0], run.now.crossing[1]
-                row[2], row[3] = run.now.crossing[2], run.now.crossing[3]
+            if run.now.dated_by_leap:
+                row[0], row[1] = run.now.leap_date[0], run.now.leap_date[1]
+                row[2], row[3] = run.now.leap_date[2], run.now.leap_date[3]
             elif run.now.error > 0.0 and block != NULL:
                 bracket(run, pattern, block, row)
             elif run.now.error > 0.0:
                 row[2] -= run.now.width
                 row[3] += run.now.width
-            if not run.now.crossed and row[3] < INFINITY:
-                row[2] -= run.now.lag[0]
-                row[3] += run.now.lag[1]
+            if not run.now.dated_by_leap and row[3] < INFINITY:
+                row[2] -= run.now.date_error[0]
+                row[3] += run.now.date_error[1]
             row[2] = max(row[2], 0.0)
             run.transition_patterns[run.now.n_transitions][0] = run.now.last_pattern
             run.transition_patterns[run.now.n_transitions][1] = pattern
@@ -32,9 +32,9 @@ cdef void note(RunData* run, int pattern, Time time, const Block* block) noexcep
         if run.counts != NULL:
             run.counts[run.now.last_pattern][pattern] += 1
         run.now.n_transitions += 1
-        run.now.calm = INFINITY
-        run.now.length = min(run.now.length, UNIT_LENGTH + 2)
-    run.now.crossed = False
+        run.now.settled_since = INFINITY
+        run.now.length_index = min(run.now.length_index, UNIT_LENGTH + 2)
+    run.now.dated_by_leap = False
     run.now.last_pattern = pattern
 
 
@@ -79,9 +79,9 @@ cdef void set_width(RunData* run, const Block* block) noexcept nogil:
 
 
 cdef inline double pushed(RunData* run, const Block* block, int j, int i, int k) noexcept nogil:
-    """What sample k moves z_ji by in a step, if neuron j is active on it."""
-    return (run.model.rate * run.model.label[k] * run.model.gram[i][k]
-            * entry(block.v + block.dv, j) * entry(block.slope, k))
+    """What point k moves z_ji by in a step, if neuron j is active on it."""
+    return (run.model.point_step * run.model.label[k] * run.model.gram[i][k]
+            * entry(block.v + block.dv, j) * entry(block.residual, k))
 
 
 cdef void note_flips(RunData* run, int units, Time time) noexcept nogil:
@@ -117,18 +117,18 @@ cdef void sample(RunData* run, int last, bint ended) noexcept nogil:
         ahead = block
         advance(&run.model, &ahead, target - whole, patterns)
         close_block(&run.model, &run.now.state, &ahead, &state)
-        record(run, time, &state, ahead.pattern, run.now.unphased)
+        record(run, time, &state, ahead.pattern, run.now.phase_unknown)
         if target == last:
             return
         scheduled = next_scheduled(run)
 
 
-cdef void record(RunData* run, Time time, const State* state, int pattern, int unphased) noexcept nogil:
+cdef void record(RunData* run, Time time, const State* state, int pattern, int phase_unknown) noexcept nogil:
     run.steps[run.now.n_samples] = time.step
     run.logs[run.now.n_samples] = time.log
     run.states[run.now.n_samples] = state[0]
     run.patterns[run.now.n_samples] = pattern
-    run.unphased_then[run.now.n_samples] = unphased
+    run.phase_unknown_then[run.now.n_samples] = phase_unknown
     run.now.n_samples += 1
 
 

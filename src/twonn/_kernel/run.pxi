@@ -21,9 +21,9 @@ cdef enum:
 ctypedef double[4] Dates       # a transition's step, its logarithm, and the bounds of the step
 ctypedef uint8_t[2] Patterns   # before, after
 ctypedef int64_t[16] Counts
-ctypedef int64_t[5] Stretch    # kind, step, step, blocks, iterations
+ctypedef int64_t[5] Segment    # kind, step, step, blocks, iterations
 ctypedef double[2] Logs
-ctypedef double[5] Episode     # neuron, sample, step entered, step left, active fraction
+ctypedef double[5] Episode     # neuron, point, step entered, step left, active fraction
 
 
 cdef struct RunState:          # all of a run that changes, but for what it has recorded: what files hold of it
@@ -41,16 +41,16 @@ cdef struct RunState:          # all of a run that changes, but for what it has 
     int64_t credit             # what tries of a leap may cost in vain, in steps
     int64_t walked             # steps taken since the last leap
     int64_t spent              # steps taken so far, and what leaps cost in steps
-    int length                 # entry of LENGTH to try next
+    int length_index           # entry of LENGTH to try next
     int last_pattern           # −1 before the first
-    double calm                # ln of the step since when P_k has been near its limit
+    double settled_since                # ln of the step since when P_k has been near its limit
     double width               # bracket of the present block's transitions, in steps
-    double[4] crossing         # the date of the transition that the last leap ended behind, if
-    bint crossed
-    int held                   # pairs that slide and whose z_ji is a mean, coded like a pattern
-    int unphased               # those of them since when they slide: within a tooth z_ji is unknown
-    int caught                 # pairs that slid at the last look
-    double[2] lag              # steps by which the run may be too early, too late, for dates missed
+    double[4] leap_date         # the date of the transition that the last leap ended behind, if
+    bint dated_by_leap
+    int mean_pairs                   # pairs that slide and whose z_ji is a mean, coded like a pattern
+    int phase_unknown               # those of them since when they slide: z_ji is known but for its phase in the sawtooth
+    int sliding_candidates                 # pairs that slid at the last look, coded likewise
+    double[2] date_error              # steps by which the run may be too early, too late, for dates missed
     int unwatched              # blocks since the last look for slides
     int64_t[2] episode         # its row in `slides`, −1 until it was seen twice
     double[2] entered          # when that began
@@ -67,7 +67,7 @@ cdef struct RunData:           # everything that the kernel knows of a run; what
     Model model
     # what is asked
     int engine
-    bint average               # over the teeth of neurons that slide
+    bint average               # over the sawtooth of neurons that slide
     int64_t max_direct         # what may be spent before AUTO gives up
     const int64_t* schedule    # steps to record
     const double* late_schedule  # logarithms of steps beyond counting to record
@@ -78,13 +78,13 @@ cdef struct RunData:           # everything that the kernel knows of a run; what
     double* logs
     State* states
     uint8_t* patterns
-    uint8_t* unphased_then
+    uint8_t* phase_unknown_then
     int64_t transitions_kept
     Dates* transition_times
     Patterns* transition_patterns
     Counts* counts             # or NULL
     int64_t segments_kept
-    Stretch* segments
+    Segment* segments
     Logs* segment_logs
     int64_t slides_kept
     Episode* slides            # and one place more for each neuron's episode under way
@@ -102,8 +102,8 @@ cdef void start_run(RunData* run, const double* v) noexcept nogil:
     now.log_step = now.converged_log = -INFINITY
     now.converged_step = now.last_pattern = -1
     now.status, now.obstacle = RUNNING, NONE
-    now.length, now.credit = UNIT_LENGTH, ALLOWANCE
-    now.calm = INFINITY
+    now.length_index, now.credit = UNIT_LENGTH, ALLOWANCE
+    now.settled_since = INFINITY
     now.width = 1.0
 
 
@@ -181,11 +181,11 @@ cdef int check_question(const int64_t[::1] schedule, const double[::1] late_sche
     return 0
 
 
-cdef void set_options(RunData* run, const double[::1] labels, double rate, bint logistic, bint trained,
+cdef void set_options(RunData* run, const double[::1] labels, double point_step, bint logistic, bint trained,
                       int engine, bint average, int64_t max_direct) noexcept:
     cdef int j
-    run.model.rate = rate
-    run.model.log_rate = log_(rate)
+    run.model.point_step = point_step
+    run.model.log_point_step = log_(point_step)
     run.model.logistic = logistic
     run.model.trained = trained
     for j in range(2):

@@ -42,7 +42,7 @@ enum { GROUP = 8 }; /* steps that are added up before they are added to a compen
 #define NAME(name) name##_pair
 #define CHAINS 1
 #include "increments.h"
-#include "apart_steps.h"
+#include "decoupled_steps.h"
 #undef REAL
 #undef NAME
 #undef CHAINS
@@ -51,7 +51,7 @@ enum { GROUP = 8 }; /* steps that are added up before they are added to a compen
 #define NAME(name) name##_halves
 #define CHAINS 4
 #include "increments.h"
-#include "apart_steps.h"
+#include "decoupled_steps.h"
 #undef REAL
 #undef NAME
 #undef CHAINS
@@ -62,7 +62,7 @@ enum { GROUP = 8 }; /* steps that are added up before they are added to a compen
 enum {
     FIXED_FIELDS = sizeof(FixedSmooth_one) / sizeof(double),
     TRAINED_FIELDS = sizeof(TrainedSmooth_one) / sizeof(double),
-    APART_FIELDS = sizeof(ApartSmooth_pair) / sizeof(double)
+    DECOUPLED_FIELDS = sizeof(DecoupledSmooth_pair) / sizeof(double)
 };
 
 static inline void put_in_lane(void *all, int lane, const void *one, int fields)

@@ -74,11 +74,11 @@ typedef struct {
     REAL impulse[2][2][CHAINS], impulse_low[2][2][CHAINS]; /* Σ v_j S_k */
 } NAME(TrainedSmooth);
 
-static inline __attribute__((always_inline)) void NAME(trained_stretch)(NAME(TrainedSmooth) *block, int n, double rate,
+static inline __attribute__((always_inline)) void NAME(trained_stretch)(NAME(TrainedSmooth) *block, int n, double point_step,
                                                                         int logistic, int cubic)
 {
     NAME(TrainedSmooth) a = *block;
-    const REAL zero = {0}, inverse_rate = 1.0 / rate - zero;
+    const REAL zero = {0}, inverse_step = 1.0 / point_step - zero;
     REAL z00[CHAINS], z01[CHAINS], z10[CHAINS], z11[CHAINS];
     EACH_CHAIN {
         z00[c] = a.z[0][0][c] + a.dz[0][0][c], z01[c] = a.z[0][1][c] + a.dz[0][1][c];
@@ -119,8 +119,8 @@ static inline __attribute__((always_inline)) void NAME(trained_stretch)(NAME(Tra
                 z01[c] = a.z[0][1][c] + a.dz[0][1][c];
                 z10[c] = a.z[1][0][c] + a.dz[1][0][c];
                 z11[c] = a.z[1][1][c] + a.dz[1][1][c];
-                const REAL fall0 = NAME(fall)(p0, p0 * inverse_rate, d0, logistic, cubic);
-                const REAL fall1 = NAME(fall)(p1, p1 * inverse_rate, d1, logistic, cubic);
+                const REAL fall0 = NAME(fall)(p0, p0 * inverse_step, d0, logistic, cubic);
+                const REAL fall1 = NAME(fall)(p1, p1 * inverse_step, d1, logistic, cubic);
                 NAME(lower)(&a.now[0][c], a.pull[0][c], &a.dpull[0][c], fall0);
                 NAME(lower)(&a.now[1][c], a.pull[1][c], &a.dpull[1][c], fall1);
             }
@@ -137,14 +137,14 @@ static inline __attribute__((always_inline)) void NAME(trained_stretch)(NAME(Tra
     *block = a;
 }
 
-static inline void NAME(trained_steps)(NAME(TrainedSmooth) *block, int n, double rate, int logistic, int cubic)
+static inline void NAME(trained_steps)(NAME(TrainedSmooth) *block, int n, double point_step, int logistic, int cubic)
 {
     if (logistic && cubic)
-        NAME(trained_stretch)(block, n, rate, 1, 1);
+        NAME(trained_stretch)(block, n, point_step, 1, 1);
     else if (logistic)
-        NAME(trained_stretch)(block, n, rate, 1, 0);
+        NAME(trained_stretch)(block, n, point_step, 1, 0);
     else if (cubic)
-        NAME(trained_stretch)(block, n, rate, 0, 1);
+        NAME(trained_stretch)(block, n, point_step, 0, 1);
     else
-        NAME(trained_stretch)(block, n, rate, 0, 0);
+        NAME(trained_stretch)(block, n, point_step, 0, 0);
 }

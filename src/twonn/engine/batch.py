@@ -185,7 +185,7 @@ def run_batch(
         sample_logs=kernel.sample_logs[:, :samples],
         states=kernel.sample_states[:, :samples],
         patterns=kernel.sample_patterns[:, :samples],
-        phase_unknown=pairs_of(kernel.sample_unphased[:, :samples]),
+        phase_unknown=pairs_of(kernel.sample_phase_unknown[:, :samples]),
     )
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from twonn.arguments import ArgumentError, ArgumentValueError, whole_number
 from twonn.config import provenance_of
-from twonn.engine.fields import RELATIONS, VERSION, Field, Values, fields_for, is_gd, lengths_of
+from twonn.engine.fields import FORMERLY, RELATIONS, VERSION, Field, Values, fields_for, is_gd, lengths_of
 from twonn.files import MAGIC, CheckpointError, Lock, previous, regular, replacing
 from twonn.problem.problem import Problem
 from twonn.problem.runspec import RunSpec
@@ -127,7 +127,7 @@ def _decoded(contents: bytes) -> dict[str, Any]:
             "Use the twonn that wrote it, or a newer one."
         )
     try:
-        return _checked(_with_later_fields(_named(_entries(contents, listed)), version))
+        return _checked(_with_later_fields(_renamed(_named(_entries(contents, listed)), version), version))
     except Exception as error:  # the checksum is right: whoever wrote this was not twonn
         raise CheckpointError(f"not what a checkpoint has to be ({error}).") from error
 
@@ -154,6 +154,16 @@ def _named(entries: Iterator[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"{name} is there twice")
         values[name] = value
     return values
+
+
+def _renamed(values: dict[str, Any], version: int) -> dict[str, Any]:
+    """Return the values of a file of this version by their present names."""
+    if version > 2:
+        return values
+    now = {then: name for name, then in FORMERLY.items()}
+    if not values.keys().isdisjoint(FORMERLY):
+        raise ValueError("its fields are not those of its version")
+    return {now.get(name, name): value for name, value in values.items()}
 
 
 def _with_later_fields(values: dict[str, Any], version: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from twonn.problem.horizon import LARGEST_COUNT
 from twonn.problem.runspec import MAX_DIRECT
 
 #: Of the format. A file of any earlier one is read too.
-VERSION = 2
+VERSION = 3
 
 #: Time between checkpoints, if nothing else is asked.
 CHECKPOINT_EVERY = "60s"
@@ -79,6 +79,15 @@ def _gd(
     return Field(name, dtype, shape, meaning, "gd", True, least, most, nan)
 
 
+def _state(name: str, meaning: str, least: Bound = None, most: Bound = None, of: str = "gd") -> Field:
+    """Return a field of what the kernel declares to be the state of a run: type, shape and, often, bounds."""
+    declared: np.dtype[Any] = _core.STATE_DTYPES["gd" if of == "all" else of][name]
+    if name in _core.LIMITS:
+        least, most = _core.LIMITS[name]
+    dtype = declared.base.newbyteorder("<").str
+    return Field(name, dtype, declared.shape, meaning, of, True, least, most)
+
+
 def _since(version: int, field: Field, before: Callable[[Values], Any]) -> Field:
     return replace(field, since=version, before=before)
 
@@ -91,7 +100,6 @@ _MANY = 2**62
 
 _INF = math.inf
 
-_LIMITS = _core.LIMITS
 
 _EPISODE = ((0, 0, 0, 0, 0), (1, 1, _INF, _INF, 1), True)
 
@@ -144,68 +152,56 @@ FIELDS = (
         "provenance", "text", (), "JSON object: the build that wrote the file, and earlier ones", hashed=False
     ),
     # where the run is
-    Field("step", "<i8", (), "steps taken; -1 beyond 2^63 - 1", least=-1),
-    _gd("log_step", "<f8", (), "their natural logarithm, kept up only beyond", -_INF),
-    _gd(
+    _state("step", "steps taken; -1 beyond 2^63 - 1", of="all"),
+    _state("log_step", "their natural logarithm, kept up only beyond", -_INF),
+    _state(
         "state",
-        "<f8",
-        (12,),
         "C_jk (2 x 2), what rounding left out of it (2 x 2), v (2), its rounding (2)",
         -_LARGEST,
         _LARGEST,
     ),
-    _gd("obstacle", "<i4", (), "why a leap was last not possible", 0, 3),
-    _gd("error", "<f8", (), "bound on what leaping without averaging added to the parameters", 0, _INF),
-    _gd("averaging_error", "<f8", (), "what averaging may have added", 0, _INF),
-    _gd("averaged", "<i4", (), "1 if a leap averaged over teeth", 0, 1),
+    _state("obstacle", "why a leap was last not possible", 0, 3),
+    _state("error", "bound on what leaping without averaging added to the parameters", 0, _INF),
+    _state("averaging_error", "what averaging may have added", 0, _INF),
+    _state("averaged", "1 if a leap averaged over a sawtooth", 0, 1),
     _since(
         2,
-        _gd("uncounted", "<i4", (), "1 if transitions were left out of the count", 0, 1),
+        _state("uncounted", "1 if transitions were left out of the count", 0, 1),
         lambda values: values["averaged"],
     ),
     _since(
         2,
-        _gd(
-            "converged_step", "<i8", (), "step from which nothing changes; -1 beyond 2^63 - 1 or if none", -1
-        ),
+        _state("converged_step", "step from which nothing changes; -1 beyond 2^63 - 1 or if none", -1),
         lambda values: -1,
     ),
     _since(
         2,
-        _gd(
-            "converged_log",
-            "<f8",
-            (),
-            "its natural logarithm, meant only beyond; -inf if there is none",
-            -_INF,
-        ),
+        _state("converged_log", "its natural logarithm, meant only beyond; -inf if there is none", -_INF),
         lambda values: -math.inf,
     ),
-    _gd("length", "<i4", (), "entry of the table of leap lengths to try next", *_LIMITS["length"]),
-    _gd("credit", "<i8", (), "what tries of a leap may cost in vain, in steps", -_MANY, _MANY),
-    _gd("walked", "<i8", (), "steps taken since the last leap", 0, _MANY),
+    _state("length_index", "entry of the table of leap lengths to try next"),
+    _state("credit", "what tries of a leap may cost in vain, in steps", -_MANY, _MANY),
+    _state("walked", "steps taken since the last leap", 0, _MANY),
     _since(
         2,
-        _gd("spent", "<i8", (), "steps taken one by one, and what leaps cost in such steps", 0, _MANY),
+        _state("spent", "steps taken one by one, and what leaps cost in such steps", 0, _MANY),
         lambda values: 0,
     ),
-    _gd(
-        "calm", "<f8", (), "logarithm of the step since when the pushes have been near their limits", 0, _INF
+    _state(
+        "settled_since", "logarithm of the step since when the pushes have been near their limits", 0, _INF
     ),
-    _gd("width", "<f8", (), "bracket of the present block's transitions, in steps", 0, _INF),
-    _gd("crossed", "<i4", (), "1 if the last leap ended behind a transition", 0, 1),
-    _gd("crossing", "<f8", (4,), "its step, the logarithm, and the bounds of the step", -_INF, _INF),
-    _gd("lag", "<f8", (2,), "steps by which the run may be too early, too late"),
-    _gd(
-        "held", "<i4", (), "pairs that slide and whose pre-activation is a mean, coded like a pattern", 0, 15
-    ),
-    _gd("unphased", "<i4", (), "those whose place in a tooth is unknown since", 0, 15),
-    _gd("unwatched", "<i4", (), "blocks since the last look for slides", 0),
-    _gd("caught", "<i4", (), "pairs that slid at the last look", 0, 15),
-    _gd("episode", "<i8", (2,), "row of each neuron's episode of sliding; -1 if none", *_LIMITS["episode"]),
-    _gd("entered", "<f8", (2,), "when that began", 0, _INF),
-    _gd("first_flip", "<f8", (2,), "first flip of its units since the last look; -1 if none", -1, _INF),
-    _gd("last_flip", "<f8", (2,), "the last", -1, _INF),
+    _state("width", "bracket of the present block's transitions, in steps", 0, _INF),
+    _state("dated_by_leap", "1 if the last leap ended behind a transition", 0, 1),
+    _state("leap_date", "its step, the logarithm, and the bounds of the step", -_INF, _INF),
+    _state("date_error", "steps by which the run may be too early, too late"),
+    _state("mean_pairs", "pairs that slide and whose pre-activation is a mean, coded like a pattern"),
+    _state("phase_unknown", "those whose phase in the sawtooth is unknown since"),
+    _state("unwatched", "blocks since the last look for slides", 0),
+    _state("sliding_candidates", "pairs that slid at the last look"),
+    _state("episode", "row of each neuron's episode of sliding; -1 if none"),
+    _state("entered", "when that began", 0, _INF),
+    _state("first_flip", "first flip of its units since the last look; -1 if none", -1, _INF),
+    _state("last_flip", "the last", -1, _INF),
     Field(
         "moving",
         "<f8",
@@ -215,13 +211,13 @@ FIELDS = (
         least=-_INF,
         most=_INF,
     ),
-    Field("powers", "<f8", (2,), "beta1^t and beta2^t", "other", least=0, most=1),
-    Field("last_pattern", "<i4", (), "activation pattern last noted; -1 before the first", least=-1, most=15),
+    _state("powers", "beta1^t and beta2^t", 0, 1, of="other"),
+    _state("last_pattern", "activation pattern last noted; -1 before the first", of="all"),
     # what is recorded
-    Field("n_samples", "<i8", (), "n: number of samples", least=0),
-    Field("n_transitions", "<i8", (), "number of transitions, of which k are recorded", least=0, most=_MANY),
-    _gd("n_segments", "<i8", (), "m: number of stretches by engine", 0, _core.SEGMENTS_KEPT),
-    _gd("n_slides", "<i8", (), "number of episodes of sliding, of which e are recorded", 0, _MANY),
+    _state("n_samples", "n: number of samples", of="all"),
+    _state("n_transitions", "number of transitions, of which k are recorded", of="all"),
+    _state("n_segments", "m: number of stretches by engine"),
+    _state("n_slides", "number of episodes of sliding, of which e are recorded"),
     Field("steps", "<i8", ("n",), "step of every sample; -1 beyond 2^63 - 1", least=-1),
     _gd("logs", "<f8", ("n",), "their logarithms, meant only where the step is -1", -_INF),
     _gd("states", "<f8", ("n", 12), "like state", -_LARGEST, _LARGEST),
@@ -235,7 +231,7 @@ FIELDS = (
         most=_LARGEST,
     ),
     Field("patterns", "u1", ("n",), "activation patterns", most=15),
-    _gd("unphased_then", "u1", ("n",), "like unphased", most=15),
+    _gd("phase_unknown_then", "u1", ("n",), "like phase_unknown", most=15),
     Field(
         "transition_times",
         "<f8",
@@ -257,9 +253,23 @@ FIELDS = (
         (2, LARGEST_COUNT, LARGEST_COUNT, _MANY, _MANY),
     ),
     _gd("segment_logs", "<f8", ("m", 2), "logarithms of first and last step", -_INF),
-    _gd("slides", "<f8", ("e", 5), "neuron, sample, step entered, step left, active fraction", *_EPISODE),
+    _gd("slides", "<f8", ("e", 5), "neuron, point, step entered, step left, active fraction", *_EPISODE),
     _gd("late_slides", "<f8", (2, 5), "place for each neuron's episode once 1,024 are recorded", *_EPISODE),
 )
+
+#: What fields were called up to version 2.
+FORMERLY = {
+    "length_index": "length",
+    "settled_since": "calm",
+    "dated_by_leap": "crossed",
+    "leap_date": "crossing",
+    "date_error": "lag",
+    "mean_pairs": "held",
+    "phase_unknown": "unphased",
+    "sliding_candidates": "caught",
+    "phase_unknown_then": "unphased_then",
+}
+
 
 #: What there is one row of for every sample.
 PER_SAMPLE = {field.name for field in FIELDS if field.shape[:1] == ("n",)}
@@ -368,12 +378,13 @@ def _is_later(one: tuple[int, float], other: tuple[int, float]) -> bool:
 
 
 def _are_codes_of_slides(values: Values) -> bool:
-    return not any((code := int(values[name])) & code >> 1 & 5 for name in ("held", "caught"))
+    codes = (int(values[name]) for name in ("mean_pairs", "sliding_candidates"))
+    return not any(code & code >> 1 & 5 for code in codes)
 
 
 def _is_averaged(values: Values) -> bool:
-    sliding = np.any(values["segments"][:, 0] == _core.AVERAGED) or values["held"] or values["unphased"]
-    return bool(values["averaged"] or not sliding)
+    pairs = values["mean_pairs"] or values["phase_unknown"]
+    return bool(values["averaged"] or not (pairs or np.any(values["segments"][:, 0] == _core.AVERAGED)))
 
 
 def _are_open(values: Values) -> bool:
@@ -390,10 +401,10 @@ def _are_open(values: Values) -> bool:
             late and not (place == neuron and values["n_slides"] > len(values["slides"]))
         ):
             return False
-        whose, sample, _, left, _ = rows[place].tolist()
-        if not (
-            whose == neuron and left == math.inf and int(values["caught"]) >> (2 * neuron + int(sample)) & 1
-        ):
+        whose, point, _, left, _ = rows[place].tolist()
+        if whose != neuron or left != math.inf:
+            return False
+        if not int(values["sliding_candidates"]) >> (2 * neuron + int(point)) & 1:
             return False
     return True
 
@@ -423,17 +434,25 @@ RELATIONS = (
     Relation("all", "`states` begin with the start", _begin_at_start),
     Relation("gd", "`walked` is at most `step`", _is_within_steps("walked")),
     Relation("gd", "`n_slides` is at most `step`", _is_within_steps("n_slides")),
-    Relation("gd", "`held` and `caught` have at most one sample for each neuron", _are_codes_of_slides),
-    Relation("gd", "`averaged` is 1 if a segment is averaged or `held` or `unphased` is not 0", _is_averaged),
+    Relation(
+        "gd",
+        "`mean_pairs` and `sliding_candidates` have at most one point for each neuron",
+        _are_codes_of_slides,
+    ),
+    Relation(
+        "gd",
+        "`averaged` is 1 if a segment is averaged or `mean_pairs` or `phase_unknown` is not 0",
+        _is_averaged,
+    ),
     Relation(
         "gd",
         "`uncounted` is 1 if `averaged` is",
         lambda values: bool(values["uncounted"] >= values["averaged"]),
     ),
-    Relation("gd", "`slides` and `late_slides` have a neuron, a sample, and steps", _are_of_neurons),
+    Relation("gd", "`slides` and `late_slides` have a neuron, a point, and steps", _are_of_neurons),
     Relation(
         "gd",
-        "`episode` is a row of the neuron, not left yet, at the sample that `caught` has for it",
+        "`episode` is a row of the neuron, not left yet, at the point that `sliding_candidates` has for it",
         _are_open,
     ),
     Relation(
@@ -457,4 +476,5 @@ def described(field: Field) -> tuple[str, ...]:
     shape = ", ".join(map(str, field.shape))
     runs = {"all": "all", "gd": "gd", "other": "other optimizers"}[field.of]
     hashed = "yes" if field.hashed else "no"
-    return (field.name, field.dtype, f"({shape})", runs, str(field.since), hashed, field.meaning)
+    formerly = f"`{FORMERLY[field.name]}`" if field.name in FORMERLY else ""
+    return (field.name, field.dtype, f"({shape})", runs, str(field.since), formerly, hashed, field.meaning)

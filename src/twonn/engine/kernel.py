@@ -189,7 +189,7 @@ def trajectory_of(
         n_transitions_exact=kernel.counted,
         transition_counts=kernel.transition_counts,
         slides=np.array(kernel.slides, SLIDE),
-        phase_unknown=pairs_of(kernel.sample_unphased),
+        phase_unknown=pairs_of(kernel.sample_phase_unknown),
         segments=_segments(kernel),
         error_bound=kernel.error + kernel.averaging_error,
         provenance=provenance,

@@ -1,4 +1,4 @@
-/* Steps of trained output weights while each neuron is active on one sample at most and no two on the same: either
+/* Steps of trained output weights while each neuron is active on one point at most and no two on the same: either
    goes its own way. Included by smooth.h, for REAL = both neurons of one run (CHAINS = 1), and for a register of
    runs (CHAINS = 4: either neuron of two registers' worth, which hides how long an operation takes). NAME tells
    them apart.
@@ -13,16 +13,16 @@ typedef struct {
     REAL pull[CHAINS];      /* S at the start */
     REAL dpull[CHAINS];     /* its change, from its rounding at the start on */
     REAL now[CHAINS];       /* S */
-    REAL v[CHAINS], z[CHAINS]; /* at the start; Z of its own sample */
+    REAL v[CHAINS], z[CHAINS]; /* at the start; Z of its own point */
     REAL gram[CHAINS];      /* N */
     REAL dv[CHAINS], dv_low[CHAINS]; /* change of v */
     REAL impulse[CHAINS], impulse_low[CHAINS]; /* Σ v S */
-} NAME(ApartSmooth);
+} NAME(DecoupledSmooth);
 
-static inline __attribute__((always_inline)) void NAME(apart_stretch)(NAME(ApartSmooth) *block, int n, double rate,
+static inline __attribute__((always_inline)) void NAME(decoupled_stretch)(NAME(DecoupledSmooth) *block, int n, double point_step,
                                                                       int logistic, int cubic)
 {
-    const REAL zero = block->v[0] - block->v[0], inverse_rate = 1.0 / rate - zero;
+    const REAL zero = block->v[0] - block->v[0], inverse_step = 1.0 / point_step - zero;
     REAL now[CHAINS], pull[CHAINS], dpull[CHAINS], gram[CHAINS];
     EACH_CHAIN {
         now[c] = block->now[c], pull[c] = block->pull[c], dpull[c] = block->dpull[c];
@@ -44,7 +44,7 @@ static inline __attribute__((always_inline)) void NAME(apart_stretch)(NAME(Apart
                 v[c] = begin_v[c] + gain[c];
                 const REAL d = v[c] * dz + dv * z[c];
                 z[c] = begin_z[c] + gram[c] * push[c];
-                NAME(lower)(&now[c], pull[c], &dpull[c], NAME(fall)(p, p * inverse_rate, d, logistic, cubic));
+                NAME(lower)(&now[c], pull[c], &dpull[c], NAME(fall)(p, p * inverse_step, d, logistic, cubic));
             }
         }
         EACH_CHAIN {
@@ -55,14 +55,14 @@ static inline __attribute__((always_inline)) void NAME(apart_stretch)(NAME(Apart
     EACH_CHAIN block->now[c] = now[c], block->dpull[c] = dpull[c];
 }
 
-static inline void NAME(apart_steps)(NAME(ApartSmooth) *block, int n, double rate, int logistic, int cubic)
+static inline void NAME(decoupled_steps)(NAME(DecoupledSmooth) *block, int n, double point_step, int logistic, int cubic)
 {
     if (logistic && cubic)
-        NAME(apart_stretch)(block, n, rate, 1, 1);
+        NAME(decoupled_stretch)(block, n, point_step, 1, 1);
     else if (logistic)
-        NAME(apart_stretch)(block, n, rate, 1, 0);
+        NAME(decoupled_stretch)(block, n, point_step, 1, 0);
     else if (cubic)
-        NAME(apart_stretch)(block, n, rate, 0, 1);
+        NAME(decoupled_stretch)(block, n, point_step, 0, 1);
     else
-        NAME(apart_stretch)(block, n, rate, 0, 0);
+        NAME(decoupled_stretch)(block, n, point_step, 0, 0);
 }
