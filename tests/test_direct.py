@@ -741,7 +741,7 @@ def kernel(**changes: object) -> _core.Run:
         "labels": np.array([-1.0, 1.0]),
         "point_step": 0.005,
         "bias": True,
-        "logistic": False,
+        "loss": _core.LOSSES["exponential"],
         "trained": False,
         "w": np.array([[0.4], [-1.4]]),
         "b": np.zeros(2),
@@ -771,6 +771,7 @@ def kernel(**changes: object) -> _core.Run:
         {"late_schedule": np.array([math.nan]), "engine": _core.AUTO},
         {"late_schedule": np.array([1e9]), "engine": _core.LEAP},
         {"engine": 7},
+        {"loss": 2},
     ],
 )
 def test_the_kernel_refuses_what_it_cannot_hold(change):

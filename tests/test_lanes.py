@@ -32,7 +32,7 @@ def question(problem: twonn.Problem) -> tuple:
         problem.y.astype(float),
         problem.rate,
         problem.bias,
-        problem.loss == "logistic",
+        _core.LOSSES[problem.loss],
         problem.train_output,
     )
 

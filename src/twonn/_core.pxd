@@ -15,7 +15,7 @@ cdef struct Model:             # constants of a run
     double label[2]            # y_i
     double point_step          # h
     double log_point_step      # ln h
-    bint logistic              # else exponential
+    int loss                   # EXPONENTIAL or LOGISTIC
     bint trained               # output weights are trained
     bint opposed               # lifted points on one line through 0, on either side of it
 
@@ -42,7 +42,15 @@ cdef extern from "_kernel/pair.h" nogil:
     pair_mask active_neurons(int pattern, int point) noexcept
     bint both_within(pair a, double bound) noexcept
 
+cdef extern from "_kernel/nodes.h" nogil:
+    enum: NODES
+    ctypedef struct nodes:     # values at the nodes of a leap
+        double at[24]          # NODES
+    void apply(const nodes* matrix, double start, const nodes* f, nodes* out) noexcept
+    void exp_nodes(const nodes* x, nodes* out) noexcept
+
 cdef extern from "_kernel/smooth.h" nogil:
+    enum: EXPONENTIAL, LOGISTIC  # losses
     enum: LANES                # runs that step together
     ctypedef struct FixedSmooth_one:
         double s[2][1]
@@ -85,14 +93,14 @@ cdef extern from "_kernel/smooth.h" nogil:
     int FIXED_FIELDS
     int TRAINED_FIELDS
     int DECOUPLED_FIELDS
-    void fixed_steps_lanes(FixedSmooth_lanes* block, int n, bint logistic, bint cubic) noexcept
-    void trained_steps_lanes(TrainedSmooth_lanes* block, int n, double point_step, bint logistic, bint cubic) noexcept
-    void decoupled_steps_halves(DecoupledSmooth_halves* block, int n, double point_step, bint logistic, bint cubic) noexcept
+    void fixed_steps_lanes(FixedSmooth_lanes* block, int n, int loss, bint cubic) noexcept
+    void trained_steps_lanes(TrainedSmooth_lanes* block, int n, double h, int loss, bint cubic) noexcept
+    void decoupled_steps_halves(DecoupledSmooth_halves* block, int n, double h, int loss, bint cubic) noexcept
     void put_in_lane(void* lanes, int lane, const void* one, int fields) noexcept
     void take_from_lane(const void* lanes, int lane, void* one, int fields) noexcept
-    void fixed_steps_one(FixedSmooth_one* block, int n, bint logistic, bint cubic) noexcept
-    void trained_steps_one(TrainedSmooth_one* block, int n, double point_step, bint logistic, bint cubic) noexcept
-    void decoupled_steps_pair(DecoupledSmooth_pair* block, int n, double point_step, bint logistic, bint cubic) noexcept
+    void fixed_steps_one(FixedSmooth_one* block, int n, int loss, bint cubic) noexcept
+    void trained_steps_one(TrainedSmooth_one* block, int n, double h, int loss, bint cubic) noexcept
+    void decoupled_steps_pair(DecoupledSmooth_pair* block, int n, double h, int loss, bint cubic) noexcept
 
 # A State unfolded for stepping. Whatever changes is measured from the block's start. A pair runs over the
 # neurons j, or, where marked (i), over the points.

@@ -29,6 +29,7 @@ STEPPED: Final[int]
 LEAPT: Final[int]
 AVERAGED: Final[int]
 PATIENCE: Final[int]
+LOSSES: Final[dict[str, int]]
 LIMITS: Final[dict[str, tuple[int, int]]]
 STATE_DTYPES: Final[dict[str, dtype[Any]]]
 
@@ -53,7 +54,7 @@ class Run:
         labels: NDArray[float64],
         point_step: float,
         bias: bool,
-        logistic: bool,
+        loss: int,
         trained: bool,
         w: NDArray[float64],
         b: NDArray[float64],
@@ -122,7 +123,7 @@ class Batch:
         labels: NDArray[float64],
         point_step: float,
         bias: bool,
-        logistic: bool,
+        loss: int,
         trained: bool,
         w: NDArray[float64],
         b: NDArray[float64],
@@ -152,7 +153,7 @@ class OptimizerRun(Run):
         step_size: float,
         weight: float,
         bias: bool,
-        logistic: bool,
+        loss: int,
         trained: bool,
         w: NDArray[float64],
         b: NDArray[float64],

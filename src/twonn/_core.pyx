@@ -53,8 +53,10 @@ cdef class Run:
         y_i.
     point_step : float
         h.
-    bias, logistic, trained : bool
-        Whether biases are trained, the loss, whether v is trained.
+    bias, trained : bool
+        Whether biases are trained, and v.
+    loss : int
+        One of LOSSES.
     w, b, v : ndarray, shapes (2, d), (2,), (2,)
         Parameters at step 0.
     schedule : ndarray of int64, shape (n,)
@@ -130,16 +132,16 @@ cdef class Run:
     cdef double[:, ::1] _slides
 
     def __cinit__(self, const double[:, ::1] x, const double[::1] labels, double point_step, bint bias,
-                  bint logistic, bint trained, const double[:, ::1] w, const double[::1] b,
+                  int loss, bint trained, const double[:, ::1] w, const double[::1] b,
                   const double[::1] v, const int64_t[::1] schedule, const double[::1] late_schedule,
                   int engine, bint average=True, int64_t max_direct=INT64_MAX):
         cdef RunData* run = &self.data
         if not (x.shape[0] == w.shape[0] == labels.shape[0] == b.shape[0] == v.shape[0] == 2
                 and x.shape[1] == w.shape[1]):
             raise ValueError("x, labels, w, b, v: expected shapes (2, d), (2,), (2, d), (2,), (2,)")
-        check_question(schedule, late_schedule, engine)
+        check_question(schedule, late_schedule, engine, loss)
         set_model(&run.model, x, bias, w, b)
-        set_options(run, labels, point_step, logistic, trained, engine, average, max_direct)
+        set_options(run, labels, point_step, loss, trained, engine, average, max_direct)
         self.schedule, self.late_schedule = schedule, late_schedule
         set_schedule(run, schedule, late_schedule)
         # One place more than scheduled: an early end is recorded too.

@@ -2,10 +2,10 @@
 
 cdef enum:
     LARGEST_SAWTOOTH_PARTS = 1000   # the sawtooth moves the margin by less than one of so many parts of 1
-    LARGEST_LASTING_SAWTOOTH_PARTS = 5000  # with trained output, where what its phase changes is not forgotten
+    LARGEST_TRAINED_SAWTOOTH_PARTS = 5000  # with trained output, where what its phase changes is not forgotten
     NEGLIGIBLE_SAWTOOTH_PARTS = 1_000_000  # of one whose phase does not matter
     FEWEST_PERIODS = 1000          # in the time scale of the motion
-    LARGEST_WIGGLE_PARTS = 10_000 # a lasting sawtooth: how far a period takes m_k off its mean course, a κ̂α, in parts of 1
+    LARGEST_WIGGLE_PARTS = 10_000  # a lasting one: how far a period takes m_k off its mean course, a κ̂α, in parts of 1
 
 
 cdef void let_slide(Leap* leap, const Slides* slides, int pairs) noexcept nogil:
@@ -35,8 +35,9 @@ cdef void let_slide(Leap* leap, const Slides* slides, int pairs) noexcept nogil:
         leap.margin[i] += slides.shift[i]
 
 
-cdef double sawtooth_at(const Leap* leap, int j, double inverse, double v, const double* p, double* fraction) noexcept nogil:
-    """The height of the sawtooth of a neuron that slides, and its active fraction, where ε = `inverse`, v_j = v and P = p."""
+cdef double sawtooth_at(const Leap* leap, int j, double inverse, double v, const double* p,
+                        double* fraction) noexcept nogil:
+    """The height of a sliding neuron's sawtooth, and its active fraction, where ε = `inverse`, v_j = v and P = p."""
     cdef double height
     cdef int i = kink_of(leap.sliding, j)
     if leap.lasting_push[i] > 0.0:
@@ -79,7 +80,7 @@ cdef void add_up_lift(const Leap* leap, int j, nodes* sum) noexcept nogil:
 
 cdef void take_saw_from(const Leap* leap, nodes* residual) noexcept nogil:
     """What the changes of the means do to the margins; fixed output."""
-    cdef double push
+    cdef double push, change
     cdef int i, j, r
     for j in range(2):
         i = kink_of(leap.sliding, j)
@@ -88,14 +89,14 @@ cdef void take_saw_from(const Leap* leap, nodes* residual) noexcept nogil:
         push = leap.model.label[1 - i] * leap.v[j] * slide_ratio(leap.model, i)
         for r in range(NODES):
             residual[1 - i].at[r] += push * (leap.mean[j].at[r] - leap.mean_at_start[j])
-            residual[i].at[r] += leap.model.label[i] * leap.v[j] * (leap.mean_relu[j].at[r] - leap.mean_relu_at_start[j])
+            change = leap.mean_relu[j].at[r] - leap.mean_relu_at_start[j]
+            residual[i].at[r] += leap.model.label[i] * leap.v[j] * change
 
 
 cdef void put_on_kinks(const Leap* leap, double passed, State* state) noexcept nogil:
     """Let C_ji be what puts z_ji on its mean, τ at the start + `passed`."""
     cdef double[POINTS] values
     cdef double mean, lasting
-    cdef Sum c
     cdef int i, j, once
     if not (leap.frozen or leap.affine):
         interpolation(passed / leap.log_length, values)
@@ -112,14 +113,16 @@ cdef void put_on_kinks(const Leap* leap, double passed, State* state) noexcept n
             mean = values[0] * leap.mean_at_start[j] + interpolated(values, &leap.mean[j])
         # The pre-activation is known to twice the working precision: twice, to use that.
         for once in range(2):
-            c.high, c.low = state.c[j][i], state.c_low[j][i]
-            c = plus(c, (mean - preactivation(leap.model, state, j, i)) / leap.model.gram[i][i])
-            c = two_sum(c.high, c.low)
-            state.c[j][i], state.c_low[j][i] = c.high, c.low
+            add_to(&state.c[j][i], &state.c_low[j][i],
+                   (mean - preactivation(leap.model, state, j, i)) / leap.model.gram[i][i])
 
 
 # --------------------------------------------------------------------------------------------------
 # Where averaging holds
+
+cdef inline int parts_of_sawtooth(const Model* model) noexcept nogil:
+    return LARGEST_TRAINED_SAWTOOTH_PARTS if model.trained else LARGEST_SAWTOOTH_PARTS
+
 
 cdef bint is_averageable(const Model* model, double inverse, double effect, double fraction,
                          double slack) noexcept nogil:
@@ -128,7 +131,7 @@ cdef bint is_averageable(const Model* model, double inverse, double effect, doub
     Where they are few, because θ is near 0 or 1, the mean says of z_ji no more than the height does. That does not
     matter once the height as a whole does not; θ then may reach 1, and pass it far enough for that to be noticed.
     """
-    if not effect * (LARGEST_LASTING_SAWTOOTH_PARTS if model.trained else LARGEST_SAWTOOTH_PARTS) <= 1.0:
+    if not effect * parts_of_sawtooth(model) <= 1.0:
         return False
     if effect * NEGLIGIBLE_SAWTOOTH_PARTS <= 1.0:
         return inverse <= fraction <= 1.0 + 4.0 * slack
@@ -147,7 +150,7 @@ cdef bint is_lasting_averageable(const Leap* leap, int i, double push, double gr
     cdef int j
     for j in range(2):
         all_of_k += leap.v[j] * leap.v[j] * leap.model.gram[1 - i][1 - i]
-    if not push * growth * all_of_k * (LARGEST_LASTING_SAWTOOTH_PARTS if leap.model.trained else LARGEST_SAWTOOTH_PARTS) <= 1.0:
+    if not push * growth * all_of_k * parts_of_sawtooth(leap.model) <= 1.0:
         return False
     return wiggle * LARGEST_WIGGLE_PARTS <= 1.0 or (leap.log_scale > 43.6 and a <= 0.1)
 

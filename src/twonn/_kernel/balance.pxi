@@ -33,8 +33,7 @@ cdef void balance(Leap* leap, const State* state) noexcept nogil:
     reduced = total(entry_of(model, 1, 1), negative(product(cross, leap.ratio)))
     if not reduced.high * LEAST_CANCELLATION <= model.gram[1][1]:
         return
-    if reduced.high <= 3.2e-30 * model.gram[1][1]:  # 2^-98: the Gram matrix is known to some 2^-104
-        reduced = exactly(0.0)
+    reduced = or_zero(reduced, model.gram[1][1])
     leap.balanced = True
     for j in range(2):
         leap.gram[j][0][1] = leap.gram[j][1][0] = 0.0
@@ -72,10 +71,12 @@ cdef int set_balance_scale(Leap* leap, double log_step) noexcept nogil:
     cdef double[2] omega
     cdef int k
     for k in range(2):
-        leap.share[k] = loss_slope(model, leap.margin[k]) if model.logistic else 0.0
-        leap.rest[k] = loss_slope(model, -leap.margin[k]) if model.logistic else 1.0
+        leap.share[k] = share_at(model, leap.margin[k])
+        leap.rest[k] = rest_at(model, leap.margin[k])
         omega[k] = leap.rest[k]
-    y = log_ratio_of_slopes(leap) - log_(ratio) + (omega[1] * leap.margin_low[1] - omega[0] * leap.margin_low[0])
+    # Of the margins' low parts first order will do.
+    y = log_slope_ratio(model, leap.margin[0], leap.margin[1]) - log_(ratio)
+    y += (omega[1] * leap.margin_low[1] - omega[0] * leap.margin_low[0])
     # dy/dt = −(ω_0 + ρω_1) dm_0/dt + ω_1 dn_1/dt, with m_0 and n_1 moved by b and g_1
     stiffness = (omega[0] + ratio * omega[1]) * k00 - omega[1] * k01
     target = (omega[1] * k11 - (omega[0] + ratio * omega[1]) * k01) / (stiffness * ratio)
@@ -124,34 +125,19 @@ cdef int set_balance_scale(Leap* leap, double log_step) noexcept nogil:
     return NONE
 
 
-cdef double log_ratio_of_slopes(const Leap* leap) noexcept nogil:
-    """ln(s_0/s_1), less the low parts of the margins."""
-    cdef Sum difference = two_sum(leap.margin[1], -leap.margin[0])
-    if leap.model.logistic:
-        return log_slope(leap.model, leap.margin[0]) - log_slope(leap.model, leap.margin[1])
-    return difference.high + difference.low
-
-
 cdef void settle(const Leap* leap, double passed, State* state) noexcept nogil:
     """Go on to the minimiser by pushes b of x̃_0. So near to it what is left of the way decays as (1 − λ)^t."""
     cdef double decays = expm1_(min(passed, 5.0))  # in the exponent, by then
     cdef double push = leap.model.label[0] * leap.remainder
-    cdef Sum c
     cdef int j
     # From the step on that the run is said to have converged at, it has.
     if passed < 5.0 and decays < (1.0 - 1e-12) * leap.relaxation * ceil(leap.longest):
         push *= -signed_expm1(-decays)
     for j in range(2):
         if is_active(leap.pattern, j, 0):
-            c.high, c.low = state.c[j][0], state.c_low[j][0]
-            c = plus(c, push * state.v[j])
-            c = two_sum(c.high, c.low)
-            state.c[j][0], state.c_low[j][0] = c.high, c.low
+            add_to(&state.c[j][0], &state.c_low[j][0], push * state.v[j])
             if leap.model.trained:
-                c.high, c.low = state.v[j], state.v_low[j]
-                c = plus(c, push * leap.z[j][0])
-                c = two_sum(c.high, c.low)
-                state.v[j], state.v_low[j] = c.high, c.low
+                add_to(&state.v[j], &state.v_low[j], push * leap.z[j][0])
 
 
 cdef double fastest_in_balance(const Leap* leap, double b) noexcept nogil:
@@ -193,18 +179,14 @@ cdef void guess_balance(Leap* leap) noexcept nogil:
 
 
 cdef void push_in_balance(Leap* leap) noexcept nogil:
-    """b and g_1 at the nodes, times σ, and q_0, from y and q_1.
-
-    s ∝ e^q/((1 − s) + s e^q ε/ε(0)) with s at the start, which is e^F; and back from F to q.
-    """
+    """b and g_1 at the nodes, times σ, and q_0, from y and q_1."""
     cdef double f, ratio = leap.ratio.high
     cdef int r
     pushes_of(leap, 1, &leap.q[1], &leap.decay, &leap.p[1], &leap.log_push_slope[1])
     for r in range(NODES):
         f = leap.q[1].at[r] + (leap.imbalances.at[r] - leap.imbalance)
-        if leap.model.logistic:
-            f -= log1p_(leap.share[1] * (exp_(leap.q[1].at[r]) * leap.decay.at[r] - 1.0))
-            f += log_(leap.rest[0]) - log1p_(-leap.share[0] * exp_(f) * leap.decay.at[r])
+        if leap.model.loss == LOGISTIC:
+            f = logistic_partner(f, leap.q[1].at[r], leap.share, leap.rest[0], leap.decay.at[r])
         leap.q[0].at[r] = f
     pushes_of(leap, 0, &leap.q[0], &leap.decay, &leap.p[0], &leap.log_push_slope[0])
     for r in range(NODES):
@@ -213,7 +195,7 @@ cdef void push_in_balance(Leap* leap) noexcept nogil:
 
 cdef void fill_balance_jacobian(const Leap* leap, double* jacobian) noexcept nogil:
     """d(ρ_0, ρ_1)/d(y, q_1): rows of m_0 and n_1, in which nothing cancels."""
-    cdef double ratio = leap.ratio.high, by_y, by_q, kernel, omega0, omega1
+    cdef double ratio = leap.ratio.high, by_y, by_q, k0, omega0, omega1
     cdef double* y_column
     cdef double* q_column
     cdef int c, i, r
@@ -224,10 +206,10 @@ cdef void fill_balance_jacobian(const Leap* leap, double* jacobian) noexcept nog
         by_y = leap.p[0].at[c] + ratio * leap.p[1].at[c]  # db/dy
         for i in range(2):
             for r in range(NODES):
-                kernel = kernel_of(leap, i, 0, r, c) * leap.matrix[c + 1].at[r]
-                y_column[i * NODES + r] = kernel * by_y
-                by_q = kernel * leap.p[0].at[c]
-                by_q += kernel_of(leap, i, 1, r, c) * leap.matrix[c + 1].at[r] * leap.p[1].at[c]
+                k0 = coupling_between(leap, i, 0, r, c) * leap.matrix[c + 1].at[r]
+                y_column[i * NODES + r] = k0 * by_y
+                by_q = k0 * leap.p[0].at[c]
+                by_q += coupling_between(leap, i, 1, r, c) * leap.matrix[c + 1].at[r] * leap.p[1].at[c]
                 q_column[i * NODES + r] = by_q * omega1
         # q_0 = q_0(y, q_1)
         y_column[c] += 1.0 / omega0
@@ -236,8 +218,8 @@ cdef void fill_balance_jacobian(const Leap* leap, double* jacobian) noexcept nog
         q_column[NODES + c] += 1.0 + ratio * omega1 / omega0
 
 
-cdef inline double kernel_of(const Leap* leap, int i, int k, int r, int c) noexcept nogil:
-    """What push k at node c adds to margin i at node r."""
+cdef inline double coupling_between(const Leap* leap, int i, int k, int r, int c) noexcept nogil:
+    """K_ik between nodes: what push k at node c adds to margin i at node r."""
     cdef double sum = 0.0
     cdef int j
     for j in range(2):
@@ -274,7 +256,7 @@ cdef void carry_balance(Leap* leap, const nodes* residual, const nodes* moved) n
     cdef double kappa
     cdef int j, r
     for r in range(NODES):
-        kappa = kernel_of(leap, 0, 0, r, r)
+        kappa = coupling_between(leap, 0, 0, r, r)
         for j in range(2):
             if is_active(leap.pattern, j, 0):
                 leap.zs[j][0].at[r] += (leap.model.label[0] * leap.gram[j][0][0] * leap.vs[j].at[r]

@@ -6,7 +6,7 @@ cdef class Batch:
 
     Parameters
     ----------
-    x, labels, point_step, bias, logistic, trained, schedule, late_schedule, engine, average, max_direct
+    x, labels, point_step, bias, loss, trained, schedule, late_schedule, engine, average, max_direct
         As for `Run`; engine is DIRECT or AUTO.
     w, b, v : ndarray, shapes (runs, 2, d), (runs, 2), (runs, 2)
         Parameters at step 0.
@@ -43,7 +43,7 @@ cdef class Batch:
     cdef object _slides, _segments, _segment_logs
 
     def __cinit__(self, const double[:, ::1] x, const double[::1] labels, double point_step, bint bias,
-                  bint logistic, bint trained, const double[:, :, ::1] w, const double[:, ::1] b,
+                  int loss, bint trained, const double[:, :, ::1] w, const double[:, ::1] b,
                   const double[:, ::1] v, const int64_t[::1] schedule, const double[::1] late_schedule,
                   int engine, bint average=True, Py_ssize_t transitions_kept=16, Py_ssize_t slides_kept=4,
                   int64_t max_direct=INT64_MAX):
@@ -54,7 +54,7 @@ cdef class Batch:
             raise ValueError("x, labels, w, b, v: expected shapes (2, d), (2,), (runs, 2, d), (runs, 2), (runs, 2)")
         if transitions_kept < 0 or slides_kept < 0:
             raise ValueError("transitions_kept, slides_kept: expected numbers >= 0")
-        check_question(schedule, late_schedule, engine)
+        check_question(schedule, late_schedule, engine, loss)
         self.schedule, self.late_schedule = schedule, late_schedule
         places = len(schedule) + len(late_schedule) + 1
         cdef int64_t[:, ::1] steps = np.full((runs, places), -1, dtype=np.int64)
@@ -83,7 +83,7 @@ cdef class Batch:
         for r in range(runs):
             run = &self.data[r]
             set_model(&run.model, x, bias, w[r], b[r])
-            set_options(run, labels, point_step, logistic, trained, engine, average, max_direct)
+            set_options(run, labels, point_step, loss, trained, engine, average, max_direct)
             set_schedule(run, schedule, late_schedule)
             run.steps, run.logs = &steps[r, 0], &logs[r, 0]
             run.states = <State*>&states[r, 0, 0]

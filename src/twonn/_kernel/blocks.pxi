@@ -17,7 +17,10 @@ cdef struct BlockPlan:         # one block of a run, from its opening to its end
 
 
 cdef int run_block(RunData* run) noexcept nogil:
-    """Take the block that starts at the present step, up to the horizon or an earlier end; return how many it may have."""
+    """Take the block that starts at the present step, up to the horizon or an earlier end.
+
+    Return how many steps it has without those.
+    """
     cdef BlockPlan plan
     cdef uint8_t patterns[BLOCK_STEPS]
     begin_block(run, &plan)

@@ -4,14 +4,6 @@ The points are x_c = (1 − cos(π c/NODES))/2, c = 0 ... NODES. A matrix has on
 values at the points 1 ... NODES, the nodes; all are filled once, when the module is imported.
 """
 
-cdef extern from "_kernel/nodes.h" nogil:
-    cdef enum:
-        NODES
-    ctypedef struct nodes:     # values at the nodes
-        double at[24]          # NODES
-    void apply(const nodes* matrix, double start, const nodes* f, nodes* out) noexcept
-    void exp_nodes(const nodes* x, nodes* out) noexcept
-
 cdef enum:
     POINTS = 25                # NODES + 1
     LENGTHS = 66               # of leaps that relaxation is tabulated for, √2 apart

@@ -19,10 +19,10 @@ typedef struct {
     REAL impulse[CHAINS], impulse_low[CHAINS]; /* Σ v S */
 } NAME(DecoupledSmooth);
 
-static inline __attribute__((always_inline)) void NAME(decoupled_stretch)(NAME(DecoupledSmooth) *block, int n, double point_step,
-                                                                      int logistic, int cubic)
+static inline __attribute__((always_inline)) void NAME(decoupled_stretch)(
+    NAME(DecoupledSmooth) *block, int n, double h, int loss, int cubic)
 {
-    const REAL zero = block->v[0] - block->v[0], inverse_step = 1.0 / point_step - zero;
+    const REAL zero = block->v[0] - block->v[0], inverse_step = 1.0 / h - zero;
     REAL now[CHAINS], pull[CHAINS], dpull[CHAINS], gram[CHAINS];
     EACH_CHAIN {
         now[c] = block->now[c], pull[c] = block->pull[c], dpull[c] = block->dpull[c];
@@ -44,7 +44,7 @@ static inline __attribute__((always_inline)) void NAME(decoupled_stretch)(NAME(D
                 v[c] = begin_v[c] + gain[c];
                 const REAL d = v[c] * dz + dv * z[c];
                 z[c] = begin_z[c] + gram[c] * push[c];
-                NAME(lower)(&now[c], pull[c], &dpull[c], NAME(fall)(p, p * inverse_step, d, logistic, cubic));
+                NAME(lower)(&now[c], pull[c], &dpull[c], NAME(fall)(p, p * inverse_step, d, loss, cubic));
             }
         }
         EACH_CHAIN {
@@ -55,14 +55,7 @@ static inline __attribute__((always_inline)) void NAME(decoupled_stretch)(NAME(D
     EACH_CHAIN block->now[c] = now[c], block->dpull[c] = dpull[c];
 }
 
-static inline void NAME(decoupled_steps)(NAME(DecoupledSmooth) *block, int n, double point_step, int logistic, int cubic)
+static inline void NAME(decoupled_steps)(NAME(DecoupledSmooth) *block, int n, double h, int loss, int cubic)
 {
-    if (logistic && cubic)
-        NAME(decoupled_stretch)(block, n, point_step, 1, 1);
-    else if (logistic)
-        NAME(decoupled_stretch)(block, n, point_step, 1, 0);
-    else if (cubic)
-        NAME(decoupled_stretch)(block, n, point_step, 0, 1);
-    else
-        NAME(decoupled_stretch)(block, n, point_step, 0, 0);
+    FOR_LOSS(loss, cubic, NAME(decoupled_stretch), block, n, h);
 }

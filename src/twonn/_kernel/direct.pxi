@@ -195,7 +195,7 @@ cdef void close_block(const Model* model, const State* start, const Block* block
         for j in range(2):
             impulse = impulse_of(block, model.trained, j, k)
             # Where output weights are trained, a span's impulse has them and the step size in it.
-            impulse = times(impulse, model.label[k] if block.span and model.trained else model.point_step * model.label[k])
+            impulse = times(impulse, (1.0 if block.span and model.trained else model.point_step) * model.label[k])
             if not model.trained:
                 impulse = times(impulse, start.v[j])
             impulse = moved(start.c[j][k], start.c_low[j][k], impulse)
@@ -364,14 +364,15 @@ cdef void advance(const Model* model, Block* block, int n, uint8_t* patterns) no
             general_steps(model, block, n, patterns, <FixedOutput>0)
     elif model.trained:
         if block.decoupled:
-            decoupled_steps_pair(&block.single, n, model.point_step, model.logistic, block.cubic)
+            decoupled_steps_pair(&block.single, n, model.point_step, model.loss, block.cubic)
             block.residual = pair_of(entry(block.single.now[0], block.swapped) / model.point_step,
                                   entry(block.single.now[0], 1 - block.swapped) / model.point_step)
         else:
-            trained_steps_one(&block.trained, n, model.point_step, model.logistic, block.cubic)
-            block.residual = pair_of(block.trained.now[0][0] / model.point_step, block.trained.now[1][0] / model.point_step)
+            trained_steps_one(&block.trained, n, model.point_step, model.loss, block.cubic)
+            block.residual = pair_of(block.trained.now[0][0] / model.point_step,
+                                     block.trained.now[1][0] / model.point_step)
     else:
-        fixed_steps_one(&block.fixed, n, model.logistic, block.cubic)
+        fixed_steps_one(&block.fixed, n, model.loss, block.cubic)
         block.residual = pair_of(block.fixed.now[0][0], block.fixed.now[1][0])
 
 

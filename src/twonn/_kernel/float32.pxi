@@ -64,7 +64,7 @@ def descend_in_float32(const float[::1] x, const float[::1] y, const float[::1] 
     cdef Py_ssize_t n
     if not x.shape[0] == y.shape[0] == w.shape[0] == b.shape[0] == v.shape[0] == 2:
         raise ValueError("x, y, w, b, v: expected shape (2,)")
-    check_question(schedule, np.empty(0), DIRECT)
+    check_question(schedule, np.empty(0), DIRECT, EXPONENTIAL)
     states = np.empty((schedule.shape[0], 4), dtype=np.float32)
     cdef float[:, ::1] out = states
     for n in range(2):

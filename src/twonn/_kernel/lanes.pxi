@@ -32,7 +32,7 @@ cdef struct LaneScheduler:
     bint[KINDS][LANES] busy    # lanes
 
 
-cdef void step_in_lanes(RunData* courses, Py_ssize_t first, Py_ssize_t runs, int64_t steps) noexcept nogil:
+cdef void step_in_lanes(RunData* data, Py_ssize_t first, Py_ssize_t runs, int64_t steps) noexcept nogil:
     """Take at least `steps` steps in all of the runs from `first` on that are RUNNING, or all that are left.
 
     Blocks of one kind step together, when they fill the lanes or when no run comes any more. Then those that are
@@ -45,8 +45,8 @@ cdef void step_in_lanes(RunData* courses, Py_ssize_t first, Py_ssize_t runs, int
     while True:
         kind = most_taken(&scheduler)
         while first < runs and spent < steps and scheduler.taken[kind] < LANES:
-            if courses[first].now.status == RUNNING:
-                take_slot(&scheduler, &courses[first], &spent)
+            if data[first].now.status == RUNNING:
+                take_slot(&scheduler, &data[first], &spent)
                 kind = most_taken(&scheduler)
             first += 1
         if scheduler.taken[kind] == 0:
@@ -118,11 +118,11 @@ cdef void step_lanes(LaneScheduler* scheduler, int kind, int64_t steps, int64_t*
             few = min(few, slot.left) if model != NULL else slot.left
             model = &slot.plan.run.model
     if not model.trained:
-        fixed_steps_lanes(&lanes.fixed, few, model.logistic, kind == 1)
+        fixed_steps_lanes(&lanes.fixed, few, model.loss, kind == 1)
     elif kind < 2:
-        trained_steps_lanes(&lanes.trained, few, model.point_step, model.logistic, kind == 1)
+        trained_steps_lanes(&lanes.trained, few, model.point_step, model.loss, kind == 1)
     else:
-        decoupled_steps_halves(&lanes.decoupled, few, model.point_step, model.logistic, kind == 3)
+        decoupled_steps_halves(&lanes.decoupled, few, model.point_step, model.loss, kind == 3)
     for n in range(SLOTS):
         slot = &scheduler.slots[n]
         if is_stepped(slot, kind):

@@ -53,8 +53,8 @@ cdef struct Leap:
     double max_relative_step   # the most that P, or a neuron's parameters, may change by in a step, relatively
     double[2] scaled_push      # P_k
     double push_error          # and its relative error
-    double[2] share            # s_k, logistic loss; 0 for the exponential one
-    double[2] rest             # 1 − share
+    double[2] share            # 1 − ω_k, ω_k = −d ln s_k/dm_k: s_k for the logistic loss, 0 for the exponential one
+    double[2] rest             # ω_k
     Sum[2] mass_growth         # affine: dA_k/dτ
     double log_length          # L = τ at the end − τ at the start
     # at the nodes
@@ -64,7 +64,7 @@ cdef struct Leap:
     nodes[2] q                 # L x − (m_k − m_k(0)): ln P_k less its value at the start, for the exponential loss
     nodes imbalances           # y
     nodes[2] p                 # P_k
-    nodes[2] log_push_slope    # ω_k = −d ln P_k/dm_k: 1 for the exponential loss, 1 − s_k for the logistic
+    nodes[2] log_push_slope    # ω_k = −d ln P_k/dm_k
     nodes[2] vs                # v_j
     nodes[2][2] zs             # z_ji
     nodes[2] mean              # of the z_ji that slides
@@ -206,8 +206,8 @@ cdef int set_scale(Leap* leap, double log_step) noexcept nogil:
         leap.log_scale = log_step
     leap.inverse = exp_(-leap.log_scale)
     for k in range(2):
-        leap.share[k] = loss_slope(leap.model, leap.margin[k]) if leap.model.logistic else 0.0
-        leap.rest[k] = loss_slope(leap.model, -leap.margin[k]) if leap.model.logistic else 1.0
+        leap.share[k] = share_at(leap.model, leap.margin[k])
+        leap.rest[k] = rest_at(leap.model, leap.margin[k])
         if leap.seen[k]:
             set_scaled_push(leap, k)
     return NONE
@@ -231,23 +231,10 @@ cdef double push_at_start(const Leap* leap, int i) noexcept nogil:
 # --------------------------------------------------------------------------------------------------
 # From the unknowns to sums
 
-cdef void pushes_of(const Leap* leap, int k, const nodes* q, const nodes* decay, nodes* p,
-                     nodes* omega) noexcept nogil:
-    """P and ω from q: P ∝ e^q, for the logistic loss e^q ω, where ω = 1/(1 + e^−m), e^−m ∝ e^q ε.
-
-    With s at the start, which unlike e^−m does not overflow, ω = (1 − s)/((1 − s) + s e^q ε/ε(0)).
-    """
-    cdef int r
-    exp_nodes(q, p)
-    if leap.share[k] == 0.0:
-        for r in range(NODES):
-            omega.at[r] = 1.0
-            p.at[r] *= leap.scaled_push[k]
-        return
-    for r in range(NODES):
-        omega.at[r] = 1.0 / (leap.rest[k] + leap.share[k] * p.at[r] * decay.at[r])
-        p.at[r] *= leap.scaled_push[k] * omega.at[r]
-        omega.at[r] *= leap.rest[k]
+cdef inline void pushes_of(const Leap* leap, int k, const nodes* q, const nodes* decay, nodes* p,
+                           nodes* omega) noexcept nogil:
+    """P and ω from q."""
+    pushes(leap.model, leap.scaled_push[k], leap.share[k], leap.rest[k], q, decay, p, omega)
 
 
 cdef void add_up(const Leap* leap, int k, double start, const nodes* factor, nodes* sum) noexcept nogil:

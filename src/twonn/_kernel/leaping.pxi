@@ -101,7 +101,8 @@ cdef bint land(RunData* run, Leap* leap, Time end) noexcept nogil:
         if recorded % SAMPLES_PER_POLL == 0 and signalled():
             return False
         fold(leap, &run.now.state, passed_until(leap, start, scheduled), &after)
-        record(run, scheduled, &after, leap.pattern | on_average(leap, &after), run.now.phase_unknown | leap.sliding)
+        record(run, scheduled, &after, leap.pattern | on_average(leap, &after),
+               run.now.phase_unknown | leap.sliding)
         if not is_before(scheduled, horizon):
             run.now.status = CONVERGED if leap.converged and not is_before(horizon, converged) else COMPLETED
             end = scheduled
@@ -208,7 +209,8 @@ cdef int end_at_crossing(RunData* run, Leap* leap, Time* end) noexcept nogil:
                 first_error = error
     if first_guard < 0 and first.low >= leap.log_length:
         return NONE
-    if first_guard >= 0 and first.at == first.at and not steps_after(leap, first.high) - steps_after(leap, first.low) <= 64.0:
+    steps = steps_after(leap, first.high) - steps_after(leap, first.low)
+    if first_guard >= 0 and first.at == first.at and not steps <= 64.0:
         if attracts(leap, first_guard):
             cross_onto(run, leap, first_guard, &first, end)
             return NONE
@@ -261,15 +263,11 @@ cdef void put_behind_kink(const Leap* leap, State* state) noexcept nogil:
     """Half a step behind the kink that a leap has ended on, by the pushes that have carried the neuron there."""
     cdef int j = neuron_of(leap.onto), i = leap.onto & 1, k = 1 - i, pushed_by
     cdef double way = kink_step(leap, leap.onto), overshoot
-    cdef Sum c
     if way == 0.0:
         return
     pushed_by = k if is_active(leap.pattern, j, k) else i
     overshoot = 0.5 * way - preactivation(leap.model, state, j, i)
-    c.high, c.low = state.c[j][pushed_by], state.c_low[j][pushed_by]
-    c = plus(c, overshoot / leap.model.gram[i][pushed_by])
-    c = two_sum(c.high, c.low)
-    state.c[j][pushed_by], state.c_low[j][pushed_by] = c.high, c.low
+    add_to(&state.c[j][pushed_by], &state.c_low[j][pushed_by], overshoot / leap.model.gram[i][pushed_by])
 
 
 cdef inline int on_average(const Leap* leap, const State* state) noexcept nogil:

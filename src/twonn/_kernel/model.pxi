@@ -44,11 +44,11 @@ cdef inline Sum entry_of(const Model* model, int i, int k) noexcept nogil:
 
 
 cdef Sum reduced_gram(const Model* model, int k) noexcept nogil:
-    """G_kk − G_ik²/G_ii; 0 where rounding cannot tell it from 0."""
+    """G_kk − G_ik²/G_ii."""
     cdef Sum cross = entry_of(model, 0, 1), reduced
     reduced = quotient(product(cross, cross), entry_of(model, 1 - k, 1 - k))
     reduced = total(entry_of(model, k, k), negative(reduced))
-    return reduced if reduced.high > 3.2e-30 * model.gram[k][k] else exactly(0.0)  # 2^-98, as in balance.pxi
+    return or_zero(reduced, model.gram[k][k])
 
 
 cdef inline double preactivation(const Model* model, const State* state, int j, int i) noexcept nogil:
@@ -89,6 +89,20 @@ cdef inline Sum moved(double high, double low, Sum change) noexcept nogil:
     r.low = low + change.low
     r = plus(r, change.high)
     return two_sum(r.high, r.low)
+
+
+cdef inline void add_to(double* high, double* low, double change) noexcept nogil:
+    """Let a number and what rounding left out of it change."""
+    cdef Sum r = moved(high[0], low[0], exactly(change))
+    high[0], low[0] = r.high, r.low
+
+
+cdef inline Sum or_zero(Sum reduced, double of) noexcept nogil:
+    """A part of an entry of the Gram matrix, or 0 where rounding cannot tell it from 0.
+
+    The entry itself is known to some 2^-104 of it; the limit is 2^-98.
+    """
+    return reduced if reduced.high > 3.2e-30 * of else exactly(0.0)
 
 
 cdef bint fits(const Model* model, const State* state) noexcept nogil:

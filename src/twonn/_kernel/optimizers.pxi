@@ -31,7 +31,7 @@ cdef class OptimizerRun:
 
     Parameters
     ----------
-    x, labels, bias, logistic, trained, w, b, v, schedule
+    x, labels, bias, loss, trained, w, b, v, schedule
         As for `Run`.
     step_size, weight : float
         η, and what the reduction multiplies the sum of the losses by.
@@ -70,7 +70,7 @@ cdef class OptimizerRun:
     cdef int64_t[:, ::1] _counts
 
     def __cinit__(self, const double[:, ::1] x, const double[::1] labels, double step_size, double weight,
-                  bint bias, bint logistic, bint trained, const double[:, ::1] w, const double[::1] b,
+                  bint bias, int loss, bint trained, const double[:, ::1] w, const double[::1] b,
                   const double[::1] v, const int64_t[::1] schedule, int kind, const double[::1] options):
         cdef int i, j
         cdef Py_ssize_t a, d = x.shape[1]
@@ -79,10 +79,10 @@ cdef class OptimizerRun:
             raise ValueError("x, labels, w, b, v, options: expected shapes (2, d), (2,), (2, d), (2,), (2,), (3,)")
         if kind not in (MOMENTUM, NORMALIZED, ADAM):
             raise ValueError("kind: expected MOMENTUM, NORMALIZED or ADAM")
-        check_question(schedule, np.empty(0), DIRECT)
+        check_question(schedule, np.empty(0), DIRECT, loss)
         self.d, self.size, self.kind, self.bias = d, 2 * d + 4, kind, bias
         self.step_size, self.weight = step_size, weight
-        self.model.logistic, self.model.trained = logistic, trained
+        self.model.loss, self.model.trained = loss, trained
         self.x, self.schedule = x, schedule
         self.now.powers[0] = self.now.powers[1] = 1.0
         for i in range(3):
@@ -361,7 +361,7 @@ cdef class OptimizerRun:
             return
         # Relative to the larger loss, so that margins of thousands do not make both 0.
         for i in range(2):
-            log_losses[i] = log_loss_of(&self.model, self.margin[i])
+            log_losses[i] = log_loss(&self.model, self.margin[i])
         largest = max(log_losses[0], log_losses[1])
         loss = exp_(log_losses[0] - largest) + exp_(log_losses[1] - largest)
         for i in range(2):

@@ -15,6 +15,9 @@ cpdef enum:
 cpdef enum:
     STEPPED, LEAPT, AVERAGED         # kinds of segments
 
+#: Losses by their names.
+LOSSES = {"exponential": EXPONENTIAL, "logistic": LOGISTIC}
+
 cdef enum:
     ALLOWANCE = 2048                 # credit at the beginning
 
@@ -43,14 +46,14 @@ cdef struct RunState:          # all of a run that changes, but for what it has 
     int64_t spent              # steps taken so far, and what leaps cost in steps
     int length_index           # entry of LENGTH to try next
     int last_pattern           # −1 before the first
-    double settled_since                # ln of the step since when P_k has been near its limit
+    double settled_since       # ln of the step since when P_k has been near its limit
     double width               # bracket of the present block's transitions, in steps
-    double[4] leap_date         # the date of the transition that the last leap ended behind, if
+    double[4] leap_date        # the date of the transition that the last leap ended behind, if
     bint dated_by_leap
-    int mean_pairs                   # pairs that slide and whose z_ji is a mean, coded like a pattern
-    int phase_unknown               # those of them since when they slide: z_ji is known but for its phase in the sawtooth
-    int sliding_candidates                 # pairs that slid at the last look, coded likewise
-    double[2] date_error              # steps by which the run may be too early, too late, for dates missed
+    int mean_pairs             # pairs that slide and whose z_ji is a mean, coded like a pattern
+    int phase_unknown          # those of them since when they slide: where in the sawtooth z_ji is, is unknown
+    int sliding_candidates     # pairs that slid at the last look, coded likewise
+    double[2] date_error       # steps by which the run may be too early, too late, for dates missed
     int unwatched              # blocks since the last look for slides
     int64_t[2] episode         # its row in `slides`, −1 until it was seen twice
     double[2] entered          # when that began
@@ -170,7 +173,8 @@ cdef int check_running(int status) except -1:
     return 0
 
 
-cdef int check_question(const int64_t[::1] schedule, const double[::1] late_schedule, int engine) except -1:
+cdef int check_question(const int64_t[::1] schedule, const double[::1] late_schedule, int engine,
+                        int loss) except -1:
     steps, logs = np.asarray(schedule), np.asarray(late_schedule)
     if len(steps) == 0 or steps[0] != 0 or np.any(np.diff(steps) <= 0):
         raise ValueError("schedule: expected increasing steps, the first of them 0")
@@ -178,15 +182,17 @@ cdef int check_question(const int64_t[::1] schedule, const double[::1] late_sche
         raise ValueError("late_schedule: expected logarithms of steps beyond 2^63 that do not decrease")
     if engine not in (DIRECT, AUTO, LEAP) or (engine == DIRECT and len(logs)):
         raise ValueError("engine: expected DIRECT, AUTO or LEAP; DIRECT without late_schedule")
+    if loss not in LOSSES.values():
+        raise ValueError("loss: expected one of LOSSES")
     return 0
 
 
-cdef void set_options(RunData* run, const double[::1] labels, double point_step, bint logistic, bint trained,
+cdef void set_options(RunData* run, const double[::1] labels, double point_step, int loss, bint trained,
                       int engine, bint average, int64_t max_direct) noexcept:
     cdef int j
     run.model.point_step = point_step
     run.model.log_point_step = log_(point_step)
-    run.model.logistic = logistic
+    run.model.loss = loss
     run.model.trained = trained
     for j in range(2):
         run.model.label[j] = labels[j]

@@ -2,7 +2,8 @@
 
 Neuron j serves point k, y_k v_j > 0, and slides along its kink at the other one, i: while inactive there, every
 step lifts z_ji by `up` = g_k |v_j| G_ik, while active it also falls by `height` = g_i |v_j| G_ii > up. So z_ji is a
-sawtooth of that height: it turns on the circle (up − height, up] by `up` a step. Averages over the circle, on which it is uniform:
+sawtooth of that height: it turns on the circle (up − height, up] by `up` a step. It is uniform on it, so that the
+means are
 
     active fraction θ = up/height,   mean of z_ji = up − height/2,   mean of max(0, z_ji) = θ up/2.
 
@@ -10,9 +11,9 @@ In the leap z_ji *is* its mean. That leaves z_jk = … + y_k v_j (G_kk − G_ik�
 neuron's share in m_i is v_j times the mean of max(0, z_ji). The derivation is in docs/numerics.md.
 
 A point i that no neuron serves stays at m_i ~ 0, so that g_i = h s(0) does not decay: the sawtooth keeps its
-height while its periods grow ever longer. In terms of A_k the motion then is periodic, with a period α = g_i G_ii/|G_ik| within which
-m_k falls by a = g_i v_j² |G_ik| at a stroke and rises by κ̂α in all. Equal labels with G_01 < 0 do the same to a
-neuron that serves neither point.
+height while its periods grow ever longer. In terms of A_k the motion then is periodic, with a period α = g_i G_ii/|G_ik|
+within which m_k falls by a = g_i v_j² |G_ik| at a stroke and rises by κ̂α in all. Equal labels with G_01 < 0 do the same
+to a neuron that serves neither point.
 """
 
 ctypedef double[2] ByPoint       # of one neuron
@@ -52,7 +53,7 @@ cdef inline int kink_of(int pairs, int j) noexcept nogil:
 
 
 cdef void find_slides(const Model* model, const State* state, double doubt, Slides* slides) noexcept nogil:
-    """Find what slides: pairs whose kink is within the height of their sawtooth, up to `doubt` (in units of the parameters).
+    """Find what slides: pairs nearer to their kink than the height of their sawtooth, up to `doubt` in the parameters.
 
     With some room, because the sawtooth shrinks in the course of a period.
     """
@@ -108,11 +109,13 @@ cdef int point_of_kink(const Model* model, const State* state, const Slides* sli
     return -1
 
 
-cdef inline bint is_served_by(const Model* model, const State* state, const Slides* slides, int j, int i) noexcept nogil:
+cdef inline bint is_served_by(const Model* model, const State* state, const Slides* slides, int j,
+                              int i) noexcept nogil:
     return slides.z[j][i] > 0.0 and (model.trained or state.v[j] != 0.0)
 
 
-cdef bint is_candidate(const Model* model, const State* state, const Slides* slides, int j, double doubt) noexcept nogil:
+cdef bint is_candidate(const Model* model, const State* state, const Slides* slides, int j,
+                       double doubt) noexcept nogil:
     """Whether a neuron is within the height of its sawtooth of its kink, and stays active on the other point there.
 
     Where the points are opposed, z_jk is what z_ji makes of it, and reaches its own kink with it.
@@ -133,7 +136,7 @@ cdef bint is_candidate(const Model* model, const State* state, const Slides* sli
 
 
 cdef void measure_sawtooth(const Model* model, const State* state, Slides* slides) noexcept nogil:
-    """The sawtooth of either neuron at the point it does not serve, in margins to which `slides.pairs` add their mean."""
+    """The sawtooth of either neuron at the point it does not serve. To the margins `slides.pairs` add their mean."""
     cdef double[2] log_push
     cdef double m, up
     cdef int i, j, k
@@ -192,7 +195,8 @@ cdef double rise(const Model* model, const double* v, const ByPoint* z, int pair
     return kappa * lasting_push(model) * model.gram[i][i] / abs(model.gram[0][1])
 
 
-cdef double log_mean_of_lasting(const Model* model, const double* v, const ByPoint* z, int pairs, int i) noexcept nogil:
+cdef double log_mean_of_lasting(const Model* model, const double* v, const ByPoint* z, int pairs,
+                                int i) noexcept nogil:
     """ln of the mean of e^(m_k − its mean course) in A_k, for sawtooths of unrelated phases.
 
     To second order (Σ a_j² + 2 a κ̂α)/24.

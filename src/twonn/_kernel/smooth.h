@@ -23,6 +23,7 @@ enum { GROUP = 8 }; /* steps that are added up before they are added to a compen
 #define REAL double
 #define NAME(name) name##_one
 #define CHAINS 1
+#include "losses.h"
 #include "increments.h"
 #include "smooth_steps.h"
 #undef REAL
@@ -32,6 +33,7 @@ enum { GROUP = 8 }; /* steps that are added up before they are added to a compen
 #define REAL half
 #define NAME(name) name##_lanes
 #define CHAINS 2
+#include "losses.h"
 #include "increments.h"
 #include "smooth_steps.h"
 #undef REAL
@@ -41,6 +43,7 @@ enum { GROUP = 8 }; /* steps that are added up before they are added to a compen
 #define REAL pair
 #define NAME(name) name##_pair
 #define CHAINS 1
+#include "losses.h"
 #include "increments.h"
 #include "decoupled_steps.h"
 #undef REAL
@@ -50,6 +53,7 @@ enum { GROUP = 8 }; /* steps that are added up before they are added to a compen
 #define REAL half
 #define NAME(name) name##_halves
 #define CHAINS 4
+#include "losses.h"
 #include "increments.h"
 #include "decoupled_steps.h"
 #undef REAL

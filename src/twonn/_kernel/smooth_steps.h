@@ -15,8 +15,8 @@ typedef struct {
     REAL sum[2][CHAINS], sum_low[2][CHAINS]; /* Σ ds_k */
 } NAME(FixedSmooth);
 
-static inline __attribute__((always_inline)) void NAME(fixed_stretch)(NAME(FixedSmooth) *block, int n, int logistic,
-                                                                      int cubic)
+static inline __attribute__((always_inline)) void NAME(fixed_stretch)(
+    NAME(FixedSmooth) *block, int n, int loss, int cubic)
 {
     NAME(FixedSmooth) a = *block;
     for (int step = 0; step < n;) {
@@ -30,8 +30,8 @@ static inline __attribute__((always_inline)) void NAME(fixed_stretch)(NAME(Fixed
                 const REAL d1 = a.coupling[1][0][c] * s0 + a.coupling[1][1][c] * s1;
                 gain0[c] += a.ds[0][c];
                 gain1[c] += a.ds[1][c];
-                NAME(lower)(&a.now[0][c], a.s[0][c], &a.ds[0][c], NAME(fall)(s0, s0, d0, logistic, cubic));
-                NAME(lower)(&a.now[1][c], a.s[1][c], &a.ds[1][c], NAME(fall)(s1, s1, d1, logistic, cubic));
+                NAME(lower)(&a.now[0][c], a.s[0][c], &a.ds[0][c], NAME(fall)(s0, s0, d0, loss, cubic));
+                NAME(lower)(&a.now[1][c], a.s[1][c], &a.ds[1][c], NAME(fall)(s1, s1, d1, loss, cubic));
             }
         }
         EACH_CHAIN {
@@ -43,16 +43,9 @@ static inline __attribute__((always_inline)) void NAME(fixed_stretch)(NAME(Fixed
     *block = a;
 }
 
-static inline void NAME(fixed_steps)(NAME(FixedSmooth) *block, int n, int logistic, int cubic)
+static inline void NAME(fixed_steps)(NAME(FixedSmooth) *block, int n, int loss, int cubic)
 {
-    if (logistic && cubic)
-        NAME(fixed_stretch)(block, n, 1, 1);
-    else if (logistic)
-        NAME(fixed_stretch)(block, n, 1, 0);
-    else if (cubic)
-        NAME(fixed_stretch)(block, n, 0, 1);
-    else
-        NAME(fixed_stretch)(block, n, 0, 0);
+    FOR_LOSS(loss, cubic, NAME(fixed_stretch), block, n);
 }
 
 /* Trained output weights. With Z_ji = y_i z_ji of active units, 0 of others, N^j_ik = y_i y_k G_ik a_ji a_jk and
@@ -74,11 +67,11 @@ typedef struct {
     REAL impulse[2][2][CHAINS], impulse_low[2][2][CHAINS]; /* Σ v_j S_k */
 } NAME(TrainedSmooth);
 
-static inline __attribute__((always_inline)) void NAME(trained_stretch)(NAME(TrainedSmooth) *block, int n, double point_step,
-                                                                        int logistic, int cubic)
+static inline __attribute__((always_inline)) void NAME(trained_stretch)(
+    NAME(TrainedSmooth) *block, int n, double h, int loss, int cubic)
 {
     NAME(TrainedSmooth) a = *block;
-    const REAL zero = {0}, inverse_step = 1.0 / point_step - zero;
+    const REAL zero = {0}, inverse_step = 1.0 / h - zero;
     REAL z00[CHAINS], z01[CHAINS], z10[CHAINS], z11[CHAINS];
     EACH_CHAIN {
         z00[c] = a.z[0][0][c] + a.dz[0][0][c], z01[c] = a.z[0][1][c] + a.dz[0][1][c];
@@ -119,8 +112,8 @@ static inline __attribute__((always_inline)) void NAME(trained_stretch)(NAME(Tra
                 z01[c] = a.z[0][1][c] + a.dz[0][1][c];
                 z10[c] = a.z[1][0][c] + a.dz[1][0][c];
                 z11[c] = a.z[1][1][c] + a.dz[1][1][c];
-                const REAL fall0 = NAME(fall)(p0, p0 * inverse_step, d0, logistic, cubic);
-                const REAL fall1 = NAME(fall)(p1, p1 * inverse_step, d1, logistic, cubic);
+                const REAL fall0 = NAME(fall)(p0, p0 * inverse_step, d0, loss, cubic);
+                const REAL fall1 = NAME(fall)(p1, p1 * inverse_step, d1, loss, cubic);
                 NAME(lower)(&a.now[0][c], a.pull[0][c], &a.dpull[0][c], fall0);
                 NAME(lower)(&a.now[1][c], a.pull[1][c], &a.dpull[1][c], fall1);
             }
@@ -137,14 +130,7 @@ static inline __attribute__((always_inline)) void NAME(trained_stretch)(NAME(Tra
     *block = a;
 }
 
-static inline void NAME(trained_steps)(NAME(TrainedSmooth) *block, int n, double point_step, int logistic, int cubic)
+static inline void NAME(trained_steps)(NAME(TrainedSmooth) *block, int n, double h, int loss, int cubic)
 {
-    if (logistic && cubic)
-        NAME(trained_stretch)(block, n, point_step, 1, 1);
-    else if (logistic)
-        NAME(trained_stretch)(block, n, point_step, 1, 0);
-    else if (cubic)
-        NAME(trained_stretch)(block, n, point_step, 0, 1);
-    else
-        NAME(trained_stretch)(block, n, point_step, 0, 0);
+    FOR_LOSS(loss, cubic, NAME(trained_stretch), block, n, h);
 }
