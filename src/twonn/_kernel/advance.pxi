@@ -1,4 +1,4 @@
-"""A run goes on: by a leap where that is possible, else by a block of steps."""
+"""One advance of a run: a leap where that is possible, else a block of steps."""
 
 cdef int64_t advance_once(RunData* run) noexcept nogil:
     """Leap, or else step; return what it cost, in steps."""

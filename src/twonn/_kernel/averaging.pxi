@@ -20,7 +20,7 @@ cdef void let_slide(Leap* leap, const Slides* slides, int pairs) noexcept nogil:
             continue
         k = 1 - i
         leap.pattern &= ~(1 << (2 * j + i))
-        leap.z[j][k] += settled(leap.model, slides, j, k)
+        leap.z[j][k] += shift_to_mean(leap.model, slides, j, k)
         if leap.z[j][k] > 0.0:
             leap.pattern |= 1 << (2 * j + k)
         leap.z[j][i] = leap.mean_at_start[j] = slides.mean[j]
@@ -51,7 +51,7 @@ cdef double sawtooth_at(const Leap* leap, int j, double inverse, double v, const
     return inverse * p[i] * abs(v) * leap.model.gram[i][i]
 
 
-cdef void saw_at_nodes(Leap* leap) noexcept nogil:
+cdef void means_at_nodes(Leap* leap) noexcept nogil:
     """The means at the nodes, from P and v there."""
     cdef double[2] p
     cdef double height, fraction
@@ -78,7 +78,7 @@ cdef void add_up_lift(const Leap* leap, int j, nodes* sum) noexcept nogil:
     apply(leap.matrix, leap.lasting_push[i] * leap.mean_relu_at_start[j] / leap.inverse, &f, sum)
 
 
-cdef void take_saw_from(const Leap* leap, nodes* residual) noexcept nogil:
+cdef void add_means(const Leap* leap, nodes* residual) noexcept nogil:
     """What the changes of the means do to the margins; fixed output."""
     cdef double push, change
     cdef int i, j, r

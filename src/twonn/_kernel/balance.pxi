@@ -125,7 +125,7 @@ cdef int set_balance_scale(Leap* leap, double log_step) noexcept nogil:
     return NONE
 
 
-cdef void settle(const Leap* leap, double passed, State* state) noexcept nogil:
+cdef void reach_minimum(const Leap* leap, double passed, State* state) noexcept nogil:
     """Go on to the minimiser by pushes b of x̃_0. So near to it what is left of the way decays as (1 − λ)^t."""
     cdef double decays = expm1_(min(passed, 5.0))  # in the exponent, by then
     cdef double push = leap.model.label[0] * leap.remainder

@@ -44,7 +44,7 @@ cdef void begin_block(RunData* run, BlockPlan* plan) noexcept nogil:
     if horizon.step >= 0 and left < plan.n_steps:
         plan.last = <int>max(left, 0)
         plan.status = COMPLETED
-    note(run, plan.block.pattern, present(run), &plan.block)
+    note_pattern(run, plan.block.pattern, present(run), &plan.block)
     run.now.mean_pairs = 0
     if plan.block.pattern == 0:
         plan.last = 0
@@ -54,7 +54,7 @@ cdef void begin_block(RunData* run, BlockPlan* plan) noexcept nogil:
 
 
 cdef void end_block(BlockPlan* plan, const uint8_t* patterns) noexcept nogil:
-    """Take notice of what happened in a block that has taken its steps."""
+    """Record what has happened in a block that has taken its steps, and move to its end."""
     cdef RunData* run = plan.run
     cdef State after
     cdef int last = plan.last, status = plan.status
@@ -72,7 +72,7 @@ cdef void end_block(BlockPlan* plan, const uint8_t* patterns) noexcept nogil:
     if status == COMPLETED and not is_before(next_scheduled(run), later(run, last)):
         record(run, later(run, last), &after, plan.block.pattern, run.now.phase_unknown)
     else:
-        sample(run, last, status != RUNNING)
+        record_samples(run, last, status != RUNNING)
     if status == RUNNING:
         run.now.state = after
     run.now.status = status
@@ -106,7 +106,7 @@ cdef void amplify(RunData* run, const Block* block, double steps) noexcept nogil
 
 
 cdef int scan(RunData* run, const Block* start, const uint8_t* patterns, int last, int* status) noexcept nogil:
-    """Note the transitions up to step `last` of the block; return the step at which all units died."""
+    """Record the transitions up to step `last` of the block; return `last`, or the step from which no unit is active."""
     cdef Block block
     cdef uint8_t again[BLOCK_STEPS]
     cdef Time time
@@ -121,9 +121,9 @@ cdef int scan(RunData* run, const Block* start, const uint8_t* patterns, int las
         if run.now.error > 0.0 and run.now.n_transitions < TIGHTLY_BRACKETED:
             open_block(&run.model, &run.now.state, &block)
             advance(&run.model, &block, n, again)
-            note(run, patterns[n - 1], time, &block)
+            note_pattern(run, patterns[n - 1], time, &block)
         else:
-            note(run, patterns[n - 1], time, NULL)
+            note_pattern(run, patterns[n - 1], time, NULL)
         if patterns[n - 1] == 0:
             status[0] = STATIONARY
             return n

@@ -46,7 +46,7 @@ cdef void leave_kink(RunData* run, int j, int i, double time, const Slides* slid
 
 
 cdef double cost_of_averaging(RunData* run, const Slides* slides, int j) noexcept nogil:
-    """What the phase in which averaging begins is worth, in the units of the parameters; see docs/numerics.md."""
+    """The error, in the parameters, of not knowing the phase in which averaging begins; see docs/numerics.md."""
     cdef int i = kink_of(slides.pairs, j)
     cdef double v = abs(run.now.state.v[j]), parts = max(min(slides.fraction[j], 1.0 - slides.fraction[j]), 0.0)
     cdef double effect = v * slides.sawtooth[j] * max(1.0, run.model.gram[0][1] / run.model.gram[i][i])
@@ -58,7 +58,7 @@ cdef double cost_of_averaging(RunData* run, const Slides* slides, int j) noexcep
 
 
 cdef void measure_open_slides(RunData* run) noexcept nogil:
-    """Fill in the active fractions at the last sample of what still slides."""
+    """Fill in the active fraction, at the last sample, of each episode that has not ended."""
     cdef Slides slides
     cdef int j
     if run.now.n_samples == 0:

@@ -95,7 +95,7 @@ cdef void fold(const Leap* leap, const State* start, double passed, State* state
     cdef int j, k
     if leap.converged:
         state[0] = start[0]
-        settle(leap, passed, state)
+        reach_minimum(leap, passed, state)
         return
     sums_at(leap, passed, sums)
     for j in range(2):

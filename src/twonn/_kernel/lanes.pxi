@@ -35,8 +35,8 @@ cdef struct LaneScheduler:
 cdef void step_in_lanes(RunData* data, Py_ssize_t first, Py_ssize_t runs, int64_t steps) noexcept nogil:
     """Take at least `steps` steps in all of the runs from `first` on that are RUNNING, or all that are left.
 
-    Blocks of one kind step together, when they fill the lanes or when no run comes any more. Then those that are
-    not cubic go first: they will be, and the others can wait for their company.
+    Blocks of one kind step together once they fill the lanes, or once no further run will come. In that case those that
+    are not cubic go first: their next blocks may be cubic and share the lanes with those that wait.
     """
     cdef LaneScheduler scheduler
     cdef int64_t spent = 0
@@ -66,7 +66,7 @@ cdef int most_taken(const LaneScheduler* scheduler) noexcept nogil:
 
 
 cdef void take_slot(LaneScheduler* scheduler, RunData* run, int64_t* spent) noexcept nogil:
-    """Begin the run's next block that is for lanes, having taken those before."""
+    """Put the run's next block that is for lanes into a slot. Blocks before it are stepped here."""
     cdef uint8_t patterns[BLOCK_STEPS]
     cdef int n = 0
     cdef Slot* slot
@@ -106,7 +106,7 @@ cdef void fill_lanes(LaneScheduler* scheduler, int kind) noexcept nogil:
 
 
 cdef void step_lanes(LaneScheduler* scheduler, int kind, int64_t steps, int64_t* spent) noexcept nogil:
-    """Step the runs in the lanes until the first of them ends its block; find those new slots."""
+    """Step the runs in the lanes until the first block ends; then begin the next block of each run whose block has ended."""
     cdef RunData* leaving[LANES]
     cdef const Model* model = NULL
     cdef Lanes* lanes = &scheduler.lanes[kind]
@@ -142,7 +142,7 @@ cdef inline bint is_stepped(const Slot* slot, int kind) noexcept nogil:
 
 
 cdef void leave_slot(LaneScheduler* scheduler, Slot* slot) noexcept nogil:
-    """End the block; what is no whole group of its steps is taken now."""
+    """End the block. Steps that are no whole group are taken now."""
     cdef BlockPlan* plan = &slot.plan
     take_from_lane(&scheduler.lanes[slot.kind], slot.lane, smooth_of(plan), fields_of(slot))
     advance(&plan.run.model, &plan.block, plan.last % GROUP, NULL)

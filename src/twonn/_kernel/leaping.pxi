@@ -17,7 +17,7 @@ cdef bint try_to_leap(RunData* run, int64_t* cost) noexcept nogil:
     unfold(&run.model, &run.now.state, &leap)
     if leap.pattern & ~run.now.mean_pairs != run.now.last_pattern & ~run.now.mean_pairs:
         open_block(&run.model, &run.now.state, &block)
-    note(run, leap.pattern, present(run), &block)
+    note_pattern(run, leap.pattern, present(run), &block)
     if leap.pattern == 0:
         end_here(run, STATIONARY)
         return False
@@ -151,7 +151,7 @@ cdef int solve_longest(RunData* run, Leap* leap, Time* end) noexcept nogil:
             steps = floor(leap.longest)
         if steps < FEWEST_STEPS:
             break
-        stop(run, leap, steps, log_length, end)
+        end_after(run, leap, steps, log_length, end)
         if solve(leap, run.now.length_index, leap.landing):
             if not shortening and run.now.length_index < LENGTHS - 1:
                 run.now.length_index += 1
@@ -176,7 +176,7 @@ cdef bint is_affine(RunData* run, Leap* leap) noexcept nogil:
     return leap.affine
 
 
-cdef void stop(RunData* run, Leap* leap, double steps, double passed, Time* end) noexcept nogil:
+cdef void end_after(RunData* run, Leap* leap, double steps, double passed, Time* end) noexcept nogil:
     """End a leap a number of steps from its start, or, where these are too many to count, `passed` in τ."""
     leap.reached = leap.landing = log1p_(steps * leap.inverse) if steps < 9.2e18 else passed
     end[0] = time_after(leap, present(run), leap.landing)
@@ -223,7 +223,7 @@ cdef int end_at_crossing(RunData* run, Leap* leap, Time* end) noexcept nogil:
     # Beyond counting a leap that is shorter than this gets nowhere.
     if not (steps >= FEWEST_STEPS and (run.now.step >= 0 or first_guard < 0 or first.low > 1e-3)):
         return NEAR_KINK
-    stop(run, leap, steps, first.low, end)
+    end_after(run, leap, steps, first.low, end)
     leap.before_kink = first_guard >= 0 and first.at == first.at
     return NONE
 

@@ -206,7 +206,7 @@ cdef void sum_fixed(Leap* leap, nodes* residual) noexcept nogil:
     """A_k, and q_i less what the margins m_i(0) + Σ_k K_ik A_k make of it."""
     cdef int i, r
     if leap.sliding:
-        saw_at_nodes(leap)
+        means_at_nodes(leap)
     for i in range(2):
         apply(leap.matrix, leap.scaled_push[i], &leap.p[i], &leap.sum[i])
     for i in range(2):
@@ -214,7 +214,7 @@ cdef void sum_fixed(Leap* leap, nodes* residual) noexcept nogil:
             residual[i].at[r] = leap.q[i].at[r] - (leap.log_length * POINT[r + 1]
                 - (leap.coupling[i][0] * leap.sum[0].at[r] + leap.coupling[i][1] * leap.sum[1].at[r]))
     if leap.sliding:
-        take_saw_from(leap, residual)
+        add_means(leap, residual)
 
 
 cdef double sum_trained(Leap* leap, nodes* residual) noexcept nogil:
@@ -227,7 +227,7 @@ cdef double sum_trained(Leap* leap, nodes* residual) noexcept nogil:
     cdef double change, largest = 0.0
     cdef int i, j, k, r
     if leap.sliding:
-        saw_at_nodes(leap)
+        means_at_nodes(leap)
     for i in range(2):
         for r in range(NODES):
             residual[i].at[r] = leap.q[i].at[r] - leap.log_length * POINT[r + 1]

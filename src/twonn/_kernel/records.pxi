@@ -1,10 +1,10 @@
-"""What a run records: samples, transitions and the segments by engine; and its end."""
+"""What a run records: samples, transitions, and segments by engine."""
 
-cdef void note(RunData* run, int pattern, Time time, const Block* block) noexcept nogil:
-    """Take notice of the pattern at a time; a change is a transition.
+cdef void note_pattern(RunData* run, int pattern, Time time, const Block* block) noexcept nogil:
+    """Compare the pattern at a time with the last one; a change is a transition, and is dated.
 
-    A transition behind a leap over it was dated by the leap. Others are bracketed once there is an error
-    to account for: tightly if the `block` of this very time is given, else by `width` steps.
+    The leap dates a transition that it passes. Others have a bracket once there is an error to account for:
+    a tight one if the `block` of this very time is given, else one of `width` steps.
     """
     cdef double* row
     # The sign of a mean is not that of z_ji.
@@ -85,7 +85,7 @@ cdef inline double pushed(RunData* run, const Block* block, int j, int i, int k)
 
 
 cdef void note_flips(RunData* run, int units, Time time) noexcept nogil:
-    """Take notice of units that changed their activity, for the dates of slides."""
+    """Keep the times of flips, which date the episodes of sliding."""
     cdef double now = as_number(time)
     cdef int j
     for j in range(2):
@@ -95,7 +95,7 @@ cdef void note_flips(RunData* run, int units, Time time) noexcept nogil:
             run.now.last_flip[j] = now
 
 
-cdef void sample(RunData* run, int last, bint ended) noexcept nogil:
+cdef void record_samples(RunData* run, int last, bint ended) noexcept nogil:
     """Record the scheduled steps of the present block before `last`, and `last` if the run ended."""
     cdef Block block, ahead
     cdef State state
@@ -152,6 +152,6 @@ cdef void end_here(RunData* run, int status) noexcept nogil:
     """End the run at its present step, which becomes the last sample."""
     cdef Block block
     open_block(&run.model, &run.now.state, &block)
-    note(run, block.pattern, present(run), &block)
-    sample(run, 0, True)
+    note_pattern(run, block.pattern, present(run), &block)
+    record_samples(run, 0, True)
     run.now.status = status

@@ -29,7 +29,7 @@ ctypedef double[2] Logs
 ctypedef double[5] Episode     # neuron, point, step entered, step left, active fraction
 
 
-cdef struct RunState:          # all of a run that changes, but for what it has recorded: what files hold of it
+cdef struct RunState:          # all of a run that changes, except its records: what checkpoints hold
     int64_t step               # −1 beyond 2^63 − 1
     double log_step            # natural logarithm of the step, kept up only beyond
     State state                # at the start of the present block
@@ -47,13 +47,13 @@ cdef struct RunState:          # all of a run that changes, but for what it has 
     int length_index           # entry of LENGTH to try next
     int last_pattern           # −1 before the first
     double settled_since       # ln of the step since when P_k has been near its limit
-    double width               # bracket of the present block's transitions, in steps
-    double[4] leap_date        # the date of the transition that the last leap ended behind, if
+    double width               # of the bracket of transitions in the present block, in steps
+    double[4] leap_date        # the date of the transition that the last leap passed, where
     bint dated_by_leap
     int mean_pairs             # pairs that slide and whose z_ji is a mean, coded like a pattern
     int phase_unknown          # those of them since when they slide: where in the sawtooth z_ji is, is unknown
     int sliding_candidates     # pairs that slid at the last look, coded likewise
-    double[2] date_error       # steps by which the run may be too early, too late, for dates missed
+    double[2] date_error       # steps by which the run may be too early, too late, because of earlier dates
     int unwatched              # blocks since the last look for slides
     int64_t[2] episode         # its row in `slides`, −1 until it was seen twice
     double[2] entered          # when that began
@@ -65,7 +65,7 @@ cdef struct RunState:          # all of a run that changes, but for what it has 
     int64_t n_slides
 
 
-cdef struct RunData:           # everything that the kernel knows of a run; what it points to is another's
+cdef struct RunData:           # all that the kernel knows of a run; it does not own what it points to
     RunState now
     Model model
     # what is asked

@@ -1,4 +1,4 @@
-"""Signals: an end of what the kernel does soon after one has come."""
+"""Signals: how the kernel notices one soon and returns to Python."""
 
 cdef extern from *:
     """
@@ -9,17 +9,17 @@ cdef extern from *:
     int twonn_raise_pending() except -1
 
 
-cdef int SIGNALS = 0           # that have come; a kernel returns to Python when it sees the number change
+cdef int SIGNALS = 0           # how many have come; a kernel returns to Python once the number has changed
 
 
 def note_signal():
-    """Let what the kernel does take an end soon; for signal handlers."""
+    """Have the kernel return to Python soon; for signal handlers."""
     global SIGNALS
     SIGNALS += 1
 
 
 cdef bint signalled() noexcept with gil:
-    """Let Python handle its signals; tell whether one came. An exception of a handler is left to be raised."""
+    """Let Python handle its signals, and return whether one has come. Exceptions of handlers are raised later."""
     global SIGNALS
     cdef int before = SIGNALS
     if PyErr_Occurred() != NULL or PyErr_CheckSignals() < 0:

@@ -144,7 +144,7 @@ cdef void measure_sawtooth(const Model* model, const State* state, Slides* slide
         m = 0.0
         for j in range(2):
             m += state.v[j] * (slides.mean_relu[j] if is_active(slides.pairs, j, i) else max(0.0, slides.z[j][i])
-                               + settled(model, slides, j, i))
+                               + shift_to_mean(model, slides, j, i))
         log_push[i] = model.log_point_step + log_slope(model, model.label[i] * m + slides.shift[i])
     slides.slack = 1e-13 + 1e-15 * (abs(log_push[0]) + abs(log_push[1]))
     for j in range(2):
@@ -166,7 +166,7 @@ cdef void measure_sawtooth(const Model* model, const State* state, Slides* slide
         slides.mean_relu[j] = 0.5 * slides.fraction[j] * up
 
 
-cdef inline double settled(const Model* model, const Slides* slides, int j, int k) noexcept nogil:
+cdef inline double shift_to_mean(const Model* model, const Slides* slides, int j, int k) noexcept nogil:
     """What z_jk changes by when the neuron's z_ji moves to its mean by the pushes of point i alone."""
     cdef int i = 1 - k
     if not is_active(slides.pairs, j, i):

@@ -1,13 +1,13 @@
 """What a run holds between blocks, as NumPy arrays: what files from which it can go on are made of.
 
-A struct of the kernel declares all of it, `RunState` or `OptimizerState`, and its memory is seen through an array of
-which each field has the name, type and place that it has in the struct. So there is no other list of them. What the
-question alone determines (the model, what is asked, where to record) is in other structs.
+A struct of the kernel, `RunState` or `OptimizerState`, declares all of it. NumPy sees its memory as a structured array,
+whose fields have the names, types and offsets of the struct; so no other list of them exists. What the spec alone
+determines (the model, what is asked, where to record) is in other structs.
 """
 
 
 cdef flat(structs):
-    """The same array, in which a struct within a struct counts as the numbers that it is made of."""
+    """Return the same array with a struct inside the struct as the numbers that it consists of."""
     fields = {name: field for name, (field, *_) in structs.dtype.fields.items()}
     formats = [field if field.names is None else (np.float64, field.itemsize // 8) for field in fields.values()]
     offsets = [offset for _, offset, *_ in structs.dtype.fields.values()]
@@ -17,25 +17,25 @@ cdef flat(structs):
 
 cdef RunState ANY_RUN
 
-#: What there is to hold of a run, by kind: the name, type and shape of each field.
+#: The state of a run, by kind: the name, type and shape of each field.
 STATE_DTYPES = {"gd": flat(np.asarray(<RunState[:1]>&ANY_RUN)).dtype}
 assert STATE_DTYPES["gd"].itemsize == sizeof(RunState)
 
 
 cdef states_of(RunData* first, Py_ssize_t runs):
-    """An array over the states of runs that lie in memory one after the other; to be let go before they are."""
+    """Return an array over the states of runs that lie in memory one after the other, and that have to outlive it."""
     one = flat(np.asarray(<RunState[:1]>&first.now))
     return as_strided(one, (runs,), (sizeof(RunData),))
 
 
 cdef dict copies(states):
-    """What there is in each field, the runs first."""
+    """Return a copy of each field, runs along the first axis."""
     sizes = {name: int(np.prod(states.dtype[name].shape)) for name in states.dtype.names}
     return {name: states[name].reshape(len(states), size).copy() for name, size in sizes.items()}
 
 
 cdef restored(states, state):
-    """What `states` are if each field is what `state` has for it; NumPy refuses what does not fit."""
+    """Return `states` with each field as `state` has it. NumPy refuses what does not fit."""
     new = states.copy()
     for name in new.dtype.names:
         place = new[name]
@@ -44,7 +44,7 @@ cdef restored(states, state):
 
 
 cdef dict snapshot_of_one(states):
-    """What a single run that goes on holds; its status need not be said."""
+    """Return the fields of a single run, which is RUNNING, so that its status is left out."""
     return {name: values[0] for name, values in copies(states).items() if name != "status"}
 
 

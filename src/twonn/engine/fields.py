@@ -216,7 +216,7 @@ FIELDS = (
     # what is recorded
     _state("n_samples", "n: number of samples", of="all"),
     _state("n_transitions", "number of transitions, of which k are recorded", of="all"),
-    _state("n_segments", "m: number of stretches by engine"),
+    _state("n_segments", "m: number of segments by engine"),
     _state("n_slides", "number of episodes of sliding, of which e are recorded"),
     Field("steps", "<i8", ("n",), "step of every sample; -1 beyond 2^63 - 1", least=-1),
     _gd("logs", "<f8", ("n",), "their logarithms, meant only where the step is -1", -_INF),

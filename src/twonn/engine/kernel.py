@@ -21,7 +21,7 @@ from twonn.results.trajectory import Trajectory, times
 from twonn.values import Floats
 
 Steps = NDArray[np.int64]
-_Dynamics = tuple[Floats, Floats, float, bool, bool, bool, Floats, Floats, Floats]
+_Dynamics = tuple[Floats, Floats, float, bool, int, bool, Floats, Floats, Floats]
 
 _ENGINES = {"auto": _core.AUTO, "direct": _core.DIRECT, "leap": _core.LEAP}
 
