@@ -247,17 +247,16 @@ ctypedef fused Output:
     TrainedOutput
 
 
-cdef inline double slope_after(const Model* model, double margin, double margin_low, double change) noexcept nogil:
+cdef inline Sum margin_after(double margin, double margin_low, double change) noexcept nogil:
     cdef Sum m = two_sum(margin, change)
     m.low += margin_low
-    return loss_slope_at(model, m)
+    return m
 
 
 cdef inline pair slopes_after(const Model* model, const Block* block, pair change) noexcept nogil:
     """s_i where the margins have changed by so much since the block's start."""
-    return pair_of(
-        slope_after(model, first(block.margin), first(block.margin_low), first(change)),
-        slope_after(model, second(block.margin), second(block.margin_low), second(change)))
+    return loss_slopes_at(model, margin_after(first(block.margin), first(block.margin_low), first(change)),
+                          margin_after(second(block.margin), second(block.margin_low), second(change)))
 
 
 cdef void general_steps(const Model* model, Block* block, int n, uint8_t* patterns,

@@ -125,6 +125,13 @@ cdef inline double loss_slope_at(const Model* model, Sum margin) noexcept nogil:
     return logistic_slope(margin) if model.loss == LOGISTIC else exponential_slope(margin).high
 
 
+cdef inline pair loss_slopes_at(const Model* model, Sum margin0, Sum margin1) noexcept nogil:
+    """s of either point: side by side, since each waits for a chain of operations."""
+    if model.loss == LOGISTIC:
+        return pair_of(logistic_slope(margin0), logistic_slope(margin1))
+    return pair_of(exponential_slope(margin0).high, exponential_slope(margin1).high)
+
+
 cdef Sum loss_slope_sum(const Model* model, Sum margin) noexcept nogil:
     """The same to about 2^-55 of itself: what a span starts from, it keeps."""
     return logistic_slope_sum(margin) if model.loss == LOGISTIC else exponential_slope(margin)
