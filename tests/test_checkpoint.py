@@ -1030,6 +1030,7 @@ FORGED = {
     "a later field too few": {"spent": None},
     "a field that an earlier version has to have": {"version": 1, **dict.fromkeys(LATER), "averaged": None},
     "a field too many": {"walks": np.zeros(3)},
+    "a field by its former name": {"mean_pairs": None, "held": np.array(0, dtype=np.int32)},
     "another type": {"walked": np.array(3.0)},
     "another shape": {"date_error": np.zeros(3)},
     "another number of samples": {"n_samples": np.array(7)},
@@ -1058,6 +1059,18 @@ def test_a_file_that_twonn_did_not_write_is_refused(case, path, small):
     path.write_bytes(rewritten(values, **FORGED[case]))
     with pytest.raises(twonn.CheckpointError, match=r"run\.twonn: not what a checkpoint has to be"):
         twonn.resume(path)
+
+
+def test_a_file_of_an_earlier_version_has_the_names_of_that_time(path, small):
+    previous(path).unlink()
+    values, _ = read(path)
+    contents = bytearray(path.read_bytes())
+    contents[8:12] = struct.pack("<I", 2)
+    path.write_bytes(sealed(bytes(contents)))
+    with pytest.raises(twonn.CheckpointError, match="its fields are not those of its version"):
+        twonn.resume(path)
+    path.write_bytes(rewritten(values, 2))
+    assert b'"length"' in path.read_bytes() and identical(twonn.resume(path), small)
 
 
 def test_a_newer_version_is_named(path, small):
@@ -1268,7 +1281,7 @@ def test_what_is_written_is_durable_before_it_takes_its_place(path, small, monke
 def foreign_reader(contents: bytes) -> dict:
     """What docs/format.md says, and nothing from the library."""
     magic, version, listed, size = struct.unpack_from("<8sIIQ", contents)
-    assert magic == b"TWONN\r\n\x1a" and version == 2 and size == len(contents)
+    assert magic == b"TWONN\r\n\x1a" and version == 3 and size == len(contents)
     assert hashlib.sha256(contents[:-32]).digest() == contents[-32:]
     at = 24 + listed
     values = {}
@@ -1312,7 +1325,7 @@ def test_a_reader_written_from_the_document_agrees(name, path, block_by_block):
 @needs_sources
 def test_the_document_has_the_table_of_the_code():
     text = (ROOT / "docs" / "format.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(.*)` \|(.*)$", text, flags=re.MULTILINE)
+    rows = re.findall(r"^\| `(.*?)` \|(.*)$", text, flags=re.MULTILINE)
     found = [(name, *[cell.strip() for cell in rest.strip(" |").split("|")]) for name, rest in rows]
     assert found == [fields.described(field) for field in FIELDS]
     assert f"version {fields.VERSION}" in text

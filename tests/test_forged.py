@@ -182,7 +182,7 @@ BROKEN = {
     "`segments` join": ("leapt", lambda v: changed(v, "segments", _1_1=v["segments"][1, 1] + 1)),
     "`walked`": ("leapt", lambda v: {"walked": v["step"] + 1}),
     "`n_slides`": ("sliding", lambda v: {"n_slides": np.array(2**61), **all_rows(v)}),
-    "at most one sample": ("sliding", lambda v: {"mean_pairs": np.array(3, np.int32)}),
+    "at most one point": ("sliding", lambda v: {"mean_pairs": np.array(3, np.int32)}),
     "`averaged` is 1": ("sliding", lambda v: {"averaged": np.array(0, np.int32)}),
     "`uncounted`": ("sliding", lambda v: {"uncounted": np.array(0, np.int32)}),
     "have a neuron": ("sliding", lambda v: changed(v, "late_slides", _0_0=0.5)),
