@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 import twonn
-from twonn.analysis import rates
+from twonn.analysis.laws import FITTED, Law
+from twonn.analysis.shapes import margin
 
 LN10 = math.log(10)
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
@@ -148,7 +149,7 @@ def test_the_margin_that_is_used_solves_its_integral():
     import mpmath
 
     for log_time in (20.0, 40.0, 300.0):
-        m = float(rates.margin(np.array([log_time]))[0])
+        m = float(margin(np.array([log_time]))[0])
         # The next term of the series is 24/m⁴ of 1.
         assert float(mpmath.log(mpmath.ei(m))) == pytest.approx(log_time, abs=40 / m**4)
 
@@ -198,7 +199,7 @@ def synthetic(law: str, rng: np.random.Generator, log_t: np.ndarray) -> np.ndarr
     }[law]
 
 
-@pytest.mark.parametrize("law", [law.name for law in rates.LAWS])
+@pytest.mark.parametrize("law", [law.formula for law in FITTED])
 @pytest.mark.parametrize("seeds", [range(2), pytest.param(range(2, 102), marks=pytest.mark.long)], ids=len)
 def test_the_right_law_is_chosen(seeds, law):
     """At least 99 times of 100, without and with a transient that dies out like ln t/t."""
@@ -209,7 +210,7 @@ def test_the_right_law_is_chosen(seeds, law):
             log_t = samples(decades, first=12.0)
             gap = synthetic(law, rng, log_t)
             # Beside laws in t a transient of this kind would not be one.
-            transient = 0.0 if rates._BY_NAME[law].in_t else rng.uniform(-100, 100)
+            transient = 0.0 if Law(law).in_t else rng.uniform(-100, 100)
             for size in (0.0, transient):
                 fit = twonn.fit_rate(log_t, gap * (1 + size * log_t * np.exp(-log_t)))
                 cases += 1
@@ -364,7 +365,8 @@ def test_intervals_hold_the_truth_under_noise(seeds):
     of a linear model with known variance, so up to 2 % are allowed. C and κ count where the law that is
     chosen means the same by them.
     """
-    misses, wrong, intervals, fits, kinds = [], [], 0, 0, {law.name: law.constant_of for law in rates.LAWS}
+    kinds = {law.formula: law.form.constant_of for law in FITTED}
+    misses, wrong, intervals, fits = [], [], 0, 0
     log_t = samples(16)
     for index, (law, function, true) in enumerate(KNOWN):
         for size in (1e-6, 1e-3, 1e-2):
@@ -448,7 +450,7 @@ def test_normalized_gradient_descent_has_a_power_of_t():
 def test_the_table_has_a_row_for_every_law():
     log_t = samples(16)
     fit = twonn.fit_rate(log_t, exact(log_t))
-    assert set(fit.table["law"]) == {law.name for law in rates.LAWS}
+    assert set(fit.table["law"]) == {law.formula for law in FITTED}
     assert fit.table["prediction_error"].is_monotonic_increasing
     row = fit.table[fit.table["law"] == fit.law].iloc[0]
     assert row["constant"] == fit.constant and row["shift"] == fit.shift and math.isnan(row["limit"])
@@ -475,7 +477,7 @@ def test_the_report_tells_law_numbers_and_what_was_left_out():
     assert "law          C/(ln t + κ)" in report
     assert "constant     0.5199123" in report and "exponent" in report
     assert "1 with gap 0" in report
-    assert all(law.name in report for law in rates.LAWS)
+    assert all(law.formula in report for law in FITTED)
 
 
 # --------------------------------------------------------------------------------------------------

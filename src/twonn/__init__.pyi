@@ -1,6 +1,6 @@
 from . import initializers, optimizers, plot
 from .analysis.asymptotics import Asymptote, asymptote
-from .analysis.rates import RateFit, fit_rate
+from .analysis.fit_rate import RateFit, fit_rate
 from .config import show_config
 from .engine.run import resume, run
 from .files import CheckpointError

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from twonn.analysis.asymptotics import asymptote
+from twonn.analysis.exponents import exponents_between
 from twonn.arguments import ArgumentTypeError, ArgumentValueError, Verbatim, real_array
 from twonn.geometry.optimal import optimal_margin
 from twonn.plot.parts import (
@@ -34,7 +35,8 @@ from twonn.values import Floats
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: A gap below this many times its error has no place among the local exponents.
+#: A gap below this many times its error has no place among the local exponents. That is its whole error: a
+#: line that is drawn has no interval, unlike a law that is fitted.
 _CERTAIN = 10.0
 
 
@@ -170,7 +172,8 @@ def local_exponent(traj: Trajectory, ax: Axes | None = None) -> Axes:
     """
     checked_trajectory(traj)
     ax = checked_axes(ax)
-    log_t, exponents = local_exponents(traj)
+    known = (traj.log_t > 0) & (traj.gap > 0) & (traj.gap >= _CERTAIN * traj.gap_error)
+    log_t, exponents = exponents_between(traj.log_t[known], traj.gap[known])
     ax.set_ylabel(r"$-\,\mathrm{d}\ln\mathrm{gap}\;/\;\mathrm{d}\ln\ln t$")
     if not len(log_t):
         few = "fewer than two samples past step 1 whose gap is above its error"
@@ -239,17 +242,7 @@ def parameters(traj: Trajectory, ax: Axes | None = None) -> Axes:
 
 
 # --------------------------------------------------------------------------------------------------
-# Rates
-
-
-def local_exponents(traj: Trajectory) -> tuple[Floats, Floats]:
-    """Return ln t and −Δ ln gap / Δ ln ln t between neighbouring samples, as drawn."""
-    shown = (traj.log_t > 0) & (traj.gap > 0) & (traj.gap >= _CERTAIN * traj.gap_error)
-    spread, values = np.log(traj.log_t[shown]), np.log(traj.gap[shown])
-    # Steps so late that their logarithms agree have no quotient.
-    apart = np.diff(spread) > 0
-    middle = np.exp((spread[1:] + spread[:-1]) / 2)
-    return middle[apart], -np.diff(values)[apart] / np.diff(spread)[apart]
+# Parts of the figures
 
 
 def _draw_envelope(ax: Axes, traj: Trajectory, shown: NDArray[np.bool_], envelope_from: float | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from twonn.analysis.asymptotics import LAWS
-from twonn.analysis.rates import RateFit, fit_rate
+from twonn.analysis.fit_rate import RateFit, fit_rate
 from twonn.report.runs import LN10, NEAR, parameters, samples
 from twonn.sweeps.result import SweepResult
 from twonn.values import Floats
