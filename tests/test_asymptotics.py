@@ -9,7 +9,8 @@ import pytest
 from cases import random_problem
 
 import twonn
-from twonn.analysis import asymptotics
+from twonn.analysis.laws import STORED
+from twonn.analysis.limits import limits_and_constants
 from twonn.problem import gram
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
@@ -414,7 +415,7 @@ def test_many_runs_at_once_are_the_single_ones():
     ):
         starts = twonn.initializers.sample("he_normal_bias", 60, 3)
         trajs = [twonn.run(problem, start, 10**6, sample_steps=[]) for start in starts]
-        many = asymptotics.limits_and_constants(
+        many = limits_and_constants(
             problem,
             np.array([traj.w[-1] for traj in trajs]),
             np.array([traj.v[-1] for traj in trajs]),
@@ -427,7 +428,7 @@ def test_many_runs_at_once_are_the_single_ones():
             if traj.status is twonn.Status.DIVERGED:  # of which the state alone does not tell
                 continue
             one = twonn.asymptote(problem, traj)
-            assert one.known == many.known[run] and one.law == asymptotics.LAWS[many.law[run]]
+            assert one.known == many.known[run] and one.law == STORED[many.law[run]].formula
             for name in ("limit", "constant", "shift", "boundary"):
                 assert np.array_equal(getattr(many, name)[run], getattr(one, name), equal_nan=True), name
 
@@ -814,7 +815,7 @@ def test_arguments_are_checked():
     with pytest.raises(ValueError, match=r"Pass traj.problem"):
         twonn.asymptote(other, twonn.run(problem, params, 10))
     with pytest.raises(ValueError, match=r"w: got shape \(2, 1\)"):
-        asymptotics.limits_and_constants(problem, params.w, params.v, np.zeros((2, 2)), np.zeros(1, np.uint8))
+        limits_and_constants(problem, params.w, params.v, np.zeros((2, 2)), np.zeros(1, np.uint8))
 
 
 def test_times_that_are_too_early_have_no_prediction():

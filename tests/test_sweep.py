@@ -19,7 +19,7 @@ import zarr
 from cases import BALANCED, BALANCING, CYCLE
 
 import twonn
-from twonn.analysis.asymptotics import LAWS
+from twonn.analysis.laws import STORED
 from twonn.engine import batch
 from twonn.results.records import VARIABLES
 from twonn.sweeps import chunks, executors, plan, summary
@@ -103,10 +103,10 @@ def assert_is_the_run(data: xarray.Dataset, traj: twonn.Trajectory) -> None:
         fraction[slide["neuron"], slide["point"]] = slide["active_fraction"]
     assert np.array_equal(data.final_active_fraction, fraction, equal_nan=True)
     if given_up:
-        assert LAWS[int(data.asymptote_law)] == "unknown" and np.isnan(data.asymptote_limit)
+        assert STORED[int(data.asymptote_law)].formula == "unknown" and np.isnan(data.asymptote_limit)
         return
     asymptote = twonn.asymptote(traj.problem, traj)
-    assert LAWS[int(data.asymptote_law)] == asymptote.law
+    assert STORED[int(data.asymptote_law)].formula == asymptote.law
     for name in ("limit", "constant", "shift", "boundary"):
         if name != "boundary" or "boundary" in data:
             assert np.array_equal(data[f"asymptote_{name}"], getattr(asymptote, name), equal_nan=True), name

@@ -1,5 +1,5 @@
 from . import initializers, optimizers, plot
-from .analysis.asymptotics import Asymptote, asymptote
+from .analysis.asymptote import Asymptote, asymptote
 from .analysis.fit_rate import RateFit, fit_rate
 from .config import show_config
 from .engine.run import resume, run

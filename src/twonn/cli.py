@@ -265,7 +265,7 @@ def inspect(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=Fa
 @app.command()
 def fit(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]) -> None:
     """Fit the laws of the gap to a saved trajectory; print the report and, if known, the closed form."""
-    from twonn.analysis.asymptotics import asymptote
+    from twonn.analysis.asymptote import asymptote
     from twonn.analysis.fit_rate import fit_rate
 
     traj = _opened(file)[0]

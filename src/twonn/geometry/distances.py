@@ -129,6 +129,11 @@ def arrays_of(problem: Problem, params: Params) -> tuple[Floats, Floats, Floats]
 # Arrays of networks
 
 
+def serving(problem: Problem, v: Floats) -> NDArray[np.bool_]:
+    """Return whether neuron j serves point i, y_i v_j > 0; v (..., 2) gives shape (..., 2, 2)."""
+    return np.asarray(np.multiply(problem.y, v[..., :, None]) > 0)
+
+
 @np.errstate(all="ignore")
 def functional_margins(problem: Problem, v: Floats, z: Floats) -> Floats:
     """Return m_i = y_i f(x_i).
@@ -170,7 +175,8 @@ def distances_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
     derived at the head of this module.
     """
     w, v, z = within_range(w, v, z)
-    serves, servants = _serving(problem, v)
+    serves = serving(problem, v)
+    servants = serves.sum(axis=-2)
     kink = _to_half_space(z, norm(w)[..., None])
     own = np.where(serves, kink, 0).max(axis=-2)
     joint = _to_half_space(problem.y * combined(v, z), norm(combined(v, w))[..., None])
@@ -203,7 +209,8 @@ def gap_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
         return np.full(finite.shape, np.nan)
     direction = (problem.x[1] - problem.x[0]) / (2 * optimal)
     w, v, z = within_range(w, v, z)
-    serves, servants = _serving(problem, v)
+    serves = serving(problem, v)
+    servants = serves.sum(axis=-2)
     kink = _shortfall(optimal, direction, w, z, z[..., ::-1], z.sum(axis=-1, keepdims=True) / 2)
     own = np.where(serves, kink, -np.inf).max(axis=-2)
     output = combined(v, z)
@@ -262,7 +269,7 @@ def gap_error_of(problem: Problem, w: Floats, v: Floats, z: Floats, error: float
     moved = size * (errors * reach + rounding) + np.abs(z).max(axis=-1) * v_error
     turned = size * errors + norm(w) * v_error
     joint = relative(combined(v, w), moved.sum(axis=-1), turned.sum(axis=-1))
-    serves = np.asarray(_serving(problem, v)[0].any(axis=-1))
+    serves = np.asarray(serving(problem, v).any(axis=-1))
     kinks = [
         np.where(
             serves[..., j],
@@ -276,12 +283,6 @@ def gap_error_of(problem: Problem, w: Floats, v: Floats, z: Floats, error: float
 
 # --------------------------------------------------------------------------------------------------
 # Half-spaces
-
-
-def _serving(problem: Problem, v: Floats) -> tuple[NDArray[np.bool_], NDArray[np.int_]]:
-    """Return whether y_i v_j > 0, shape (..., 2, 2) indexed [j, i], and the number of such j."""
-    serves = problem.y * v[..., :, None] > 0
-    return serves, serves.sum(axis=-2)
 
 
 def _to_half_space(value: Floats, steepness: Floats) -> Floats:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from twonn.analysis.asymptotics import asymptote
+from twonn.analysis.asymptote import asymptote
 from twonn.analysis.exponents import exponents_between
 from twonn.arguments import ArgumentTypeError, ArgumentValueError, Verbatim, real_array
 from twonn.geometry.optimal import optimal_margin

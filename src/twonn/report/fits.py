@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from twonn.analysis.asymptotics import LAWS
 from twonn.analysis.fit_rate import RateFit, fit_rate
+from twonn.analysis.laws import STORED
 from twonn.report.runs import LN10, NEAR, parameters, samples
 from twonn.sweeps.result import SweepResult
 from twonn.values import Floats
@@ -38,7 +38,7 @@ def fitted(result: SweepResult, run: int) -> dict[str, Any]:
     return {
         "start": run,
         **dict(zip(_PARAMETERS, (float(one[run]) for one in parameters(result, "start")), strict=True)),
-        "law": LAWS[result["asymptote_law"][run]],
+        "law": STORED[result["asymptote_law"][run]].formula,
         "c": c,
         "kappa": float(result["asymptote_shift"][run]),
         "exponent": far.exponent if far else math.nan,

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn import _core
-from twonn.analysis.asymptotics import LAWS, Limits, limits_and_constants
+from twonn.analysis.laws import STORED
+from twonn.analysis.limits import Limits, limits_and_constants
 from twonn.engine.batch import SLIDES_KEPT, TRANSITIONS_KEPT, Batch
 from twonn.geometry.optimal import optimal_margin
 from twonn.optimizers import Optimizer
@@ -380,8 +381,8 @@ SUMMARY: dict[str, Column] = {
         np.dtype(np.uint8),
         0,
         {
-            "flag_values": list(range(len(LAWS))),
-            "flag_meanings": " ".join(law.replace(" ", "_") for law in LAWS),
+            "flag_values": [law.code for law in STORED],
+            "flag_meanings": " ".join(law.formula.replace(" ", "_") for law in STORED),
         },
     ),
     "asymptote_limit": Column((), "[x]", "limit of the gap in that law", partial(_of_limits, "limit")),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twonn.analysis.asymptotics import asymptote
+from twonn.analysis.asymptote import asymptote
 from twonn.optimizers import Adam, Momentum
 from twonn.plot.parts import legend_above
 from twonn.problem.params import Params

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twonn import initializers
-from twonn.analysis.asymptotics import Asymptote, asymptote
+from twonn.analysis.asymptote import Asymptote, asymptote
 from twonn.plot.parts import legend_above, note
 from twonn.problem.problem import Problem
 from twonn.report.figures import NO_SUCCESS, step_axis
