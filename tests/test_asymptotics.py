@@ -39,8 +39,8 @@ def affine(problem, params, on, sliding, log_t):
 
     def moved(j, n):  # how unknown n moves (w_j, b_j)
         if n < 2:
-            on_sample = (j, n) in on
-            return [y[n] * v[j] * x[n][a] * on_sample for a in axes]
+            on_point = (j, n) in on
+            return [y[n] * v[j] * x[n][a] * on_point for a in axes]
         at, i = sliding[n - 2]
         return [x[i][a] * (at == j) for a in axes]
 
@@ -69,7 +69,7 @@ def affine(problem, params, on, sliding, log_t):
 
 
 def gap_of(problem, w, b, v):
-    """The gap by half-spaces (labels opposite, each neuron serving one sample)."""
+    """The gap by half-spaces (labels opposite, each neuron serving one point)."""
     x = [[mpmath.mpf(a) for a in point] for point in problem.x.tolist()]
 
     def distance(normal, offset, point):
@@ -210,9 +210,7 @@ def test_the_universal_constant():
         g00, g11, g01 = 1 + x[0] ** 2, 1 + x[1] ** 2, 1 + x[0] * x[1]
         det = g00 * g11 - g01**2
         u = [g11 / det, g00 / det]
-        if (
-            one_slides
-        ):  # at sample 1: H = [[G00 + G00 − G01²/G11 …]] of a neuron on both, with opposite labels
+        if one_slides:  # at point 1: H = [[G00 + G00 − G01²/G11 …]] of a neuron on both, with opposite labels
             h = [[det / g11 + g00, -g01], [-g01, g11]]
             d = h[0][0] * h[1][1] - h[0][1] * h[1][0]
             u = [(h[1][1] - h[0][1]) / d, (h[0][0] - h[1][0]) / d]
@@ -304,7 +302,7 @@ def test_trained_margins_solve_the_flow():
     for log_t in (60.0,):
         with mpmath.workdps(20):
             z, m = [], []
-            for j, sample in ((0, 1), (1, 0)):
+            for j, point in ((0, 1), (1, 0)):
                 own = abs(mpmath.mpf(params.w[j, 0].item()))
                 invariant = 2 - own**2
 
@@ -320,7 +318,7 @@ def test_trained_margins_solve_the_flow():
                     solver="secant",
                 )
                 spread = mpmath.sqrt(invariant**2 + 8 * top**2)
-                z.append((mpmath.sqrt((spread - invariant) / 2), -own, sample))
+                z.append((mpmath.sqrt((spread - invariant) / 2), -own, point))
                 m.append(top)
             # f(±1) of the line through both neurons; wrong pre-activations are frozen at −own.
             v = [m[j] / z[j][0] * (1, -1)[j] for j in (0, 1)]
@@ -503,7 +501,7 @@ def test_a_kink_is_reached_when_it_is_reached(cross):
 
 
 def test_nothing_is_predicted_while_a_neuron_is_left_behind_its_kink():
-    """G_01 = 1e-7: pushed off its kink at ln t ~ 6, by a part of a tooth, it returns at ln t ~ 10^5."""
+    """G_01 = 1e-7: pushed off its kink at ln t ~ 6, by a part of a sawtooth, it returns at ln t ~ 10^5."""
     problem = twonn.Problem(x=[3.0, -(1 - 1e-7) / 3], y=[1, -1], step_size=0.01)
     params = twonn.Params(w=[0.5, -1.47], b=[0.2, 0.2])
     got = twonn.asymptote(problem, params)
@@ -597,6 +595,7 @@ def test_a_neuron_that_dies_leaves_a_point():
     params = twonn.Params(w=[-0.3, 1.8], b=[-0.3, -0.3], v=[1.4, 0.9])
     got = twonn.asymptote(TURNING, params)
     assert (got.law, got.limit, got.known, got.is_final) == ("constant", 1.5, True, False)
+    assert got.reason.startswith("No neuron that serves a point can be active on it again")
     traj = twonn.run(TURNING, params, 10**6)
     assert traj.gap[-1] == 1.5 and traj.pattern[-1] != traj.pattern[0]
     assert twonn.asymptote(traj).is_final
@@ -617,6 +616,35 @@ def test_late_sliding_is_shown_to_last():
     problem = twonn.Problem(x=[0.5, -0.5], y=[1, -1], step_size=0.05, reduction="sum")
     dead = twonn.Params(w=[1.0, 0.0], b=[0.5, -1.0])
     assert twonn.asymptote(twonn.run(problem, dead, 10**6)).is_final is not True
+
+
+def on_both_kinks(problem, margins):
+    """A state with these margins, each neuron 1e-9 below the kink that it would slide along."""
+    lifted = np.column_stack([problem.x[:, 0], np.ones(2)])
+    w, b = np.linalg.solve(lifted, np.diag(margins) - 1e-9 * (1 - np.eye(2)))
+    return twonn.Params(w=w, b=b)
+
+
+@pytest.mark.parametrize(
+    ("margins", "stays"),
+    [
+        ((8.0, 8.0), True),
+        ((50.0, 50.4), True),
+        ((12.0, 6.0), False),
+        ((6.0, 12.0), False),
+        ((60.0, 40.0), False),
+    ],
+)
+def test_sliding_lasts_where_the_pushes_of_the_points_balance(margins, stays):
+    """Lemma 4: θ = g s_k/(G_ii s_i). With margins far apart one point is too weak to undo the other."""
+    problem = twonn.Problem(x=[-0.3, 0.8], **SLIDING)
+    params = on_both_kinks(problem, margins)
+    got = twonn.asymptote(problem, params)
+    assert got.sliding == ((0, 1), (1, 0)) and got.is_final is (True if stays else None)
+    traj = twonn.run(problem, params, log10_steps=(max(margins) + 6) / math.log(10))
+    wrong = traj.preactivations[:, (0, 1), (1, 0)].max()
+    height = 0.05 * math.exp(-min(margins)) * 1.64  # of the first sawtooth: h |v| s_i G_ii
+    assert wrong < height if stays else wrong > 100 * height
 
 
 def any_problem(seed):
@@ -740,8 +768,8 @@ def test_equal_labels_have_parameters_but_no_gap():
     assert np.allclose(got.w_slope * traj.log_t[-1] + got.w_offset, traj.final.w, rtol=0, atol=1e-12)
 
 
-def test_one_sample_may_carry_the_other():
-    """u_1 < 0, as H_10 > H_00: sample 1 is carried, A_1 converges, and only slopes are known."""
+def test_one_point_may_carry_the_other():
+    """u_1 < 0, as H_10 > H_00: point 1 is carried, A_1 converges, and only slopes are known."""
     problem = twonn.Problem(x=[0.5, 3.0], y=[1, 1], step_size=0.01)
     traj = twonn.run(problem, twonn.Params(w=[1.0, -1.0], v=[1.0, 1.0]), 10**16)
     got = twonn.asymptote(problem, traj)
@@ -753,7 +781,7 @@ def test_one_sample_may_carry_the_other():
     assert slope == pytest.approx(0.4, rel=1e-6)
 
 
-def test_unseen_samples_keep_the_gap():
+def test_unseen_points_keep_the_gap():
     problem = PAPER
     traj = twonn.run(problem, twonn.Params(w=[0.43, 1.47]), 10**8)
     got = twonn.asymptote(problem, traj)
@@ -764,7 +792,7 @@ def test_unseen_samples_keep_the_gap():
     assert np.array_equal(resting.w_slope, [[0.0], [0.0]])
 
 
-def test_a_wrong_sample_that_slides_for_ever():
+def test_a_wrong_point_that_slides_for_ever():
     """Its own neuron is dead; the other one slides along its kink there and never rights it."""
     problem = twonn.Problem(x=[0.5, -0.5], **SLIDING)
     traj = twonn.run(problem, twonn.Params(w=[1.0, 0.0], b=[0.5, -1.0]), 10**6)
@@ -775,7 +803,7 @@ def test_a_wrong_sample_that_slides_for_ever():
 
 def test_not_yet_there():
     problem, _ = CASES["asymmetric"]
-    early = twonn.Params(w=[1.0, -1.47], b=[2.0, 0.2])  # neuron 0 is active on both samples
+    early = twonn.Params(w=[1.0, -1.47], b=[2.0, 0.2])  # neuron 0 is active on both points
     got = twonn.asymptote(problem, early)
     assert (
         not got.known and got.is_final is False and got.law == "unknown" and "not the final one" in got.reason

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from twonn.analysis.laws import FITTED, STORED, Law
+from twonn.sweeps.summary import SUMMARY
 
 #: As files have them. A new one comes last; these never change.
 STORED_MEANINGS = (
@@ -16,7 +17,9 @@ STORED_MEANINGS = (
 
 def test_codes_of_stores_keep_their_meaning():
     assert " ".join(law.formula.replace(" ", "_") for law in STORED) == STORED_MEANINGS
-    assert [law.code for law in STORED] == list(range(len(STORED)))
+    assert [law.code for law in STORED] == list(range(10))
+    attributes = SUMMARY["asymptote_law"].attributes
+    assert attributes == {"flag_values": list(range(10)), "flag_meanings": STORED_MEANINGS}
     with pytest.raises(ValueError, match="not in tuple"):
         _ = Law.INVERSE_MARGIN.code
 

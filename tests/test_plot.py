@@ -181,7 +181,7 @@ def test_the_law_is_the_closed_form_unless_another_is_given(far, ax):
     plot.gap(far, ax)
     law = ax.lines[1]
     x, values = law.get_data()
-    assert law.get_label() == "closed form,\nC/(ln t + κ)"
+    assert law.get_label() == "closed form,\n" + r"$C/(\ln t + \kappa)$"
     w_0, w_1 = START.w[:, 0]
     c, shift = abs(w_0 + w_1) / 2, math.log(2 * 0.005) + (w_0 - w_1) / 2
     late = x > 12

@@ -513,7 +513,7 @@ def test_what_does_not_change_is_refused():
         twonn.fit_rate(twonn.run(PAPER, twonn.Params(w=[0.43, 1.47]), 10**8))
 
 
-def test_gaps_in_the_noise_of_the_teeth_are_refused():
+def test_gaps_in_the_noise_of_the_sawtooth_are_refused():
     problem = twonn.Problem(x=[0.5, -0.5], y=[1, -1], step_size=0.05, reduction="sum")
     with pytest.raises(ValueError, match="are lost in their own error"):
         twonn.fit_rate(twonn.run(problem, START, 10**8))

@@ -43,7 +43,8 @@ class Asymptote(Value):
     known : bool
         Whether the law of the gap, or for equal labels that of the parameters, is known in closed form.
     reason : str
-        Why it is not, what is special, and why the region is not shown to be final; empty if all is known.
+        Why it is not, what is special about the run, and why the region is not shown to be final. Empty if
+        all is known.
     alternatives : tuple of Asymptote
         Where the last bit of the data decides between several ends, these are they, and `known` is False.
         Empty otherwise.
@@ -108,13 +109,13 @@ class Asymptote(Value):
     def gap(self, log_t: ArrayLike) -> Floats:
         """Return the predicted gap at given natural logarithms of the step.
 
-        It is that of the network with the predicted parameters, hence better than the law alone: for fixed
-        output weights wrong by O(t^−min(1, λ) ln t) only (eq. 8); for trained ones its margins are wrong by
-        24/m⁴ (eq. 18). It takes ln t larger than the margins of the state that it was made from.
+        This is the gap of the network with the predicted parameters, which is better than the law alone. With
+        fixed output weights its error is O(t^−min(1, λ) ln t) (eq. 8). With trained ones its margins are
+        wrong by 24/m⁴ (eq. 18). Both hold once ln t is larger than the margins of the given state.
 
-        Before a neuron reaches a kink along which it slides in the end, which may take very long where G_01
-        is small, the motion is the one with that neuron off its kink. At the kink it is pushed back by up to
-        the height of a sawtooth. Where its return takes many times as long, nothing is predicted until then.
+        Where G_01 is small, a neuron may take very long to reach the kink along which it slides in the end.
+        Until then the prediction is that of the motion off the kink. At the kink the neuron is pushed back by
+        up to the height of a sawtooth. If its return takes long, nothing is predicted until then.
 
         Parameters
         ----------
@@ -178,10 +179,10 @@ def asymptote(
     problem : Problem or Trajectory
         A trajectory alone brings its problem with it.
     params_or_trajectory : Params or Trajectory
-        A state, or a run, whose last sample is taken. Any state of the final region gives the same answer
-        (output weights fixed), also one from which neurons have yet to reach the kinks along which they will
-        slide (eq. 12), and with trained output weights one whose signs have yet to change (lemma 3); from an
-        earlier one the law is unknown.
+        A state; or a run, of which the last sample counts. With fixed output weights all states of the final
+        region give the same answer, also those from which neurons have yet to reach the kinks along which
+        they will slide (eq. 12). With trained ones, signs may have yet to change (lemma 3). From an earlier
+        state the law is unknown.
 
     Returns
     -------

@@ -151,5 +151,5 @@ def _rises(region: Region) -> bool:
     """Whether G_01 > 0 carries a neuron that is active on its own point only to its other kink (lemma 2)."""
     if not (region.opposite and region.problem.train_output and region.gram.sign > 0):
         return False
-    alone = region.active & ~region.active[:, ::-1] & ~region.slides[:, ::-1]
-    return any(region.serves(j, k) for j, k in np.argwhere(alone))
+    on_one = region.active & ~region.active[:, ::-1] & ~region.slides[:, ::-1]
+    return any(region.serves(j, k) for j, k in np.argwhere(on_one))

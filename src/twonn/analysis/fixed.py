@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn.analysis.motion import Motion, conditions_hold
+from twonn.analysis.motion import Motion, conditions_of
 from twonn.analysis.pairs import Flags, any_of, over_neurons, over_points, positive_diagonal, rounded_sum
 from twonn.analysis.reasons import Reason
 from twonn.analysis.regions import States
@@ -79,10 +79,8 @@ def fixed_motion(
             break
         slides = slides | sliding_candidates
     z_offset = z_start + _pushed(z_push, e)
-    theta = _active_fraction(gram, u)
-    sign = np.where(active, 1.0, -1.0)
-    conditions = np.where(slides, 1 - theta[:, None, :], sign * z_slope)
-    offsets = np.where(slides, 0.0, sign * z_offset)
+    theta = u[:, ::-1] * gram.cross / (u * positive_diagonal(gram))  # eq. 11
+    conditions, offsets, holds = conditions_of(active, slides, theta, z_slope, z_offset)
     return FixedMotion(
         active=active,
         slides=slides,
@@ -100,7 +98,7 @@ def fixed_motion(
         margin_offset=math.log(problem.rate) - np.log(u),
         conditions=conditions,
         condition_offsets=offsets,
-        holds=conditions_hold(active, slides, conditions, offsets),
+        holds=holds,
         reason=reason,
     )
 
@@ -200,8 +198,3 @@ def _pushed(push: Floats, accumulated: Floats) -> Floats:
     """Return Σ_l push_l a_l, not nan where an unknown a_l pushes nothing."""
     terms = np.where(push == 0, 0, push * accumulated[:, None, None, :])
     return np.asarray(terms[..., 0] + terms[..., 1])
-
-
-def _active_fraction(gram: Gram, u: Floats) -> Floats:
-    """Return θ of a neuron that slides at point i, shape (n, 2) (eq. 11)."""
-    return np.asarray(u[:, ::-1] * gram.cross / (u * positive_diagonal(gram)))

@@ -139,8 +139,8 @@ def _finite(states: States) -> Flags:
 
 
 def _has_coefficients(states: States, reason: Codes) -> Flags:
-    told = (Reason.NOTHING, Reason.EQUAL_LABELS, Reason.UNSUPPORTED, Reason.AT_REST, Reason.UNSEEN)
-    return np.asarray(np.isin(reason, told) & ~any_of(states.fates.dies, 1))
+    with_them = (Reason.NOTHING, Reason.EQUAL_LABELS, Reason.UNSUPPORTED, Reason.AT_REST, Reason.UNSEEN)
+    return np.asarray(np.isin(reason, with_them) & ~any_of(states.fates.dies, 1))
 
 
 # --------------------------------------------------------------------------------------------------

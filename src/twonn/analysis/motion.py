@@ -86,9 +86,24 @@ class Motion(Value):
         """Return the gap of a single run at these times."""
 
 
-def conditions_hold(active: Flags, slides: Flags, conditions: Floats, offsets: Floats) -> NDArray[np.int8]:
-    """Return whether the conditions hold: 1, 0, or −1 where θ = 1 up to rounding."""
+def conditions_of(
+    active: Flags, slides: Flags, theta: Floats, slope: Floats, offset: Floats
+) -> tuple[Floats, Floats, NDArray[np.int8]]:
+    """Return the conditions of a region, their offsets, and whether they hold: 1, 0, or −1 where θ = 1.
+
+    Parameters
+    ----------
+    active, slides : ndarray of bool, shape (n, 2, 2)
+    theta : ndarray, shape (n, 2)
+        Active fraction of a neuron that slides at point i.
+    slope, offset : ndarray, shape (n, 2, 2)
+        Of z_ji, up to a positive factor.
+    """
+    sign = np.where(active, 1.0, -1.0)
+    conditions = np.where(slides, 1 - theta[:, None, :], sign * slope)
+    offsets = np.where(slides, 0.0, sign * offset)
     frozen = (conditions == 0) & np.where(active, offsets > 0, offsets >= 0)
     marginal = slides & (np.abs(conditions) <= ROUNDING)
-    holds = ~any_of(~((conditions > 0) | frozen | marginal), 1, 2)
-    return np.where(holds, np.where(any_of(marginal, 1, 2), -1, 1), 0).astype(np.int8)
+    all_hold = ~any_of(~((conditions > 0) | frozen | marginal), 1, 2)
+    holds = np.where(all_hold, np.where(any_of(marginal, 1, 2), -1, 1), 0).astype(np.int8)
+    return conditions, offsets, holds

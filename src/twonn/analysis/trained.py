@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twonn.analysis.motion import Motion, conditions_hold
+from twonn.analysis.motion import Motion, conditions_of
 from twonn.analysis.pairs import Flags, any_of, over_neurons, over_points, positive_diagonal
 from twonn.analysis.reasons import Reason
 from twonn.analysis.regions import States
@@ -119,7 +119,7 @@ def _log_pace(margin: Floats, invariant: Floats, effective: Floats) -> Floats:
 
 def trained_motion(problem: Problem, gram: Gram, states: States, slides: Flags) -> TrainedMotion:
     """Return the motion after signs have changed and neurons have died as they must (lemma 3)."""
-    v, z, y, g = states.v, states.z, problem.y, gram.matrix
+    v, z, y = states.v, states.z, problem.y
     active = states.active & ~states.fates.dies[:, :, None]
     turned = np.where(active, y, 0).sum(axis=2)
     sign = np.where(states.fates.turns, turned, np.sign(v))
@@ -132,22 +132,13 @@ def trained_motion(problem: Problem, gram: Gram, states: States, slides: Flags) 
     # By neuron and its own point k: whether it slides at the other point i, and G_ik/G_ii there.
     slides_beside = slides[:, :, ::-1] & owner
     ratio = gram.cross / diagonal[[1, 0]]
-    effective = np.where(slides_beside.any(axis=1), gram.effective, np.diag(g))
+    effective = np.where(slides_beside.any(axis=1), gram.effective, np.diag(gram.matrix))
     star = z - np.where(slides_beside, ratio * z[:, :, ::-1], 0)
     start = np.where(owner, star, 0).sum(axis=1)
     size = np.where(owner, np.abs(v)[:, :, None], 0).sum(axis=1)
-    gain = np.where(owner, 1 / effective[:, None, :], 0)
-    base = np.where(owner, -star / effective[:, None, :], 0)
-    # On the kink, C_ji follows from z_ji = 0 (eq. 10).
-    gain = gain + np.where(slides, -(gram.cross / diagonal) * gain[:, :, ::-1], 0)
-    base = base + np.where(slides, -(gram.cross / diagonal) * base[:, :, ::-1] - z / diagonal, 0)
-    # What its own point does to z_own is 1 and 0, which the sum would form with cancellation where it slides.
-    z_gain = np.where(owner, 1, np.where(slides, 0, over_points(g, gain)))
-    z_base = np.where(owner | slides, 0, z + over_points(g, base))
+    gain, base, z_gain, z_base = _affine_in_own(gram, z, star, effective, owner, slides)
     theta = gram.cross / diagonal * np.sqrt(effective / effective[:, ::-1])  # eq. 19
-    toward = np.where(active, 1.0, -1.0)
-    conditions = np.where(slides, 1 - theta[:, None, :], toward * z_gain)
-    offsets = np.where(slides, 0.0, toward * z_base)
+    conditions, offsets, holds = conditions_of(active, slides, theta, z_gain, z_base)
     # Points on one line through the origin leave a neuron that slides nothing to grow by.
     idle = any_of(slides_beside, 1, 2) & gram.dependent
     moves = any_of(owner, 2)
@@ -165,7 +156,7 @@ def trained_motion(problem: Problem, gram: Gram, states: States, slides: Flags) 
         v_offset=np.where(moves, 0.0, v),
         conditions=conditions,
         condition_offsets=offsets,
-        holds=conditions_hold(active, slides, conditions, offsets),
+        holds=holds,
         reason=np.select([idle, coupled], [Reason.SINGULAR, Reason.COUPLED], 0).astype(np.uint8),
         effective=effective,
         invariant=effective * size**2 - start**2,
@@ -175,3 +166,25 @@ def trained_motion(problem: Problem, gram: Gram, states: States, slides: Flags) 
         owner=owner,
         sign=sign,
     )
+
+
+def _affine_in_own(
+    gram: Gram, z: Floats, star: Floats, effective: Floats, owner: Flags, slides: Flags
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return how C and z depend on the pre-activation of each neuron on its own point (eqs. 10 and 14).
+
+    Returns
+    -------
+    gain, base, z_gain, z_base : ndarray, shape (n, 2, 2)
+        As in `TrainedMotion`; base is its `c_offset`.
+    """
+    diagonal = positive_diagonal(gram)
+    gain = np.where(owner, 1 / effective[:, None, :], 0)
+    base = np.where(owner, -star / effective[:, None, :], 0)
+    # On the kink, C_ji follows from z_ji = 0.
+    gain = gain + np.where(slides, -(gram.cross / diagonal) * gain[:, :, ::-1], 0)
+    base = base + np.where(slides, -(gram.cross / diagonal) * base[:, :, ::-1] - z / diagonal, 0)
+    # What its own point does to z_own is 1 and 0, which the sum would form with cancellation where it slides.
+    z_gain = np.where(owner, 1, np.where(slides, 0, over_points(gram.matrix, gain)))
+    z_base = np.where(owner | slides, 0, z + over_points(gram.matrix, base))
+    return gain, base, z_gain, z_base

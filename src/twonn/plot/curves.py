@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from twonn.analysis.asymptote import asymptote
 from twonn.analysis.exponents import exponents_between
+from twonn.analysis.laws import Law
 from twonn.arguments import ArgumentTypeError, ArgumentValueError, Verbatim, real_array
 from twonn.geometry.optimal import optimal_margin
 from twonn.plot.parts import (
@@ -277,7 +278,7 @@ def _law(traj: Trajectory, law: object) -> tuple[Callable[[Floats], ArrayLike] |
         expected = "a function of ln t, 'closed form' or None"
         raise ArgumentTypeError("law", law, expected, "Write e.g. lambda log_t: c / log_t.")
     limit = asymptote(traj.problem, traj)
-    return limit.gap, f"closed form,\n{limit.law}"
+    return limit.gap, f"closed form,\n{Law(limit.law).label}"
 
 
 def _draw_law(ax: Axes, law: Callable[[Floats], ArrayLike], name: str, log_t: Floats, largest: float) -> None:
