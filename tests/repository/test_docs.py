@@ -123,6 +123,43 @@ def test_the_page_of_faults_has_no_promise_that_did_not_hold():
 
 
 # --------------------------------------------------------------------------------------------------
+# Numbers of equations and lemmas
+
+
+def labels(page: str) -> list[str]:
+    """The labels of the numbered equations of a page, in order."""
+    return re.findall(r"^\$\$ \((\S+)\)$", (DOCS / page).read_text(encoding="utf-8"), re.M)
+
+
+def cited(kind: str, text: str) -> set[int]:
+    """The numbers in "eq. 5", "eqs. 3 to 7, 11" or "lemmas 1 and 2", ends of ranges included."""
+    found = re.findall(rf"\b{kind}s?\.? (\d+(?:(?:, | and | to |, and )\d+)*)", text)
+    return {int(number) for numbers in found for number in re.findall(r"\d+", numbers)}
+
+
+@pytest.mark.parametrize(("page", "prefix"), [("theory.md", "eq-"), ("numerics.md", "eq-numerics-")])
+def test_equations_bear_the_numbers_that_sphinx_gives_them(page, prefix):
+    """Sphinx numbers the labelled ones of a page from 1 on, and comments in the code cite these numbers."""
+    found = labels(page)
+    assert found == [f"{prefix}{number}" for number in range(1, len(found) + 1)]
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert set(re.findall(r"\{eq\}`([^`]+)`", text)) <= set(found)
+    # Two dollars open a formula and two close it.
+    assert text.count("$$") % 2 == 0
+
+
+def test_what_the_analysis_cites_is_in_the_theory():
+    theory = (DOCS / "theory.md").read_text(encoding="utf-8")
+    code = "\n".join(
+        path.read_text(encoding="utf-8") for path in sorted((ROOT / "src/twonn/analysis").glob("*.py"))
+    )
+    equations, lemmas = cited("eq", code), cited("lemma", code)
+    assert {1, 5, 7, 11, 16, 23} <= equations and {1, 2, 3, 4, 5} <= lemmas  # they are found
+    assert equations <= set(range(1, len(labels("theory.md")) + 1))
+    assert lemmas <= {int(number) for number in re.findall(r"^\*\*Lemma (\d+) ", theory, re.M)}
+
+
+# --------------------------------------------------------------------------------------------------
 # The README's example, and the map of data
 
 
