@@ -1,4 +1,4 @@
-"""What this installation is: versions, compiler, instruction set, and whether its arithmetic is sound."""
+"""This installation: versions, compiler, instruction set, and whether its arithmetic is sound."""
 
 from __future__ import annotations
 
@@ -80,5 +80,5 @@ def provenance_of(text: str) -> dict[str, str]:
     if not isinstance(said, dict) or not all(
         isinstance(value, str) and value.isprintable() and name.isprintable() for name, value in said.items()
     ):
-        raise ValueError("provenance is no object of printable texts")
+        raise ValueError("provenance is not an object of printable texts")
     return said

@@ -195,8 +195,8 @@ def sample(
     runs : int
         How many starts, at least 1.
     seed : int
-        Seed of ``numpy.random.default_rng``, at least 0. It has to be given, so that every sample
-        can be drawn again.
+        Seed of ``numpy.random.default_rng``, at least 0. It is required, so that every start can be drawn
+        again.
     d : int
         Dimension of the points.
     bias : bool
@@ -243,12 +243,12 @@ def sample(
     ``he_normal_bias`` draws them with the variance of the weights. ``small``, ``symmetric`` and
     ``binary`` are plain conventions without a source.
 
-    The generator fills w first, then b, then v, each array whole and in run-major order; what is
-    not random consumes no draws, and neither does b with ``bias=False``. Hence for k < n the
-    first k of n runs have exactly the w of ``sample(name, k, seed)``, but the same b and v only
-    where these are not random: a random b or v starts where the preceding array ends. Likewise
-    ``bias`` never changes w, but changes the random signs of ``balanced``. The last digits of
-    ``orthogonal`` depend on the LAPACK that NumPy uses.
+    The generator fills w first, then b, then v, each array whole and in run-major order. An array that
+    is not random takes no draws, and neither does b with ``bias=False``. Hence for k < n the first k of
+    n runs have exactly the w of ``sample(name, k, seed)``. They have the same b and v only where these
+    are not random, because a random b or v starts where the preceding array ends. Likewise ``bias``
+    never changes w, but it changes the random signs of ``balanced``. The last digits of ``orthogonal``
+    depend on the LAPACK that NumPy uses.
 
     References
     ----------
@@ -258,7 +258,7 @@ def sample(
        neural networks: an adversarial robustness perspective, arXiv 2603.02095.
     .. [3] Glorot, Bengio (2010), Understanding the difficulty of training deep feedforward neural
        networks, AISTATS.
-    .. [4] LeCun, Bottou, Orr, Müller (1998), Efficient BackProp, in Neural NetworkStates: Tricks of the
+    .. [4] LeCun, Bottou, Orr, Müller (1998), Efficient BackProp, in Neural Networks: Tricks of the
        Trade; second edition 2012.
     .. [5] PyTorch, default initialization of ``torch.nn.Linear``.
     .. [6] Jacot, Gabriel, Hongler (2018), Neural tangent kernel: convergence and generalization in
@@ -283,7 +283,7 @@ def sample(
         raise ArgumentValueError(
             "runs", runs, f"runs * d of at most {_LARGEST_DRAW:,}", "Draw fewer runs at a time."
         )
-    seed = whole_number("seed", seed, least=0, fix="Write e.g. seed=42; none is chosen for you.")
+    seed = whole_number("seed", seed, least=0, fix="Write e.g. seed=42; twonn never chooses a seed.")
     scheme = _scheme(name, d, scale)
     draw_bias = scheme.b if flag("bias", bias) else None
     rng = np.random.default_rng(seed)

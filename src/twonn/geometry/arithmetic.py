@@ -27,7 +27,7 @@ def combined(v: Floats, terms: Floats) -> Floats:
 
 
 def combined_middle(v: Floats, z: Floats) -> Floats:
-    """Return v_0 z_0 + v_1 z_1 at the midpoint of the samples, shape (...)."""
+    """Return v_0 z_0 + v_1 z_1 at the midpoint of the points, shape (...)."""
     return dot(np.repeat(v, 2, axis=-1), z.reshape(*z.shape[:-2], 4)) / 2
 
 

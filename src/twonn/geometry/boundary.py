@@ -14,7 +14,7 @@ from twonn.values import Floats, public
 
 @public
 def boundary(problem: Problem, params: Params) -> Floats:
-    """Return where f changes sign between the two samples; for points on the line only.
+    """Return where f changes sign between the two points; for points on the line only.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def boundary(problem: Problem, params: Params) -> Floats:
     -------
     float64 or ndarray, shape (runs,)
         A position on the line, in the units of x. nan if f does not change sign between the
-        samples, or if a zone with f ≡ 0 separates the signs; then `distances` lead to its edges.
+        points, or if a zone with f ≡ 0 separates the signs; then `distances` lead to its edges.
 
     Raises
     ------
@@ -47,15 +47,15 @@ def boundary(problem: Problem, params: Params) -> Floats:
 
 @np.errstate(all="ignore")
 def boundary_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
-    """Return where f changes sign between the two samples; for points on the line only.
+    """Return where f changes sign between the two points; for points on the line only.
 
     There is at most one such place, whatever the labels: f needs output weights of opposite sign to
     change sign at all, and then {f > 0} and {f < 0} are both intervals, being intersections of two
     half-lines. Where they meet, both pre-activations are >= 0, hence L = v_0 z_0 + v_1 z_1 is zero.
-    That zero of L is the boundary if it lies between the samples and either both neurons are active
+    That zero of L is the boundary if it lies between the points and either both neurons are active
     there, or it is the kink of both and they open to opposite sides. Otherwise one sign is missing,
-    or a zone with f ≡ 0 separates the two. A sample with f = 0 is unclassified but no boundary: f
-    has to take both signs strictly between the samples.
+    or a zone with f ≡ 0 separates the two. A point with f = 0 is unclassified but no boundary: f
+    has to take both signs strictly between the points.
 
     Parameters
     ----------
@@ -71,15 +71,15 @@ def boundary_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
         As `boundary`; nan where an input is not finite.
     """
     w, v, z = within_range(w, v, z)
-    at_samples = np.sign(combined(v, z))
+    at_points = np.sign(combined(v, z))
     opposed = np.sign(v[..., 0]) * np.sign(v[..., 1]) < 0
-    crosses = at_samples[..., 0] * at_samples[..., 1] < 0
+    crosses = at_points[..., 0] * at_points[..., 1] < 0
     # At the zero of L, z_0 = v_1 det(z)/(L_1 - L_0), and z_1 has the sign of z_0.
     determinant = dot(
         np.stack([z[..., 0, 0], -z[..., 0, 1]], axis=-1),
         np.stack([z[..., 1, 1], z[..., 1, 0]], axis=-1),
     )
-    activity = np.sign(v[..., 1]) * np.sign(determinant) * at_samples[..., 1]
+    activity = np.sign(v[..., 1]) * np.sign(determinant) * at_points[..., 1]
     diverging = np.sign(w[..., 0, 0]) * np.sign(w[..., 1, 0]) < 0
     exists = opposed & crosses & ((activity > 0) | ((activity == 0) & diverging))
     # Relative to the midpoint, so that data far from the origin lose nothing. Every sum is nan where a

@@ -1,7 +1,7 @@
-"""How far the samples are from being misclassified: exact distances, margins, gap and boundary.
+"""How far the points are from being misclassified: exact distances, margins, gap and boundary.
 
-With p_j = y_i v_j and z_j = w_j·x_i + b_j, the points that sample i's classifier gets wrong,
-{y_i f ≤ 0}, are bounded by few hyperplanes, so no quadratic program is needed for any dimension:
+With p_j = y_i v_j and z_j = w_j·x + b_j, the set of x that are not classified as y_i, {y_i f ≤ 0}, is
+bounded by few hyperplanes. So no quadratic program is needed, whatever the dimension:
 
 - no p_j > 0: every point;
 - p_j > 0 ≥ p_k: {z_j ≤ 0} ∪ {p_j z_j + p_k z_k ≤ 0}, because p_k max(0, z_k) = min(0, p_k z_k)
@@ -9,7 +9,7 @@ With p_j = y_i v_j and z_j = w_j·x_i + b_j, the points that sample i's classifi
 - both p_j > 0: {z_0 ≤ 0} ∩ {z_1 ≤ 0}, where f vanishes.
 
 The functions ending in ``_of`` work on arrays with any leading axes ``...``: `w` (..., 2, d) and
-`v` (..., 2) are the weights, `z` (..., 2, 2) the pre-activations, z[j, i] of neuron j at sample i.
+`v` (..., 2) are the weights, `z` (..., 2, 2) the pre-activations, z[j, i] of neuron j at point i.
 They take z as given because a run carries it more accurately than w·x + b, and they need no b.
 Where an input is not finite, so that the network has diverged, they return nan.
 
@@ -41,7 +41,7 @@ from twonn.values import Floats, public
 
 @public
 def distances(problem: Problem, params: Params) -> Floats:
-    """Return how far each sample is from the nearest point that the network gets wrong.
+    """Return how far each point can be moved before the network misclassifies it.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def distances(problem: Problem, params: Params) -> Floats:
     Returns
     -------
     ndarray, shape (2,) or (runs, 2)
-        The smallest ‖δ‖₂ with y_i f(x_i + δ) ≤ 0, in the units of x; 0 if sample i is
+        The smallest ‖δ‖₂ with y_i f(x_i + δ) ≤ 0, in the units of x; 0 if point i is
         misclassified, inf if no such δ exists. A region where f ≡ 0 counts as wrong.
 
     Raises
@@ -155,7 +155,7 @@ def functional_margins(problem: Problem, v: Floats, z: Floats) -> Floats:
 
 @np.errstate(all="ignore")
 def distances_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
-    """Return how far each sample is from the nearest point that the network gets wrong.
+    """Return how far each point can be moved before the network misclassifies it.
 
     Parameters
     ----------
@@ -222,11 +222,11 @@ def gap_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
         problem.y * output[..., ::-1],
         problem.y * combined_middle(v, z)[..., None],
     )
-    # Two neurons serving one sample leave the other one unserved: misclassified, distance 0.
-    by_sample = np.where(servants == 1, np.maximum(own, joint), optimal)
-    # 0 <= gap, as f has the wrong sign (or none) for one of the samples at their midpoint, and
+    # Two neurons serving one point leave the other one unserved: misclassified, distance 0.
+    by_point = np.where(servants == 1, np.maximum(own, joint), optimal)
+    # 0 <= gap, as f has the wrong sign (or none) for one of the points at their midpoint, and
     # gap <= optimal, as distances are >= 0: only rounding can leave these bounds.
-    return np.where(finite, np.clip(by_sample.max(axis=-1), 0, optimal), np.nan)
+    return np.where(finite, np.clip(by_point.max(axis=-1), 0, optimal), np.nan)
 
 
 @np.errstate(all="ignore")
@@ -291,7 +291,7 @@ def _to_half_space(value: Floats, steepness: Floats) -> Floats:
 
 
 def _to_dead_region(w: Floats, z: Floats) -> Floats:
-    """Return the distance of each sample to {z_0 ≤ 0} ∩ {z_1 ≤ 0}, shape (..., 2).
+    """Return the distance of each point to {z_0 ≤ 0} ∩ {z_1 ≤ 0}, shape (..., 2).
 
     It is that to the farther half-space if the projection on it lies in the nearer one, else that
     to the edge. With unit normals u_j and signed distances r_j = z_j/‖w_j‖ the latter is
@@ -323,9 +323,9 @@ def _shortfall(
     there: Floats,
     middle: Floats,
 ) -> Floats:
-    """Return the optimal margin minus the distance of each sample to {L ≤ 0}, for a linear L.
+    """Return the optimal margin minus the distance of each point to {L ≤ 0}, for a linear L.
 
-    With D = ‖x_0 − x_1‖ and q half the difference of L between the two samples,
+    With D = ‖x_0 − x_1‖ and q half the difference of L between the two points,
     D/2 − L/‖g‖ = ([D‖g‖/2 − q] − L(midpoint))/‖g‖. For q > 0 the bracket cancels as it stands; it
     equals (D/2)²‖g_⊥‖²/(D‖g‖/2 + q), where g_⊥ is g without its component along x_1 − x_0, 0 on the
     line.
@@ -339,7 +339,7 @@ def _shortfall(
     gradient : ndarray, shape (..., d)
         g, or −g, of which only the norms matter.
     here, there, middle : ndarray, shape (..., 2), middle also (..., 1)
-        L at the sample, at the other one, and at their midpoint.
+        L at the point, at the other one, and at their midpoint.
 
     Returns
     -------

@@ -16,7 +16,7 @@ RANK_TOLERANCE = 16 * float(np.finfo(np.float64).eps)
 
 @public
 def optimal_margin(problem: Problem) -> float:
-    """Return the largest robustness margin that any classifier of these samples has.
+    """Return the largest robustness margin that any classifier of these points has.
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ def horizon(steps: object, log10_steps: object) -> int:
 
 
 def direct_limit(max_direct: object) -> int:
-    """Return how many steps may be taken one by one; more than can be counted are as many as can."""
+    """Return how many steps may be taken one by one, at most as many as can be counted."""
     fix = "Write a Python int such as 10**10."
     return min(whole_number("max_direct", max_direct, least=1, fix=fix), LARGEST_COUNT)
 

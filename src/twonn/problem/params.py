@@ -41,8 +41,8 @@ class Params:
     dimension : int
         d.
     runs : int or None
-        Length of the run axis, None without one. ``params[r]`` is run r; ``len`` and iteration
-        follow.
+        Length of the run axis, None without one. ``params[r]`` is run r; ``len(params)`` and
+        ``for one in params`` go along the same axis.
 
     Raises
     ------
@@ -96,29 +96,29 @@ class Params:
         Parameters
         ----------
         module : torch.nn.Module
-            One that computes v_0 relu(w_0·x + b_0) + v_1 relu(w_1·x + b_1) of every row x of its input, such
-            as ``Sequential(Linear(d, 2), ReLU(), Linear(2, 1, bias=False))``. Its tensors are told apart by
-            their shapes, (2, d), (2,) and (1, 2), whatever their names; biases may be absent, and an output
+            A module that computes v_0 relu(w_0·x + b_0) + v_1 relu(w_1·x + b_1) for every row x of its input,
+            such as ``Sequential(Linear(d, 2), ReLU(), Linear(2, 1, bias=False))``. Its tensors are recognised
+            by their shapes, (2, d), (2,) and (1, 2), not by their names. Biases may be absent, and an output
             bias must be 0.
 
         Returns
         -------
         Params
-            To the last bit; float16, bfloat16 and float32 are binary64 numbers too.
+            Exactly the numbers of the module: binary64 holds float16, bfloat16 and float32.
 
         Raises
         ------
         TypeError, ValueError
-            If it is no module, its parameters have other shapes or are not real floating-point numbers, or
-            it computes something else. For that a copy of it is evaluated at some points.
+            If it is not a module, if its parameters have other shapes or are not real floating-point numbers,
+            or if it computes something else. A copy of it is evaluated at some points to check that.
         """
         return cls(**read_from_torch(module))
 
     def to_torch(self) -> torch.nn.Sequential:
         """Return ``torch.nn.Sequential(Linear(d, 2), ReLU(), Linear(2, 1, bias=False))`` in float64.
 
-        All its parameters require gradients: where they are not to be trained, call ``requires_grad_(False)``
-        on the output layer ``module[2]``, or on ``module[0].bias``.
+        All its parameters require gradients. To keep the output weights or the biases fixed, call
+        ``requires_grad_(False)`` on ``module[2].weight`` or on ``module[0].bias``.
 
         Raises
         ------

@@ -31,17 +31,17 @@ REDUCTIONS = ("mean", "sum")
 class Problem:
     """Two labelled points and the gradient descent that trains on them.
 
-    The network is f(x) = Σ_j v_j max(0, w_j·x + b_j), j = 0, 1; the objective is the mean or the
-    sum over both samples of ℓ(y_i f(x_i)); every step moves all trained parameters at once by
+    The network is f(x) = Σ_j v_j max(0, w_j·x + b_j), j = 0, 1. The objective is the mean or the
+    sum of ℓ(y_i f(x_i)) over both points. Every step moves all trained parameters at once by
     ``step_size`` times the negative gradient.
 
     Parameters
     ----------
     x : array_like, shape (2,) or (2, d)
-        The two points. A vector of two numbers is two points on the line, d = 1.
+        The two points. A vector of two numbers means two points on the line, d = 1.
     y : array_like, shape (2,)
-        Their labels, each −1 or +1. Equal labels may be run; then there is no separator, the
-        optimal margin is inf and the gap is nan.
+        Their labels, each −1 or +1. The labels may be equal. Then there is no separator: the optimal
+        margin is inf and the gap is nan.
     step_size : float
         η > 0, constant.
     loss : {"exponential", "logistic"}
@@ -49,22 +49,22 @@ class Problem:
     reduction : {"mean", "sum"}
         Objective ½ Σ_i ℓ(m_i), or Σ_i ℓ(m_i).
     bias : bool
-        With False, b_j = 0 throughout.
+        Whether the neurons have biases. With False, b_j = 0 throughout.
     train_output : bool
-        With True the output weights v are trained too; the paper keeps them fixed.
+        Whether the output weights v are trained too. The paper keeps them fixed.
 
     Attributes
     ----------
     dimension : int
         d.
     rate : float
-        h = η ("sum") or η/2 ("mean"), the factor of each sample's gradient.
+        h = η ("sum") or η/2 ("mean"), the factor of each point's gradient.
 
     Raises
     ------
     TypeError, ValueError
         Naming the argument, what was got, what was expected, and the fix. Coincident points with
-        opposite labels are refused: nothing separates them.
+        opposite labels are refused, because nothing separates them.
 
     References
     ----------

@@ -111,7 +111,7 @@ def _check_computes(
             "module",
             Verbatim("a module that computes something else"),
             "v_0 relu(w_0·x + b_0) + v_1 relu(w_1·x + b_1), by the parameters it holds",
-            "Use ReLU between the two layers, and nothing before or behind them.",
+            "Use a ReLU between the two layers, and nothing before or after them.",
         )
 
 

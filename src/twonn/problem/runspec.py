@@ -1,6 +1,6 @@
-"""What a run is asked, in one object: everything that its result depends on.
+"""What a run is asked for, in one object: everything that its result depends on.
 
-Made once and checked once; the kernel's adapter, checkpoints and sweeps read it.
+It is made and checked once. The kernel's adapter, checkpoints and sweeps read it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from twonn.problem.horizon import LARGEST_COUNT, direct_limit, horizon, sample_s
 from twonn.problem.params import Params, check_compatible, single_run
 from twonn.problem.problem import Problem, problem_dict
 
-#: Steps that the engine "auto" takes one by one, if nothing else is asked, before it gives up.
+#: Steps that the engine "auto" takes one by one by default before it gives up.
 MAX_DIRECT = 10**10
 
 ENGINES = ("auto", "direct", "leap")
@@ -39,18 +39,18 @@ class RunOptions:
     horizon : int
         Steps asked for.
     engine, sliding : str
-        As of `twonn.run`.
+        As in `twonn.run`.
     samples_per_decade, sample_steps
-        As of `twonn.run`; None is the default density.
+        As in `twonn.run`; None is the default density.
     optimizer : Optimizer or None
         None for gradient descent.
     max_direct : int
-        As of `twonn.run`.
+        As in `twonn.run`.
 
     Raises
     ------
     TypeError, ValueError
-        For an engine or a way to slide that there is none of, or an engine that the optimizer has not.
+        If `engine` or `sliding` is unknown, or the optimizer does not have that engine.
     """
 
     horizon: int
@@ -109,9 +109,9 @@ class RunOptions:
         return sample_schedule(self.reachable_steps, self.samples_per_decade, self.sample_steps)
 
     def require_countable(self) -> None:
-        """Refuse a horizon that stepping never comes to."""
+        """Refuse a horizon that stepping cannot reach."""
         if self.horizon > self.reachable_steps:
-            expected = "at most 2^63 - 1 steps where every one is taken"
+            expected = "at most 2^63 - 1 steps where each is taken one by one"
             fix = 'Ask for fewer steps, or use engine="auto".'
             raise ArgumentValueError("steps", Verbatim(written_steps(self.horizon)), expected, fix)
 
@@ -133,7 +133,7 @@ class RunOptions:
         """Return the options that `to_dict` has written; any error means that it has not."""
         listed = values["sample_steps"]
         if listed is not None and not isinstance(listed, list):
-            raise ValueError("sample_steps is no list")
+            raise ValueError("sample_steps is not a list")
         density = values["samples_per_decade"]
         if density is not None:
             density = positive_number("samples_per_decade", density, "Ask for more.")
@@ -190,5 +190,5 @@ _STEPS = re.compile("0x(0|[1-9a-f][0-9a-f]*)")
 def read_steps(name: str, steps: object) -> int:
     """Return the number of steps that a text says, as `hex` writes it and in no other way."""
     if not isinstance(steps, str) or not _STEPS.fullmatch(steps):
-        raise ValueError(f"{name} is no hexadecimal number of steps")
+        raise ValueError(f"{name} is not a hexadecimal number of steps")
     return int(steps, 16)

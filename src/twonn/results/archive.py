@@ -1,4 +1,4 @@
-"""Trajectories in files: what is in one, and that nothing else is read."""
+"""Trajectories in files: what a file holds, and checks that it holds nothing else."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class _Archive:
             shape, dtype, begins = _header(member)
         size = math.prod(shape) * dtype.itemsize
         if dtype.hasobject or self._file.getinfo(f"{name}.npy").file_size != begins + size:
-            raise ValueError(f"{name} has another size than it says")
+            raise ValueError(f"{name} does not have the size that it declares")
         return shape, dtype
 
     def array(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -187,7 +187,7 @@ class _Archive:
         """Return a text of at most so many characters."""
         _, dtype = self.header(name)
         if dtype.kind != "U" or dtype.itemsize > 4 * most:
-            raise ValueError(f"{name} is no text of at most {most:,} characters")
+            raise ValueError(f"{name} is not a text of at most {most:,} characters")
         return str(self.array(name, dtype, ()))
 
 
@@ -205,7 +205,7 @@ _LONGEST_STEPS, _LONGEST_TEXT = 1_000_000, 100_000
 
 def _read(path: Path, raw: BinaryIO) -> dict[str, Any]:
     if is_checkpoint(path):
-        raise CheckpointError(f"{path}: a checkpoint; twonn.resume goes on from it and gives the trajectory.")
+        raise CheckpointError(f"{path}: a checkpoint; twonn.resume continues from it and returns the trajectory.")
     if not zipfile.is_zipfile(raw):
         raise CheckpointError(f"{path}: not an .npz file that Trajectory.save has written.")
     raw.seek(0)

@@ -1,4 +1,4 @@
-"""What is recorded of a run beside its samples, and how it may end."""
+"""What is recorded of a run in addition to its samples, and how a run may end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRANSITION = np.dtype(
     ]
 )
 
-#: One sliding episode of a neuron along its kink at a point. t_exit is inf where it slides still.
+#: One sliding episode of a neuron along its kink at a point. t_exit is inf where it is still sliding.
 SLIDE = np.dtype(
     [
         ("neuron", np.uint8),
@@ -33,8 +33,8 @@ SLIDE = np.dtype(
 )
 
 #: One stretch of steps and the engine that covered it: "direct", "leap", "slide" where leaps averaged over
-#: the teeth of neurons that slide, or "mixed" for what follows the 1,023 stretches that are told apart.
-#: Blocks are stretches handled at once; iterations are a leap's.
+#: the sawtooth of neurons that slide, or "mixed" for all that follows the first 1,023 stretches.
+#: Blocks are the parts that were handled at once; iterations are those of leaps.
 SEGMENT = np.dtype(
     [
         ("engine", "U8"),
@@ -55,19 +55,19 @@ VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "margins": (("point",), "1", "functional margins y_i f(x_i)"),
     "log_loss": ((), "1", "natural logarithm of the objective"),
     "loss": ((), "1", "objective"),
-    "pattern": ((), "1", "activation pattern, bit 2j+i: neuron j active on sample i"),
+    "pattern": ((), "1", "activation pattern, bit 2j+i: neuron j active on point i"),
     "distances": (
         ("point",),
         "[x]",
-        "distance of each sample to the nearest point not classified as it",
+        "how far each point can be moved before it is misclassified",
     ),
     "robust_margin": ((), "[x]", "smallest of the distances"),
     "gap": ((), "[x]", "optimal margin minus robust margin"),
-    "gap_error": ((), "[x]", "how wrong the gap may be, from rounding and leaping"),
-    "boundary": ((), "[x]", "sign change of f between the samples"),
+    "gap_error": ((), "[x]", "error of the gap, from rounding and leaping"),
+    "boundary": ((), "[x]", "sign change of f between the points"),
 }
 
-#: Relative error of the parameters that leaps are made to stay below.
+#: Relative error of the parameters that leaps aim to stay below.
 ACCURACY = 1e-14
 
 
@@ -75,10 +75,10 @@ ACCURACY = 1e-14
 class Status(enum.Enum):
     """How a run ended.
 
-    All steps were taken (COMPLETED), and the parameters had reached a finite minimiser to rounding
-    (CONVERGED; only leaps look for that). Or the run ended before: no unit was active on any sample
-    (STATIONARY), something stopped being finite (DIVERGED), it was stopped (INTERRUPTED), or the engine gave
-    up (OBSTRUCTED).
+    Either all steps were taken (COMPLETED), possibly with parameters that reached a finite minimiser to
+    rounding (CONVERGED; only leaps look for that). Or the run ended earlier: no neuron was active on any
+    point (STATIONARY), a number stopped being finite (DIVERGED), the run was stopped (INTERRUPTED), or the
+    engine gave up (OBSTRUCTED).
     """
 
     COMPLETED = "completed"

@@ -1,4 +1,4 @@
-"""What a run gives back: sampled states, what happened in between, and all that follows from them."""
+"""What a run returns: sampled states, the events in between, and all that follows from them."""
 
 from __future__ import annotations
 
@@ -34,75 +34,77 @@ if TYPE_CHECKING:
 class Trajectory(Shown, Value, NetworkStates):
     """One run of gradient descent, sampled.
 
-    It is a value: equal to another if all that it holds is, read-only, and the same after pickling.
+    It is a value: read-only, equal to another by content, and the same after pickling.
 
     Attributes
     ----------
     spec : RunSpec
         All that was asked: the next four, the engine, and the samples.
     problem, params : Problem, Params
-        What was run, and its start.
+        The problem and the start.
     optimizer : Optimizer or None
-        What took the steps; None for gradient descent.
+        None for gradient descent.
     horizon : int
         Steps asked for.
     status : Status
-        How it ended; ``message`` says it in a sentence.
+        How the run ended. ``message`` is a sentence about it.
     end_step : int
-        The step at which it ended: the last one taken, the one at which no unit was active any more, or
-        the one at which parameters, pre-activations or margins stopped being finite. In that last case the
-        last sample is the step before, the last finite state. Of a run that has converged, the
-        step from which nothing changes at working precision; its samples go on to the horizon.
+        The step at which the run ended: the last one taken, or the first one at which no neuron was active
+        any more. If the run diverged, the first step at which parameters, pre-activations or margins were
+        not finite; the last sample is then the step before. If it converged, the step from which nothing
+        changes at working precision; its samples extend to the horizon.
     obstacle : str
-        Why the engine gave up, if it did, as a part of a sentence.
+        Why the engine gave up, if it did, as part of a sentence.
     t, log_t : ndarray, shape (n,)
         Sampled steps (exact up to 2^53) and their natural logarithm (−inf at step 0).
     states : ndarray, shape (n, 12) or (n, 4 d + 8)
         Reduced coordinates: C_jk, its compensation, v, its compensation, with
-        w_j = w_j(0) + Σ_k C_jk x_k, b_j = b_j(0) + Σ_k C_jk. Of other optimizers the parameters themselves:
+        w_j = w_j(0) + Σ_k C_jk x_k, b_j = b_j(0) + Σ_k C_jk. For other optimizers the parameters themselves,
         (w_0, w_1, b, v), and their compensation.
     pattern : ndarray of uint8, shape (n,)
-        Activation pattern; bit 2j + i is set where neuron j is active on sample i.
+        Activation pattern; bit 2j + i is set where neuron j is active on point i.
     transitions : structured ndarray, shape (k,)
         The first 10,000 transitions: t, log_t, before, after, t_low, t_high.
     n_transitions, n_transitions_exact : int, bool
-        How many there were in all, and whether that is exact. It is where every step was taken, and where no
-        leap averaged over a neuron that slides or passed a kink that attracts.
+        How many transitions there were in all, and whether that number is exact. It is, unless a leap
+        averaged over a neuron that slides, or passed a kink that attracts.
     transition_counts : ndarray of int64, shape (16, 16)
         How often pattern [row] was followed by pattern [column].
     slides : structured ndarray, shape (k,)
         The first 1,024 episodes in which a neuron slid along its kink at a point for more than 1,024 steps:
-        neuron, point, t_enter, t_exit, active_fraction (at exit, or at the last step).
+        neuron, point, t_enter, t_exit (inf if it is still sliding), active_fraction (at exit, or at the last
+        step).
     phase_unknown : ndarray of bool, shape (n, 2, 2)
-        Pairs of neuron j and point i whose z_ji is the mean of a sawtooth, because a leap averaged over it,
-        or whose place in the sawtooth is unknown since then. `pattern` holds the sign of that mean.
+        Pairs of neuron j and point i whose z_ji is the mean of a sawtooth because a leap averaged over it,
+        or whose phase in the sawtooth has been unknown since such a leap. `pattern` has the sign of that
+        mean.
     sawtooth : ndarray, shape (n, 2, 2)
-        Height h s_i |v_j| G_ii of that sawtooth, 0 elsewhere: z_ji of the exact run is within
-        preactivations ± sawtooth/2, and the parameters are what they are up to that.
+        Height h s_i |v_j| G_ii of that sawtooth, 0 elsewhere. z_ji of the exact run is within
+        preactivations ± sawtooth/2, and the parameters differ from the exact ones accordingly.
     segments : structured ndarray, shape (k,)
         Which engine covered which steps: engine, t_start, t_stop, log_t_start, log_t_stop, blocks,
         iterations.
     error_bound : float
-        What leaping may have added to the error of the parameters (w, b, v), in the Euclidean norm of all
-        of them, beside `sawtooth`; 0 where every step was taken.
+        The error that leaping may have added to the parameters (w, b, v), in the Euclidean norm of all of
+        them, apart from `sawtooth`; 0 if every step was taken.
     error_estimate : float
         The same relative to the norm of the final parameters.
     provenance : mapping
-        Versions, compiler, flags and instruction set that computed it.
+        Versions, compiler, flags and instruction set with which it was computed.
     w, b, v : ndarray, shapes (n, 2, d), (n, 2), (n, 2)
         Parameters.
     preactivations : ndarray, shape (n, 2, 2)
-        z_ji, indexed [sample of the trajectory, neuron j, sample i].
+        z_ji, indexed [sample, neuron j, point i].
     margins, log_loss, loss : ndarray, shapes (n, 2), (n,), (n,)
         m_i = y_i f(x_i), ln L and L. L may underflow to 0; ln L does not.
     distances, robust_margin, gap : ndarray, shapes (n, 2), (n,), (n,)
         See `twonn.distances`; gap = optimal margin − robust margin, formed without cancellation; nan for
         equal labels.
     gap_error : ndarray, shape (n,)
-        How wrong the gap may be. A gap that decays faster than 1/ln t sinks into it: of a gap below its
-        error no digit is right.
+        Bound on the error of the gap. A gap that decays faster than 1/ln t falls below it in the end; then
+        none of its digits is right.
     boundary : ndarray, shape (n,)
-        The sign change of f between the samples, nan where there is none; d = 1 only.
+        The sign change of f between the points, nan where there is none; d = 1 only.
     final : Params
         Parameters of the last sample.
     """
@@ -176,15 +178,15 @@ class Trajectory(Shown, Value, NetworkStates):
 
     @property
     def message(self) -> str:
-        """One sentence on how the run ended."""
+        """A sentence on how the run ended."""
         end, horizon = written_steps(self.end_step), written_steps(self.horizon)
         if self.status is Status.COMPLETED:
             return f"All {horizon} steps were taken."
         if self.status is Status.CONVERGED:
             return (
                 f"All {horizon} steps were taken, and the run has converged: from step {end} on the "
-                "parameters change no more at working precision (a finite minimiser, where the pushes of the "
-                "two points balance)."
+                "parameters no longer change at working precision (a finite minimiser, where the gradients of "
+                "the two points balance)."
             )
         if self.status is Status.OBSTRUCTED:
             return (
@@ -193,7 +195,7 @@ class Trajectory(Shown, Value, NetworkStates):
             )
         if self.status is Status.STATIONARY:
             return (
-                f"At step {end} of {horizon} no unit is active on any sample, "
+                f"At step {end} of {horizon} no neuron is active on any point, "
                 "so every gradient is zero and nothing can move again."
             )
         if self.status is Status.DIVERGED:
@@ -237,7 +239,7 @@ class Trajectory(Shown, Value, NetworkStates):
         if len(self.t) > 2 and (spacing := thinned_spacing(self.horizon)):
             steps, logs = sample_schedule(self.horizon, None, None)
             default = times(np.append(steps, np.full(len(logs), -1)), np.append(np.zeros(len(steps)), logs))
-            # The last sample of a run that has ended early is none of them.
+            # The last sample of a run that ended early is not among them.
             if np.isin(self.log_t[:-1], default[1]).all():
                 text += f", {spacing}"
         return text
@@ -246,11 +248,11 @@ class Trajectory(Shown, Value, NetworkStates):
         leaps = self.segments[self.segments["engine"] != "direct"]
         if not len(leaps):
             return "every step taken"
-        text = f"leapt in {leaps['blocks'].sum():,} blocks, relative error estimate {self.error_estimate:.1e}"
+        text = f"leaps in {leaps['blocks'].sum():,} blocks, relative error estimate {self.error_estimate:.1e}"
         if "slide" in self.segments["engine"] or self.phase_unknown.any():
             text += ", most of it from averaging"
         elif self.error_estimate > ACCURACY:
-            text += f", more than the {ACCURACY:g} aimed at"
+            text += f", more than the {ACCURACY:g} that leaps aim at"
         return text
 
     def _sliding(self) -> str:
