@@ -51,20 +51,22 @@ INTERRUPTED = 130
 #: How many transitions `inspect` lists.
 _TRANSITIONS_SHOWN = 10
 
-#: How much of a text in a checkpoint it shows.
+#: How many characters of a text in a checkpoint it shows.
 _LONGEST_TEXT = 60
 
 #: How many faults of a store it lists.
 _FAULTS_SHOWN = 20
 
 _EVERY = typer.Option(
-    "--checkpoint-every", metavar="TIME|STEPS", help="Between checkpoints, such as 60s, 10min, 2h or 10^9."
+    "--checkpoint-every",
+    metavar="TIME|STEPS",
+    help="Time or steps between checkpoints, such as 60s, 10min, 2h or 10^9.",
 )
 
 _MAX_DIRECT = typer.Option(
     "--max-direct",
     metavar="STEPS",
-    help="Steps that the engine auto takes one by one before it gives up, such as 10^11.",
+    help='Steps that the engine "auto" takes one by one before it gives up, such as 10^11.',
 )
 
 #: Ways to write a number of steps.
@@ -75,7 +77,7 @@ _STEPS = re.compile(
 
 
 class _Command(TyperGroup):
-    """Prints the sentence of an expected error and exits 2; anything else is a fault of twonn."""
+    """Prints the message of an expected error and exits 2; any other error is a bug in twonn."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -151,14 +153,15 @@ def run(
     ] = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File from which twonn resume goes on; must not exist yet."),
+        typer.Option(metavar="FILE", help="File from which twonn resume continues; must not exist yet."),
     ] = None,
     every: Annotated[str, _EVERY] = CHECKPOINT_EVERY,
     max_direct: Annotated[str | None, _MAX_DIRECT] = None,
 ) -> None:
-    """Run what a spec file asks for and save the trajectory.
+    """Run a spec file and save the trajectory.
 
-    The first Ctrl-C or SIGTERM ends it in order and saves what there is; a second one stops at once.
+    The first Ctrl-C or SIGTERM ends the run in order and saves the trajectory so far; a second one stops at
+    once.
     """
     from twonn.spec import Spec
 
@@ -185,7 +188,7 @@ def resume(
     every: Annotated[str | None, _EVERY] = None,
     max_direct: Annotated[str | None, _MAX_DIRECT] = None,
 ) -> None:
-    """Go on with a run from its checkpoint, and save the trajectory."""
+    """Continue a run from its checkpoint, and save the trajectory."""
     output = file.with_suffix(".npz") if output is None else output
     check_place(output)
     _check_apart(output, file)
@@ -205,25 +208,26 @@ def resume(
 def sweep(
     spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", show_default=False)],
     store: Annotated[
-        Path, typer.Option(metavar="DIR", help="Zarr store for the results; goes on with one that is there.")
+        Path, typer.Option(metavar="DIR", help="Zarr store for the results; an existing one is continued.")
     ],
     executor: Annotated[
         str | None,
         typer.Option(
-            metavar="threads:N|processes:N|dask:ADDRESS", help="Who works; a thread per core by default."
+            metavar="threads:N|processes:N|dask:ADDRESS",
+            help="Where to run; by default on one thread per core.",
         ),
     ] = None,
     max_direct: Annotated[str | None, _MAX_DIRECT] = None,
     part: Annotated[
         str | None,
-        typer.Option(metavar="i/n", help="Run the i-th, from 0, of n parts only, as a job of an array does."),
+        typer.Option(metavar="i/n", help="Run only part i of n, counted from 0, as one job of an array."),
     ] = None,
     every: Annotated[str, _EVERY] = "60s",
 ) -> None:
-    """Run every problem from every start that a spec file asks for.
+    """Run every problem of a spec file from every start.
 
-    Ctrl-C leaves a store that the same command goes on with. Exits 1 if runs are missing for another reason.
-    Several processes may fill one store at once, and share the work.
+    After Ctrl-C, the same command continues with the store. Exits 1 if runs are missing for another reason.
+    Several processes may fill one store at once and share the work.
     """
     from twonn.spec import SweepSpec
 
@@ -245,9 +249,9 @@ def sweep(
 
 @app.command()
 def inspect(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]) -> None:
-    """Print what a saved trajectory or a checkpoint holds; check the store of a sweep.
+    """Print the contents of a saved trajectory or a checkpoint; check the store of a sweep.
 
-    Exits 1 if anything in a store is not what was computed.
+    Exits 1 if anything in a store differs from what was computed.
     """
     if file.is_dir():
         _inspect_store(file)
@@ -264,7 +268,7 @@ def inspect(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=Fa
 
 @app.command()
 def fit(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]) -> None:
-    """Fit the laws of the gap to a saved trajectory; print the report and, if known, the closed form."""
+    """Fit the law of the gap in a saved trajectory; print the report and, if known, the closed form."""
     from twonn.analysis.asymptote import asymptote
     from twonn.analysis.fit_rate import fit_rate
 
@@ -286,7 +290,7 @@ def plot(
         typer.Option(help="Step to draw, such as 10^6: several of network, one of decision_regions."),
     ] = None,
 ) -> None:
-    """Draw a saved trajectory, what there is of a run in its checkpoint, or the constants of a sweep."""
+    """Draw a saved trajectory, the run in a checkpoint so far, or the constants of a sweep."""
     from twonn import plot as plots
 
     one_of("kind", kind, (*PLOTS, *SWEEP_PLOTS))
@@ -301,7 +305,7 @@ def plot(
 
 @app.command(name="config")
 def show_config() -> None:
-    """Print versions, build and a self-check of the floating-point arithmetic.
+    """Print the versions, the build and a self-check of the floating-point arithmetic.
 
     Exits 1 if the self-check finds a fault.
     """
@@ -324,7 +328,7 @@ def _list_sections(wanted: bool) -> None:
 def reproduce(
     sections: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SECTION", show_default=False, help="Which to make; all by default."),
+        typer.Argument(metavar="SECTION", show_default=False, help="Sections to make; all by default."),
     ] = None,
     listed: Annotated[
         bool, typer.Option("--list", callback=_list_sections, is_eager=True, help="List the sections.")
@@ -342,10 +346,11 @@ def reproduce(
         "reproduction"
     ),
 ) -> None:
-    """Reproduce arXiv 2603.02095 and what surrounds it, as a page with numbers and figures.
+    """Reproduce arXiv 2603.02095 and related questions, as one page with numbers and figures.
 
-    The options --runs, --steps and --engine are for the section paper, the paper's own experiment. By default
-    it is a part of that, with every step taken. Ctrl-C ends the work in order and reports what was finished.
+    The options --runs, --steps and --engine are for the section "paper", the paper's own experiment. By
+    default that is a smaller version of it, with every step taken. Ctrl-C ends the work in order and reports
+    the finished sections.
     """
     from twonn import report
 
@@ -397,19 +402,19 @@ def _limit(text: str | None) -> int | None:
 
 
 def _checkpoint_every(text: str) -> str | int:
-    """Return a time as it is, a number of steps as that."""
+    """Return a number of steps as an int, a time as it is."""
     return whole_steps(text) if _STEPS.fullmatch(text) else text
 
 
 def _check_apart(output: Path, checkpoint: Path | None) -> None:
     """Refuse to write the trajectory over the checkpoint."""
     if checkpoint is not None and output.resolve() == checkpoint.resolve():
-        expected = "another file than the checkpoint"
+        expected = "a file other than the checkpoint"
         raise ArgumentValueError("output", str(output), expected, "Give the trajectory a name of its own.")
 
 
 def _opened(file: Path) -> tuple[Trajectory, Mapping[str, Any] | None]:
-    """Return the trajectory in a file, and, if that is a checkpoint, all that it holds."""
+    """Return the trajectory in a file, and the values of the file if it is a checkpoint."""
     if is_checkpoint(file) or is_checkpoint(previous(file)):
         return so_far(file)
     return load(file), None
@@ -422,10 +427,10 @@ def _save(traj: Trajectory, output: Path) -> None:
 
 
 def _finish(traj: Trajectory, checkpoint: Path | None, signum: int) -> None:
-    """Say how to go on with a run that stopped before its end, and exit as a shell expects it."""
+    """Say how to continue a run that stopped before its end, and exit as a shell expects it."""
     if checkpoint is not None and traj.status in (Status.INTERRUPTED, Status.OBSTRUCTED):
         more = " --max-direct STEPS" if traj.status is Status.OBSTRUCTED else ""
-        typer.echo(f"Go on with: twonn resume {checkpoint}{more}")
+        typer.echo(f"Continue with: twonn resume {checkpoint}{more}")
     if traj.status is Status.INTERRUPTED:
         raise typer.Exit(_exit_code(signum))
 
@@ -452,13 +457,13 @@ def _part(text: str) -> tuple[int, int]:
     """Return (i, n) of i/n."""
     match = re.fullmatch(r"(\d{1,18})/(\d{1,18})", text)
     if match is None:
-        expected = "i/n with 0 <= i < n: the i-th, from 0, of n parts"
+        expected = "i/n with 0 <= i < n: part i of n, counted from 0"
         raise ArgumentValueError("part", text, expected, "Write e.g. 0/4 for the first of four.")
     return int(match[1]), int(match[2])
 
 
 def _inspect_store(path: Path) -> None:
-    """Print what the store of a sweep holds, and what of that is damaged."""
+    """Print the contents of the store of a sweep, and what is damaged in it."""
     from twonn.sweeps.store import Store
 
     store = Store(path)
@@ -467,11 +472,11 @@ def _inspect_store(path: Path) -> None:
     faults = list(store.faults())
     checked = "against the digests of what was computed"
     if not store.checked:
-        checked = "for what cannot be read at all: this format has no digests"
+        checked = "for files that cannot be read at all: this format has no digests"
     found = f"{len(faults):,} faults" if faults else "nothing is damaged"
     facts = {
         "runs": f"{done:,} of {store.runs:,} are done",
-        "chunks": f"{len(complete):,} of {store.chunks:,}, of {store.chunk_size:,} runs",
+        "chunks": f"{len(complete):,} of {store.chunks:,}, with {store.chunk_size:,} runs each",
         "checked": f"{checked}: {found}",
         **{name: str(store.attributes[name]) for name in ("format", "spec_sha256")},
         **{name: _brief(value) for name, value in json.loads(store.attributes["spec"]).items()},
@@ -480,12 +485,12 @@ def _inspect_store(path: Path) -> None:
     if faults:
         shown = faults[:_FAULTS_SHOWN]
         title = f"first {len(shown)} of {len(faults):,} faults"
-        _print(_table(title, ("what", "fault"), shown, "The same sweep with this store mends them."))
+        _print(_table(title, ("what", "fault"), shown, "The same sweep with this store repairs them."))
         raise typer.Exit(1)
 
 
 def _chosen_steps(kind: str, texts: Sequence[str]) -> dict[str, Any]:
-    """Return the steps to draw as the keyword argument that this kind of figure takes."""
+    """Return the steps to draw, as the keyword argument that this kind of figure takes."""
     steps = [whole_steps(text) for text in texts]
     if not steps:
         return {}
@@ -494,7 +499,7 @@ def _chosen_steps(kind: str, texts: Sequence[str]) -> dict[str, Any]:
     if kind == "decision_regions" and len(steps) == 1:
         return {"step": steps[0]}
     expected = "one step" if kind == "decision_regions" else f"no step for the kind {kind!r}"
-    fix = "Only network shows several steps, and decision_regions one."
+    fix = "Only network takes several steps, and decision_regions one."
     raise ArgumentValueError("step", Verbatim(", ".join(texts)), expected, fix)
 
 

@@ -1,4 +1,4 @@
-"""This installation: versions, compiler, instruction set, and whether its arithmetic is sound."""
+"""Describes this installation: versions, compiler, instruction set, and whether arithmetic is sound."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ def locked(path: Path) -> Iterator[Lock]:
         if not lock.claim(path):
             raise CheckpointError(
                 f"{path}: another process is writing this file under another name, a hard link to it. "
-                "Wait until it ends, or go on with a copy."
+                "Wait until it ends, or continue with a copy."
             )
         os.ftruncate(number, 0)
         os.pwrite(number, f"{os.getpid()} on {socket.gethostname()}\n".encode(), 0)
@@ -241,7 +241,7 @@ def _claimed(carrier: Path, path: Path) -> int:
             os.close(number)
             raise CheckpointError(
                 f"{path}: process {holder} is writing this checkpoint. "
-                "Wait until it ends, or stop it; then go on with twonn.resume."
+                "Wait until it ends, or stop it; then continue with twonn.resume."
             ) from error
         except BaseException:
             os.close(number)

@@ -1,4 +1,4 @@
-"""Optimizers beside gradient descent: what they are called, and their options."""
+"""Optimizers other than gradient descent: their names and options."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["Adam", "Momentum", "NormalizedGD", "Optimizer"]
 
 @dataclass(frozen=True)
 class Optimizer:
-    """What the optimizers have in common: a name, and options that can be written down."""
+    """What all optimizers have in common: a name, and options that are plain numbers."""
 
     name: ClassVar[str]
 
     @property
     def options(self) -> NDArray[np.float64]:
-        """The kernel's three numbers, 0 where there is none."""
+        """The options as the kernel takes them: three numbers, 0 where there is no option."""
         values = [getattr(self, field.name) for field in fields(self)]
         return np.array(values + [0.0] * (3 - len(values)))
 
@@ -64,7 +64,7 @@ class Momentum(Optimizer):
 class NormalizedGD(Optimizer):
     """Gradient descent whose step is divided by the loss: p ← p − η ∇L/L.
 
-    Its steps do not shrink as the loss does, whatever the margins.
+    So its steps do not shrink with the loss.
 
     References
     ----------
@@ -80,7 +80,7 @@ class Adam(Optimizer):
     """Adam, elementwise on w, b and trained v, with bias correction.
 
     m ← β₁ m + (1 − β₁) ∇L,  s ← β₂ s + (1 − β₂) (∇L)²,  p ← p − η/(1 − β₁ᵗ) · m/(√s/√(1 − β₂ᵗ) + ε) in the
-    t-th step: PyTorch's order of operations. Gradients that have shrunk far below ε hardly move it any more.
+    t-th step: PyTorch's order of operations. Once gradients are far below ε, the parameters hardly move.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ _KINDS: dict[str, type[Optimizer]] = {kind.name: kind for kind in (Adam, Momentu
 
 
 def chosen(optimizer: str | Optimizer | Mapping[str, Any]) -> Optimizer | None:
-    """Return the optimizer meant, None for plain gradient descent.
+    """Return the optimizer that is meant, None for gradient descent.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Spec files: a run or a sweep written down in TOML, under the names that Python uses."""
+"""Spec files: a run or a sweep in TOML, with the same names as in Python."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _NOT_OPTIONS = {
     "part",
 }
 
-#: Arguments that are the caller's, not the file's: what is wrong with them has no line.
+#: Arguments of the caller, not of the file: an error in them has no line.
 _CALLERS = {"checkpoint", "checkpoint_every", "part"}
 
 #: The keys of every table: those that must be there, and those that may.
@@ -67,7 +67,7 @@ _SWEEP_KEYS: _Keys = {
 
 
 class _Tables:
-    """The tables of a spec file, with names checked against `keys`; knows the line of everything."""
+    """The tables of a spec file, with names checked against `keys`, and the line of each entry."""
 
     def __init__(self, path: str | os.PathLike[str], keys: _Keys, several: Sequence[str] = ()) -> None:
         self._path = Path(path)
@@ -119,7 +119,7 @@ class _Tables:
 
     @contextmanager
     def _located(self, table: str, *index: int, also: str | None = None) -> Iterator[None]:
-        """Put the file and the line in front of what is wrong with a value."""
+        """Put the file and the line before the message about a value."""
         try:
             yield
         except ArgumentError as error:
@@ -140,7 +140,7 @@ class _Tables:
 
 
 class Spec(_Tables):
-    """One run, as a spec file asks for it.
+    """One run, read from a spec file.
 
     The file has the tables ``[problem]`` with the arguments of `Problem`; ``[params]`` with those
     of `Params`, or ``[initializer]`` with ``name``, ``seed`` and ``scale`` of
@@ -160,7 +160,7 @@ class Spec(_Tables):
     Raises
     ------
     TypeError, ValueError
-        Naming the file, and the line of whatever is unknown, missing or refused.
+        Naming the file, and the line of the entry that is unknown, missing or refused.
     OSError
         If the file cannot be read.
 
@@ -190,9 +190,9 @@ class Spec(_Tables):
         Parameters
         ----------
         checkpoint, checkpoint_every
-            As of `run`.
+            As in `run`.
         max_direct : int, optional
-            As of `run`, in place of what the file says.
+            As in `run`, instead of the number in the file.
 
         Returns
         -------
@@ -216,12 +216,12 @@ class Spec(_Tables):
 
 
 class SweepSpec(_Tables):
-    """A sweep, as a spec file asks for it.
+    """A sweep, read from a spec file.
 
     The file has the table ``[problem]`` with the arguments of `Problem`, or several of them, each headed
     ``[[problem]]``; ``[initializer]`` with ``name``, ``seed``, ``runs`` and ``scale`` of
     `initializers.sample`, or ``[params]`` with the arguments of `Params`; ``[run]`` with the options of
-    `run`; and, if wanted, ``[sweep]`` with the further options of `sweep`.
+    `run`; and optionally ``[sweep]`` with the further options of `sweep`.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ class SweepSpec(_Tables):
     Raises
     ------
     TypeError, ValueError
-        Naming the file, and the line of whatever is unknown, missing or refused.
+        Naming the file, and the line of the entry that is unknown, missing or refused.
     OSError
         If the file cannot be read.
 
@@ -272,14 +272,14 @@ class SweepSpec(_Tables):
         checkpoint_every: str | int = "60s",
         max_direct: int | None = None,
     ) -> SweepResult:
-        """Run what is not in the store yet, with a progress bar.
+        """Run what the store does not hold yet, with a progress bar.
 
         Parameters
         ----------
         store, executor, part, checkpoint_every
-            As of `sweep`.
+            As in `sweep`.
         max_direct : int, optional
-            As of `sweep`, in place of what the file says.
+            As in `sweep`, instead of the number in the file.
 
         Returns
         -------
@@ -314,7 +314,7 @@ def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
         text = path.read_bytes().decode()
         return text, tomllib.loads(text)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text in UTF-8, so not a spec file.") from error
+        raise ValueError(f"{path}: not a UTF-8 text, so not a spec file.") from error
     except RecursionError as error:
         raise ValueError(f"{path}: nested too deeply for a spec file.") from error
     except ValueError as error:  # its message has the line
@@ -330,7 +330,7 @@ def _drawn(
     scale: float | None = None,
 ) -> Params:
     run = whole_number("run", run, least=0, fix="Give the index of one start.")
-    fix = "Give more runs than the index of the one that is wanted."
+    fix = "Give a number of runs larger than the index of the start."
     runs = whole_number("runs", run + 1 if runs is None else runs, least=run + 1, fix=fix)
     starts = initializers.sample(name, runs, seed, problem.dimension, bias=problem.bias, scale=scale)
     return starts[run]

@@ -31,8 +31,8 @@ _KINDS = {_core.STEPPED: "direct", _core.LEAPT: "leap", _core.AVERAGED: "slide"}
 
 #: Why the kernel could not leap.
 _OBSTACLES = {
-    _core.LARGE_STEPS: "single steps go on changing a margin by more than 1/256",
-    _core.NEAR_KINK: "a unit stays so near its kink that the activation pattern may change every few steps",
+    _core.LARGE_STEPS: "single steps still change a margin by more than 1/256",
+    _core.NEAR_KINK: "a neuron stays so near its kink that the activation pattern may change every few steps",
     _core.UNRESOLVED: "no long stretch can be solved to rounding accuracy",
 }
 
@@ -160,9 +160,9 @@ def _obstacle(kernel: _core.Run, spec: RunSpec) -> str:
     """Say why the engine gave up, as a part of a sentence."""
     text = f"max_direct = {written_steps(spec.options.max_direct)} is used up"
     if kernel.obstacle != _core.NONE:
-        text += f", and a leap was last not possible because {_OBSTACLES[kernel.obstacle]}"
+        text += f", and the last try to leap failed because {_OBSTACLES[kernel.obstacle]}"
     if kernel.obstacle == _core.NEAR_KINK and spec.options.sliding == "step":
-        text += ' (sliding="step" forbids to average over that)'
+        text += ' (sliding="step" forbids averaging over that)'
     return text
 
 

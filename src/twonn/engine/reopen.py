@@ -1,4 +1,4 @@
-"""Goes on from a checkpoint: from the file that is readable, to the horizon that is asked for."""
+"""Continues from a checkpoint: from the file that is readable, to the horizon that is asked for."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ def _check_ahead(
 ) -> None:
     """Refuse a new horizon or limit at which the run would have ended before it was where the file has it."""
     if changed.horizon != options.horizon and changed.horizon <= taken:
-        expected = f"more than the {written_steps(taken)} steps that {place} holds"
-        fix = "Start again with twonn.run for fewer."
+        expected = f"more than the {written_steps(taken)} steps in {place}"
+        fix = "Start again with twonn.run to take fewer steps."
         raise ArgumentValueError("steps", Verbatim(written_steps(changed.horizon)), expected, fix)
     limited = options.engine == "auto" and options.optimizer is None
     spent = int(values["spent"]) if limited else 0
     if changed.max_direct < options.max_direct and changed.max_direct <= spent:
-        expected = f"more than the {written_steps(spent)} that {place} has used up"
+        expected = f"more than the {written_steps(spent)} that the run in {place} has used up"
         fix = "Give a larger one, or start again with twonn.run."
         raise ArgumentValueError("max_direct", Verbatim(written_steps(changed.max_direct)), expected, fix)
 
@@ -97,8 +97,8 @@ def _resampled(
         return values
     held, wanted = (default_stride(one.reachable_steps) for one in (before, options))
     if wanted < held:
-        expected = f"a horizon at which samples are recorded no more densely than {place} holds them"
-        fix = "Start again with twonn.run, or go on to a longer horizon."
+        expected = f"a horizon at which samples are no denser than those in {place}"
+        fix = "Start again with twonn.run, or continue to a longer horizon."
         raise ArgumentValueError("steps", Verbatim(written_steps(options.horizon)), expected, fix)
     if wanted == held:  # always so where every step is taken
         return values

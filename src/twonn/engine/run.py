@@ -64,74 +64,76 @@ def run(
     steps : int
         Number of steps, from 0 to 10^1000000. Exactly one of `steps` and `log10_steps` is given.
     log10_steps : float
-        Its decimal logarithm; rounded to the nearest whole number of steps.
+        Decimal logarithm of the number of steps, which is rounded to the nearest whole number.
     engine : {"auto", "direct", "leap"}
-        "direct" takes every step. "auto" leaps over smooth stretches, with errors of the size of rounding,
-        and steps where the map is not smooth: in the early phase, around transitions, and at large step
-        sizes. "leap" is "auto" that refuses a run which it would have to step through for long (16,777,216
-        steps in a row).
+        "direct" takes every step. "auto" leaps over smooth stretches, with errors of the size of rounding. It
+        takes single steps where the map is not smooth: in the early phase, around transitions, and at large
+        step sizes. "leap" is like "auto", but refuses a run that needs more than 16,777,216 single steps in a
+        row.
     sliding : {"average", "step"}
-        Where data pushes a neuron back and forth across its kink at a sample, the activation pattern flips
-        every few steps for ever, while the neuron slides along the kink. "average" leaps over that, with the
-        mean in place of the sawtooth, as soon as this is accurate to second order in 1/t. "step" takes every
-        step of a neuron that slides.
+        Where the data push a neuron back and forth across its kink at a point, the activation pattern flips
+        every few steps for ever, while the neuron slides along the kink. "average" leaps over that, and
+        replaces the sawtooth by its mean as soon as this is accurate to second order in 1/t. "step" takes
+        every step of a neuron that slides.
     samples_per_decade : float, optional
         Density of the recorded steps, 10^(k/samples_per_decade) rounded, up to 10,000,000 samples in all.
-        Step 0 and the last step are always recorded. By default it is 20, but no more than 20,001 samples
-        are recorded: where there would be more (beyond 10^1000 steps), every second, fourth, eighth, … of
-        them, evenly in ln t, and the trajectory's ``repr`` says so.
+        Step 0 and the last step are always recorded. The default is 20, with at most 20,001 samples. Where
+        there would be more (beyond 10^1000 steps), every second, fourth, eighth, … of them is recorded,
+        evenly in ln t, and the trajectory's ``repr`` reports it.
     sample_steps : sequence of int, optional
         Steps to record instead, increasing; step 0 and the last step are added.
     checkpoint : str or path, optional
-        File from which `resume` goes on, to the bits of a run that was never interrupted: written at the
-        start, every `checkpoint_every`, and at the end. It must not exist yet. The one before the last is
-        kept beside it as ``FILE.previous``. If it cannot be written later on, a RuntimeWarning says so, the
-        run goes on, and the last one that could be written stays.
+        File from which `resume` continues, to the bits of a run that was never interrupted. It is written at
+        the start, every `checkpoint_every`, and at the end, and must not exist yet. The previous checkpoint
+        is kept as ``FILE.previous``. If a later checkpoint cannot be written, there is a RuntimeWarning, the
+        run continues, and the last good checkpoint stays.
     checkpoint_every : str or int
-        Time between checkpoints, such as "60s", "10min" or "2h", or a number of steps. It is kept in the
+        Time between checkpoints, such as "60s", "10min" or "2h", or a number of steps. It is stored in the
         file, so that `resume` does the same.
     progress : bool or callable
-        True shows a progress bar on work that takes over a second; a callable is called between chunks of
-        the run with the steps taken and the steps asked for.
+        True shows a progress bar if the run takes over a second. A callable is called between chunks of the
+        run with the steps taken and the steps asked for.
     on_block : callable, optional
         Called between chunks of the run, every few tens of milliseconds, with the steps taken and the
-        parameters there; the run is interrupted in order if it returns something true.
+        parameters there. If it returns something true, the run ends in order, as interrupted.
     max_direct : int
-        Steps, >= 1, that "auto" takes one by one, in all, before it gives up: the run then ends as
-        ``Status.OBSTRUCTED``, with the samples up to there and the reason. Leaps count as the steps that cost
-        as much, so that every run ends, at a step that depends on no clock. The default, 10^10, is a few
-        minutes. "direct", "leap" and other optimizers have no such limit.
+        Total number of steps, >= 1, that "auto" takes one by one before it gives up. The run then ends as
+        ``Status.OBSTRUCTED``, with the samples so far and the reason. A leap counts as the number of steps
+        that cost as much. So every run ends, at a step that does not depend on a clock. The default, 10^10,
+        takes a few minutes. "direct", "leap" and other optimizers have no such limit.
     optimizer : {"gd", "momentum", "normalized_gd", "adam"}, Optimizer or mapping
         Full-batch gradient descent with constant step size, or another optimizer: its name, an instance of
-        `Momentum`, `NormalizedGD` or `Adam`, or a table with ``name`` and options. These are stepped
-        directly, whatever the horizon, in the parameters' own coordinates: "auto" does not leap for them, and
-        "leap" is refused. With no unit active, momentum and Adam coast on and may wake one; such a run is at
-        rest only without velocity.
+        `Momentum`, `NormalizedGD` or `Adam`, or a table with ``name`` and options. Every step of another
+        optimizer is taken, whatever the horizon: "auto" does not leap, and "leap" is refused. With momentum
+        or Adam the parameters keep moving after all neurons have become inactive, and a neuron may become
+        active again. Such a run is at rest only once its velocity is 0.
 
     Returns
     -------
     Trajectory
-        Its ``status`` tells whether all steps were taken, and the parameters converged to a finite minimiser;
-        the run came to rest (no unit active on any sample); it diverged; `max_direct` was used up; or it was
-        interrupted. The first Ctrl-C or SIGTERM ends it in order, writes a checkpoint and gives what there
-        is; a second one stops at once, by KeyboardInterrupt or by death.
+        Its ``status`` tells whether all steps were taken, the parameters converged to a finite minimiser, the
+        run came to rest (no neuron active on any point), it diverged, `max_direct` was used up, or it was
+        interrupted. The first Ctrl-C or SIGTERM ends the run in order: a checkpoint is written, and the
+        trajectory so far is returned. A second one stops at once: Ctrl-C by a KeyboardInterrupt, SIGTERM by
+        ending the process.
 
     Raises
     ------
     TypeError, ValueError
         Naming the argument, what was got, what was expected, and the fix.
     OSError
-        If there can be no checkpoint at that place, before anything is run.
+        If no checkpoint can be written at that place. This is checked before anything is run.
     CheckpointError
-        If another process writes that checkpoint; it is named by its id.
+        If another process writes that checkpoint. The message has its process id.
     RuntimeError
         If the floating-point arithmetic of this thread is not IEEE binary64.
 
     Notes
     -----
-    The bits of a run depend on problem, start and engine alone: not on its horizon, where it is sampled, or
-    how it is watched. ``segments`` of the result says which engine covered which steps, ``error_estimate``
-    what leaping may have added. Steps are counted exactly up to 2^63, and by their logarithm beyond.
+    The bits of a run depend on problem, start and engine alone. They do not depend on its horizon, on where
+    it is sampled, or on how it is watched. ``segments`` of the result lists which engine covered which steps,
+    and ``error_estimate`` bounds the error that leaping has added. Steps are counted exactly up to 2^63, and
+    by their logarithm beyond.
 
     References
     ----------
@@ -174,49 +176,49 @@ def resume(
     on_block: Callable[[int, Params], object] | None = None,
     max_direct: int | None = None,
 ) -> Trajectory:
-    """Go on with a run from its checkpoint, and write further ones there.
+    """Continue a run from its checkpoint, and write further checkpoints there.
 
     Parameters
     ----------
     path : str or path
-        What `run` was given as ``checkpoint``.
+        The file that `run` was given as ``checkpoint``.
     steps, log10_steps : int, float
-        A new horizon, counted from step 0; the one that the run was asked for by default. It may be longer,
-        also for a run that has completed, or shorter, but not within what the file holds. At the default
-        density it must not be so much shorter that samples would be recorded more densely than in the file.
+        A new horizon, counted from step 0; by default that of the run. It may be longer, even if the run has
+        completed. It may be shorter, but not shorter than the steps already in the file. At the default
+        density it must not be so short that samples would have to be denser than those in the file.
     checkpoint_every : str or int, optional
-        As of `run`; what the run, or the last `resume`, was given by default.
+        As in `run`; by default that of the run, or of the last `resume`.
     progress, on_block
-        As of `run`.
+        As in `run`.
     max_direct : int, optional
-        As of `run`; the one that the run was given by default. With a larger one a run goes on that is
-        OBSTRUCTED. It may be smaller, too, but not within what the file holds.
+        As in `run`; by default that of the run. A larger one lets an OBSTRUCTED run continue. It may also be
+        smaller, but not smaller than the number already used up.
 
     Returns
     -------
     Trajectory
-        All of it, from step 0: every array has the bits that the run to this horizon, with this `max_direct`,
-        would have had without interruption.
+        The whole run, from step 0. Every array has the bits that a run to this horizon, with this
+        `max_direct`, would have had without interruption.
 
     Raises
     ------
     CheckpointError
-        If neither the file nor the one kept before it is readable, or another process writes it.
+        If neither the file nor the previous one is readable, or if another process writes it.
     TypeError, ValueError
         Naming the argument, what was got, what was expected, and the fix.
     OSError
-        If no further checkpoint can be written there, before anything is run.
+        If no further checkpoint can be written there. This is checked before anything is run.
 
     Warns
     -----
     RuntimeWarning
-        If the file is damaged and the run goes on from the one before it.
+        If the file is damaged and the run continues from the previous one.
 
     Notes
     -----
-    The file of a run that has ended holds where it was up to a second before, so that it can be extended;
-    what lies between is run again. ``sample_steps``, if the run was given that, stays as it is, but for the
-    last step.
+    The file of a run that has ended holds its state up to a second before the end, so that the run can be
+    extended. The steps in between are run again. If the run was given ``sample_steps``, these stay as they
+    are, except that the last step is the new one.
     """
     place = _behind_links(checked_path(path))
     if checkpoint_every is not None:
@@ -231,7 +233,7 @@ def resume(
         held = reopened(place, asked, limit)
         if held.damage is not None:
             message = (
-                f"{held.damage} Going on from {previous(place)}, "
+                f"{held.damage} Continuing from {previous(place)}, "
                 f"at step {written_steps(steps_taken(held.kernel))}."
             )
             warnings.warn(message, RuntimeWarning, stacklevel=2)
@@ -243,14 +245,14 @@ def resume(
 
 
 def so_far(path: str | os.PathLike[str]) -> tuple[Trajectory, dict[str, Any]]:
-    """Return the run in a checkpoint as if it was interrupted there, and all that is in the file.
+    """Return the run in a checkpoint as if it had been interrupted there, and everything in the file.
 
-    Where the run has ended, this is its result.
+    If the run has ended, this is its result.
 
     Raises
     ------
     CheckpointError
-        If neither the file nor the one kept before it is readable.
+        If neither the file nor the previous one is readable.
     """
     place = checked_path(path)
     held = reopened(place)
@@ -275,7 +277,7 @@ def _check_watchers(progress: object, on_block: object) -> None:
         flag("progress", progress)
     if on_block is not None and not callable(on_block):
         expected = "a function of the steps taken and the parameters, or None"
-        raise ArgumentTypeError("on_block", on_block, expected, "Leave it out to watch nothing.")
+        raise ArgumentTypeError("on_block", on_block, expected, "Leave it out if you do not need it.")
 
 
 def _free_place(checkpoint: object) -> Path:
@@ -296,7 +298,7 @@ def _refuse_existing(place: Path) -> None:
             "checkpoint",
             str(place),
             "the name of a file that does not exist",
-            "Go on with twonn.resume, or remove it and what is kept beside it as .previous.",
+            "Continue with twonn.resume, or remove the file and its .previous.",
         )
 
 

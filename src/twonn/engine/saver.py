@@ -111,7 +111,7 @@ class Saver:
         except OSError as error:
             warnings.warn(
                 f"checkpoint: {self._place} could not be written at step {written_steps(self._step)}: "
-                f"{error.strerror or error}. The one written before is there still.",
+                f"{error.strerror or error}. The previous checkpoint is still there.",
                 RuntimeWarning,
                 stacklevel=5,
             )

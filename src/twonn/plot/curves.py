@@ -55,14 +55,14 @@ def gap(
     ----------
     traj : Trajectory
     ax : Axes, optional
-        Where to draw; a new figure without it.
+        Where to draw; by default a new figure.
     law : callable or "closed form", optional
-        Gives the gap as a function of an array of ln t; by default that of `twonn.asymptote`, where it is
-        known. Drawn dashed from step 2 on, where it is > 0 and no more than the optimal margin.
+        The gap as a function of an array of ln t; by default that of `twonn.asymptote`, if it is known. It
+        is drawn dashed from step 2 on, where it is > 0 and at most the optimal margin.
     envelope_from : int or float, optional
-        From the sample nearest to this step on, the smallest and the largest value of gap·ln t are the
-        constants of the shaded band. By default from the square root of the last step. If the band is narrow
-        the gap is Θ(1/ln t) as far as one can see.
+        The shaded band lies between c/ln t for the smallest and the largest gap·ln t from the sample nearest
+        to this step on. The default is the square root of the last step. If the band is narrow, the gap looks
+        like Θ(1/ln t).
 
     Returns
     -------
@@ -111,10 +111,10 @@ def scaled_gap(
     ----------
     traj : Trajectory or sequence of Trajectory
     ax : Axes, optional
-        Where to draw; a new figure without it.
+        Where to draw; by default a new figure.
     c : float or array_like, shape (number of trajectories,), optional
         The constants, in the units of x. Each is marked by a dashed line in the colour of its
-        trajectory: across the axes for a single one, at the right edge for several.
+        trajectory: across the axes for a single trajectory, at the right edge for several.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def scaled_gap(
     ax = checked_axes(ax)
     trajectories = checked_trajectories(traj)
     limits = None if c is None else _one_each(c, trajectories)
-    # By its constant, so that the eye matches each trajectory with its limit.
+    # Coloured by its constant, so that the eye matches each trajectory with its limit.
     colours = _colours(limits, len(trajectories))
     several = len(trajectories) > 1
     width, opacity = (0.7, 0.7) if several else (None, None)
@@ -162,7 +162,7 @@ def local_exponent(traj: Trajectory, ax: Axes | None = None) -> Axes:
     ----------
     traj : Trajectory
     ax : Axes, optional
-        Where to draw; a new figure without it.
+        Where to draw; by default a new figure.
 
     Returns
     -------
@@ -211,7 +211,7 @@ def parameters(traj: Trajectory, ax: Axes | None = None) -> Axes:
     ----------
     traj : Trajectory
     ax : Axes, optional
-        Where to draw; a new figure without it.
+        Where to draw; by default a new figure.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Constants of many runs beside their distribution."""
+"""Constants of many runs with their distribution."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 @styled
 def constants(c: ArrayLike | SweepResult | xarray.Dataset, ax: Axes | None = None) -> Axes:
-    """Draw the histogram of the rate constants beside their density for random starts.
+    """Draw the histogram of the rate constants with their density for random starts.
 
     Parameters
     ----------
     c : array_like, shape (runs,), SweepResult or xarray.Dataset
         c = |w_0(0) + w_1(0)|/2 of runs that start with b = 0 and w_0(0) > 0 > w_1(0), in the units
-        of x. Or a sweep, as `twonn.sweep` returns it or `xarray.open_zarr` opens its store: then that of
-        its successful runs, which classify both samples correctly at the end.
+        of x. Or a sweep, as `twonn.sweep` returns it or `xarray.open_zarr` opens its store: then c of its
+        successful runs, which classify both points correctly at the end.
     ax : Axes, optional
-        Where to draw; a new figure without it.
+        Where to draw; by default a new figure.
 
     Returns
     -------
@@ -42,8 +42,8 @@ def constants(c: ArrayLike | SweepResult | xarray.Dataset, ax: Axes | None = Non
     Raises
     ------
     TypeError, ValueError
-        If these are no numbers >= 0, or if the sweep is not one whose c is that: opposite labels at
-        x = ±a, a >= 1, biases 0 at the start, output weights fixed at +1 and −1.
+        If these are not numbers >= 0, or if c of the sweep is not |w_0(0) + w_1(0)|/2. It is for opposite
+        labels at x = ±a, a >= 1, biases 0 at the start, and output weights fixed at +1 and −1.
 
     References
     ----------
@@ -79,7 +79,7 @@ def _constants_of(sweep: Any) -> Floats:
     """Return c of the successful runs of a sweep, or refuse one of another setting."""
     names = ("final_margins", "start_w", "start_b", "start_v")
     if any(name not in sweep for name in names) or "spec" not in getattr(sweep, "attrs", {}):
-        expected = "that of a sweep of twonn"
+        expected = "that of a twonn sweep"
         raise ArgumentValueError("c", Verbatim("another dataset"), expected, "Open the store of a sweep.")
     margins, w, b, v = (np.asarray(sweep[name]) for name in names)
     problems = json.loads(sweep.attrs["spec"])["problems"]
@@ -94,7 +94,7 @@ def _constants_of(sweep: Any) -> Floats:
 
 
 def _as_in_the_paper(problem: Mapping[str, Any]) -> bool:
-    """Return whether c is |w_0 + w_1|/2: each neuron sees its own sample only, for ever."""
+    """Return whether c is |w_0 + w_1|/2: each neuron stays active on its own point only."""
     first, second = problem["x"]
     opposite = problem["y"][0] != problem["y"][1]
     on_the_line = len(first) == 1 and first[0] == -second[0] and abs(first[0]) >= 1

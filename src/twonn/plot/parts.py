@@ -1,4 +1,4 @@
-"""What the figures share: their style, their axis of steps, and how they check what they are given."""
+"""What the figures share: their style, their axis of steps, and the checks of their arguments."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ P = ParamSpec("P")
 
 
 def styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
-    """Have a function draw in the style of twonn."""
+    """Make a function draw in the style of twonn."""
 
     @functools.wraps(draw)
     def draw_in_style(*args: P.args, **kwargs: P.kwargs) -> Axes:
@@ -77,7 +77,7 @@ def written_to(*paths: str | os.PathLike[str]) -> Iterator[Axes]:
     Parameters
     ----------
     *paths : str or path
-        Files to write; the suffix tells the format (.png, .pdf, .svg, …).
+        Files to write; the suffix sets the format (.png, .pdf, .svg, …).
 
     Yields
     ------

@@ -1,4 +1,4 @@
-"""The network itself: its graph, its regions in the plane of the data, and its path through parameters."""
+"""The network: its graph, its regions in the plane of the data, and its path through parameters."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-#: Tints of the classes +1 and −1 and of f = 0, and of the regions active on no sample, x_0, x_1, both.
+#: Tints of the classes +1 and −1 and of f = 0, and of the regions active on no point, x_0, x_1, both.
 _CLASS_TINTS = {1: "#BFDCEC", -1: "#F5D7BF", 0: "#D0D0D0"}
 _REGION_TINTS = ("#FFFFFF", "#E3F1EC", "#F7E6F0", "#E2E2E2")
 _REGIONS = ("inactive", "active\non $x_0$", "active\non $x_1$", "active\non both")
 
-#: How many samples `network` shows unless told which.
+#: How many samples `network` shows by default.
 _GRAPHS = 5
 
 #: Paths that go this many times farther than they start are drawn on axes that are logarithmic far out.
@@ -59,13 +59,13 @@ def network(
     steps: Sequence[float] | None = None,
     normalized: bool = True,
 ) -> Axes:
-    """Draw f along the line through the samples at chosen steps, with its kinks and boundary.
+    """Draw f along the line through the points at chosen steps, with its kinks and boundary.
 
     Parameters
     ----------
     traj : Trajectory
     ax : Axes, optional
-        Where to draw; a new figure without it.
+        Where to draw; by default a new figure.
     steps : sequence of int or float, optional
         The samples nearest to these steps are drawn; by default five, from the first to the last.
     normalized : bool
@@ -74,9 +74,9 @@ def network(
     Returns
     -------
     Axes
-        For d = 1 the line is the axis of x; else a position is the distance from the midpoint of the
-        samples, towards x_1. Open circles are kinks; a cross on f = 0 is the boundary, where f changes sign
-        between the samples. Dotted lines are the samples, the dashed one is the most robust boundary.
+        For d = 1 the line is the axis of x. Otherwise a position is the distance from the midpoint of the
+        points, towards x_1. Open circles are kinks. A cross on f = 0 is the boundary, where f changes sign
+        between the points. Dotted lines are the points, and the dashed line is the most robust boundary.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def network(
     for index, colour in zip(chosen, _sequence(len(chosen)), strict=True):
         w, v, z = line.restricted(traj.w[index]), traj.v[index], traj.preactivations[index]
         x, values, kinks = line.graph(w, v, z)
-        height = max(abs(float(line.value(position, w, v, z))) for position in line.samples)
+        height = max(abs(float(line.value(position, w, v, z))) for position in line.points)
         scale = height if normalized and height > 0 else 1.0
         ax.plot(x, values / scale, color=colour, label=f"$t={step_text(traj, index)}$")
         at_kinks = np.array([line.value(kink, w, v, z) for kink in kinks])
@@ -98,7 +98,7 @@ def network(
         boundary = line.boundary(w, v, z)
         if math.isfinite(boundary):
             ax.plot([boundary], [0.0], "x", color=colour, markersize=6, markeredgewidth=1.5, zorder=5)
-    _mark_samples(ax, traj.problem, line)
+    _mark_points(ax, traj.problem, line)
     ax.set_xlim(line.low, line.high)
     value_axis(ax.xaxis)
     value_axis(ax.yaxis)
@@ -110,13 +110,13 @@ def network(
 
 @dataclass(frozen=True)
 class _Line:
-    """The line through the samples, and networks restricted to it."""
+    """The line through the points, and networks restricted to it."""
 
     problem: Problem
 
     @property
     def length(self) -> float:
-        """Distance of the samples; 1 if they coincide."""
+        """Distance of the points; 1 if they coincide."""
         return math.dist(*self.problem.x.tolist()) or 1.0
 
     @property
@@ -124,7 +124,7 @@ class _Line:
         return float(self.problem.x.mean()) if self.problem.dimension == 1 else 0.0
 
     @property
-    def samples(self) -> Floats:
+    def points(self) -> Floats:
         if self.problem.dimension == 1:
             return self.problem.x[:, 0]
         return np.array([-0.5, 0.5]) * math.dist(*self.problem.x.tolist())
@@ -157,9 +157,9 @@ class _Line:
 
     def boundary(self, w: Floats, v: Floats, z: Floats) -> float:
         problem = self.problem
-        if np.array_equal(*self.samples):
+        if np.array_equal(*self.points):
             return math.nan
-        flat = Problem(x=self.samples, y=problem.y, step_size=problem.step_size)
+        flat = Problem(x=self.points, y=problem.y, step_size=problem.step_size)
         return float(boundary_of(flat, w[:, np.newaxis], v, z))
 
 
@@ -182,14 +182,14 @@ def _sequence(count: int) -> list[tuple[float, float, float, float]]:
     return [colormaps["viridis"](0.88 * k / max(count - 1, 1)) for k in range(count)]
 
 
-def _mark_samples(ax: Axes, problem: Problem, line: _Line) -> None:
+def _mark_points(ax: Axes, problem: Problem, line: _Line) -> None:
     ax.axhline(0, color="black", linewidth=0.6)
     if math.isfinite(optimal_margin(problem)):
         ax.axvline(line.middle, color="0.5", linestyle="--", linewidth=0.8)
     names = [f"$x_{index}$: ${label:+d}$" for index, label in enumerate(problem.y)]
-    if np.array_equal(*line.samples):
+    if np.array_equal(*line.points):
         names = [f"$x_0 = x_1$: ${problem.y[0]:+d}$"]
-    for position, name in zip(line.samples, names, strict=False):
+    for position, name in zip(line.points, names, strict=False):
         ax.axvline(position, color="0.5", linestyle=":", linewidth=0.8)
         ax.annotate(
             name,
@@ -215,7 +215,7 @@ def decision_regions(traj: Trajectory, ax: Axes | None = None, *, step: float | 
     ----------
     traj : Trajectory
     ax : Axes, optional
-        Where to draw; a new figure without it.
+        Where to draw; by default a new figure.
     step : int or float, optional
         The sample nearest to this step is drawn; by default the last one.
 
@@ -223,7 +223,7 @@ def decision_regions(traj: Trajectory, ax: Axes | None = None, *, step: float | 
     -------
     Axes
         The regions are exact polygons. Dashed lines are kinks, the dash-dotted one is the most robust
-        boundary; circles have the distance of each sample to the nearest point not classified as it.
+        boundary. Circles show how far each point can be moved before it is misclassified.
 
     Raises
     ------
@@ -237,7 +237,7 @@ def decision_regions(traj: Trajectory, ax: Axes | None = None, *, step: float | 
             "traj",
             Verbatim(f"a run with d = {problem.dimension}"),
             "d = 2, where regions can be drawn",
-            "Use network, which draws f along the line through the samples.",
+            "Use network, which draws f along the line through the points.",
         )
     index = len(traj.t) - 1 if step is None else nearest_sample("step", step, traj)
     ax = checked_axes(ax)
@@ -349,17 +349,19 @@ def phase_plane(traj: Trajectory, ax: Axes | None = None, *, coordinates: str | 
     ----------
     traj : Trajectory
     ax : Axes, optional
-        Where to draw; a new figure without it.
+        Where to draw; by default a new figure.
     coordinates : {"weights", "preactivations"}, optional
-        (w_j, b_j), for d = 1 with biases and the default there, or (z_j0, z_j1), for every problem.
+        (w_j, b_j), which is for d = 1 with biases and is the default there, or (z_j0, z_j1), which is for
+        every problem.
 
     Returns
     -------
     Axes
-        Both neurons share the plane, as the regions in which they are active on no sample, on one, or on
-        both are the same. An open square is the start, a dot the end of a path; small open circles are
-        transitions, placed on the path by their ln t, apart from those of sliding, where the path is broad.
-        Axes of a path that goes far are linear about 0 and logarithmic farther out.
+        Both neurons share the plane, because the regions in which they are active on no point, on one, or on
+        both are the same. An open square is the start of a path, a dot its end. Small open circles are
+        transitions, placed on the path by their ln t. Where a neuron slides, the path is broad and its
+        transitions are not marked. For a path that goes far, axes are linear near 0 and logarithmic farther
+        out.
 
     Raises
     ------
@@ -437,9 +439,9 @@ def _signed_power(value: float) -> str:
 
 
 def _thresholds(across: Floats, points: Floats | None, bottom: float, top: float) -> list[Floats]:
-    """Return for each sample the height above which a neuron is active on it, at positions across the plane.
+    """Return for each point the height above which a neuron is active on it, at positions across the plane.
 
-    In (w, b) it is −w x_i. In (z_j0, z_j1) it is 0 for sample 1; on sample 0 it is active to the right of 0.
+    In (w, b) it is −w x_i. In (z_j0, z_j1) it is 0 for point 1; on point 0 a neuron is active right of 0.
     """
     if points is not None:
         return [np.clip(-across * point, bottom, top) for point in points]
@@ -447,7 +449,7 @@ def _thresholds(across: Floats, points: Floats | None, bottom: float, top: float
 
 
 def _shade_regions(ax: Axes, points: Floats | None) -> None:
-    """Shade where a neuron is active on no sample, one, or both."""
+    """Shade where a neuron is active on no point, one, or both."""
     bottom, top = ax.get_ylim()
     across = _grid(ax)
     thresholds = _thresholds(across, points, bottom, top)

@@ -1,4 +1,4 @@
-"""Who is active when: the activation pattern over the steps, and episodes of sliding."""
+"""The activation pattern over the steps, and episodes of sliding."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-#: One row or line per pair of neuron and sample, in the order of the bits of a pattern.
-PAIRS = tuple((neuron, sample) for neuron in (0, 1) for sample in (0, 1))
+#: One row or line per pair of neuron and point, in the order of the bits of a pattern.
+PAIRS = tuple((neuron, point) for neuron in (0, 1) for point in (0, 1))
 
 
 @styled
 def pattern(traj: Trajectory, ax: Axes | None = None) -> Axes:
-    """Draw the activation pattern as a ribbon over the steps, one row per neuron and sample.
+    """Draw the activation pattern as a ribbon over the steps, one row per neuron and point.
 
     Parameters
     ----------
     traj : Trajectory
     ax : Axes, optional
-        Where to draw; a new figure without it.
+        Where to draw; by default a new figure.
 
     Returns
     -------
     Axes
-        A row is filled in the colour of its neuron where that neuron is active on that sample. A
-        pattern holds from its transition to the next; past the last transition on record, from
-        one sampled step to the next. A row is hatched where the neuron slides along its kink at that sample:
-        there it is active part of the time, every few steps anew. Step 0 has no place on the axis.
+        A row is filled in the colour of its neuron where that neuron is active on that point. A pattern
+        holds from its transition to the next; after the last recorded transition, from one sampled step to
+        the next. A row is hatched where the neuron slides along its kink at that point: there it is active in
+        some of the steps, and flips every few of them. Step 0 is not on the axis.
     """
     from matplotlib.patches import Patch
 
@@ -74,7 +74,7 @@ def pattern(traj: Trajectory, ax: Axes | None = None) -> Axes:
             hatch="//////",
         )
     ax.set_ylim(3.6, -0.6)
-    ax.set_yticks(range(4), [f"neuron {neuron} on $x_{sample}$" for neuron, sample in PAIRS])
+    ax.set_yticks(range(4), [f"neuron {neuron} on $x_{point}$" for neuron, point in PAIRS])
     ax.grid(False, axis="y")
     step_axis(ax, edges[-1])
     ax.set_xlim(edges[0], edges[-1])
@@ -99,15 +99,15 @@ def slides(traj: Trajectory, ax: Axes | None = None) -> Axes:
     ----------
     traj : Trajectory
     ax : Axes, optional
-        Where to draw; a new figure without it.
+        Where to draw; by default a new figure.
 
     Returns
     -------
     Axes
-        One colour per neuron, one line style per sample. Under gradient descent the fraction at a sampled
-        step is θ = s_k G_ik/(s_i G_ii), k the sample that is served; other optimizers have a level line at
-        the fraction on record. A bar marks where an episode begins, a dot the fraction on record where it
-        ends, or at the last step.
+        One colour per neuron, one line style per point. With gradient descent the fraction at a sampled step
+        is θ = s_k G_ik/(s_i G_ii), where k is the point that the neuron serves. Other optimizers have a level
+        line at the recorded fraction. A bar marks where an episode begins. A dot marks the recorded fraction
+        where it ends, or at the last step.
     """
     checked_trajectory(traj)
     ax = checked_axes(ax)
@@ -160,7 +160,7 @@ def _stretches(active: NDArray[np.integer]) -> NDArray[np.int64]:
 
 
 def _episodes(traj: Trajectory) -> Iterator[tuple[int, float, float]]:
-    """Give the row of every sliding episode, and from and to which decade it lasts."""
+    """Give the row of every sliding episode, and the decades at which it begins and ends."""
     last = float(decades(traj.log_t[-1]))
     for slide in traj.slides:
         # Steps beyond binary64 are inf, as are ends to come: both are at the end of the axis.

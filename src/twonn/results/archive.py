@@ -205,7 +205,9 @@ _LONGEST_STEPS, _LONGEST_TEXT = 1_000_000, 100_000
 
 def _read(path: Path, raw: BinaryIO) -> dict[str, Any]:
     if is_checkpoint(path):
-        raise CheckpointError(f"{path}: a checkpoint; twonn.resume continues from it and returns the trajectory.")
+        raise CheckpointError(
+            f"{path}: a checkpoint; twonn.resume continues from it and returns the trajectory."
+        )
     if not zipfile.is_zipfile(raw):
         raise CheckpointError(f"{path}: not an .npz file that Trajectory.save has written.")
     raw.seek(0)

@@ -185,8 +185,8 @@ class Trajectory(Shown, Value, NetworkStates):
         if self.status is Status.CONVERGED:
             return (
                 f"All {horizon} steps were taken, and the run has converged: from step {end} on the "
-                "parameters no longer change at working precision (a finite minimiser, where the gradients of "
-                "the two points balance)."
+                "parameters no longer change at working precision (a finite minimiser, where the gradients "
+                "of the two points balance)."
             )
         if self.status is Status.OBSTRUCTED:
             return (

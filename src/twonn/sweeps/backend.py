@@ -1,4 +1,4 @@
-"""The results of a sweep as xarray has them; those of a store are read, and checked, when they are used."""
+"""The results of a sweep as an xarray Dataset; data of a store is read and checked when it is used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["dataset_of"]
 
 
 class _Column(BackendArray):
-    """An array of a store; which parts of it are read is asked for by slices."""
+    """An array of a store, of which slices are read on demand."""
 
     def __init__(self, store: Store, name: str, shape: tuple[int, ...], dtype: Any) -> None:
         self._store, self._name = store, name
@@ -55,7 +55,7 @@ class _Backend(BackendEntrypoint):
 
 
 def dataset_of(columns: Memory | Store) -> xarray.Dataset:
-    """Return all of it with coordinates, units and long names."""
+    """Return all columns with coordinates, units and long names."""
     if isinstance(columns, Store):
         return xarray.open_dataset(columns, engine=_Backend, chunks=None)  # type: ignore[arg-type]
     layout = columns.layout

@@ -228,7 +228,7 @@ def _chunk_size(chunking: Chunking, runs: int, bytes_per_run: float, seconds_per
 
 
 def _checked_part(part: object) -> tuple[int, int]:
-    expected = "a pair (i, n) with 0 <= i < n: the i-th, from 0, of n parts"
+    expected = "a pair (i, n) with 0 <= i < n: part i of n, counted from 0"
     fix = "Write e.g. part=(0, 4) for the first of four."
     if not isinstance(part, Sequence) or isinstance(part, str) or len(part) != 2:
         raise ArgumentTypeError("part", part, expected, fix)

@@ -1,4 +1,4 @@
-"""What a sweep has found: columns over all runs, and what is missing."""
+"""The results of a sweep: columns over all runs, and which runs are missing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STRETCHES_SHOWN = 8
 @public
 @dataclass(frozen=True, eq=False, repr=False)
 class SweepResult(Shown, Value):
-    """What a sweep has found. A value: read-only, and equal to another by content.
+    """The results of a sweep. A value: read-only, and equal to another by content.
 
     Attributes
     ----------
@@ -41,30 +41,30 @@ class SweepResult(Shown, Value):
     horizon : int
         Steps asked for.
     runs : int
-        Problems times starts. Run r is of problem r // starts, start r % starts.
+        Number of problems times number of starts. Run r has problem r // starts and start r % starts.
     part : (int, int)
-        Which part was asked for, of how many; (0, 1) is all.
+        (i, n): the sweep was asked for part i of n. (0, 1) is all of it.
     store : Path or None
         Where the results are, if not in memory.
     interrupted : bool
-        Whether Ctrl-C ended it before all runs were done.
+        Whether Ctrl-C ended the sweep before all runs were done.
     failures : mapping of range to str
-        Runs that were tried and failed after all retries, with the last error.
+        Runs that failed after all retries, with the last error.
     abandoned : str
-        Why the rest was not run: no worker was left, or no room for results; "" if that did not happen.
+        Why the remaining runs were not tried: no worker was left, or no room for results. Otherwise "".
     missing : ndarray of int64
         Runs of this part that are not done.
     complete : bool
-        Whether none is missing.
+        Whether no run is missing.
     message : str
-        All this in a sentence or two.
+        A summary in a sentence or two.
 
     Notes
     -----
-    ``result["final_gap"]`` is one column as an array with the runs first; `to_xarray` has all of them with
-    coordinates, units and long names. What is read from a store is compared with the digests of what was
-    computed; if it is something else, that is a CheckpointError. It can be pickled; with a store, what is
-    pickled or compared is a reference to it.
+    ``result["final_gap"]`` is one column, an array with the runs along its first axis. `to_xarray` returns
+    all columns with coordinates, units and long names. Everything read from a store is compared with the
+    digests of what was computed, and a difference is a CheckpointError. A result can be pickled. With a
+    store, it is a reference to the store that is pickled and compared.
     """
 
     problems: tuple[Problem, ...]
@@ -93,7 +93,7 @@ class SweepResult(Shown, Value):
     def to_xarray(self) -> xarray.Dataset:
         """Return a Dataset with dimensions run, neuron, axis, point, transition, slide and sample.
 
-        That of a store reads what is used when it is used, and checks it then.
+        With a store, data is read and checked when it is used.
 
         Raises
         ------
@@ -114,14 +114,14 @@ class SweepResult(Shown, Value):
             return f"All {runs} are done."
         how = "The sweep was interrupted: " if self.interrupted else ""
         done = f"{asked - len(self.missing):,} of {runs} are done"
-        sentences = [f"{how}{done}; missing are runs {_listed(self.missing)}."]
+        sentences = [f"{how}{done}; runs {_listed(self.missing)} are missing."]
         for error in dict.fromkeys(self.failures.values()):
             failed = [np.array(runs) for runs, why in self.failures.items() if why == error]
             sentences.append(f"Runs {_listed(np.concatenate(failed))} failed: {error}.")
         if self.abandoned:
             sentences.append(f"The rest was not run: {self.abandoned}.")
         if self.store is not None:
-            sentences.append("The same sweep with the same store goes on from there.")
+            sentences.append("The same sweep with the same store continues from there.")
         return " ".join(sentences)
 
     def _facts(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Problems × starts: gives chunks of runs to workers, and gathers what they find."""
+"""Problems × starts: gives chunks of runs to workers, and gathers their results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from twonn.values import public
 
 __all__ = ["sweep"]
 
-#: Of a run; fewer than alone, since a sweep has many and lasts as long as its longest.
+#: For each run. It is less than for a single run, because a sweep has many and lasts as long as its longest.
 _MAX_DIRECT = 10**8
 
 
@@ -62,57 +62,61 @@ def sweep(
     Parameters
     ----------
     problem : Problem or sequence of Problem
-        Of one dimension d.
+        All of the same dimension d.
     params : Params
         The starts: one network or many along a run axis.
     steps, log10_steps, engine, sliding, samples_per_decade, sample_steps, optimizer
-        As of `twonn.run`. Samples are taken with `trajectories` only.
+        As in `twonn.run`. Samples are recorded only with `trajectories`.
     store : str or path, optional
-        A folder for the results: a Zarr store, which `xarray.open_zarr` opens. If it holds part of the same
-        sweep already, only what is missing or damaged is run. Several processes may fill one store at once,
-        and share the work. Without it, results are kept in memory.
+        A folder for the results: a Zarr store, which `xarray.open_zarr` opens. If it already holds part of
+        the same sweep, only the missing and the damaged runs are computed. Several processes may fill one
+        store at once and share the work. Without a store, results are kept in memory.
     executor : str, Executor or callable, optional
-        Who works: ``"threads:N"`` (the default, with one thread for each core this process may use),
-        ``"processes:N"``, ``"dask:ADDRESS"`` of a scheduler, or any `concurrent.futures.Executor`, such as
-        ``dask.distributed.Client(...).get_executor()`` or ``mpi4py.futures.MPIPoolExecutor()``. A process
-        pool breaks when one of its workers dies; a function that makes an executor lets it be replaced.
+        Where to run: ``"threads:N"`` (the default, with one thread for each core this process may use),
+        ``"processes:N"``, ``"dask:ADDRESS"`` with the address of a scheduler, or any
+        `concurrent.futures.Executor`, such as ``dask.distributed.Client(...).get_executor()`` or
+        ``mpi4py.futures.MPIPoolExecutor()``. A process pool breaks when one of its workers dies. If a
+        function that makes an executor is given, a broken pool is replaced.
     trajectories : bool or sequence of str
-        Whether to keep the sampled trajectory of every run, or which of its variables, such as ``["gap"]``.
+        Whether to keep the sampled trajectory of every run, or a list of the variables to keep, such as
+        ``["gap"]``.
     chunk_size : int, optional
-        Runs of one task, and of one chunk of the store. Chosen by cost if not given; it changes no result.
+        Number of runs in a task, and in a chunk of the store. By default it is chosen by cost. It does not
+        change any result.
     retries : int
-        How often a chunk is run again whose worker was lost or failed.
+        How often a chunk is run again after its worker was lost or failed.
     in_flight : int, optional
-        How many chunks to have submitted at a time, which bounds the memory; twice the number of workers,
-        or 64 for an executor that is given as such.
+        How many chunks are submitted at a time, which bounds the memory. The default is twice the number of
+        workers, or 64 if `executor` is an Executor.
     part : (int, int)
-        (i, n) runs the i-th, from 0, of n parts of the chunks only, as one of n jobs of an array does.
+        (i, n) runs only part i of n of the chunks, counted from 0, as one of n jobs of an array.
     checkpoint_every : str or int
-        With a store: the time after which what is done of a chunk is saved there, such as "60s", "10min" or
-        "2h", or a number of steps, of all its runs together. A chunk whose worker was lost goes on from that.
+        With a store: how often the progress within a chunk is saved there. A time such as "60s", "10min" or
+        "2h", or a number of steps of all its runs together. A chunk whose worker was lost continues from
+        there.
     verify : bool
-        Whether to compare all that the store holds with its digests beforehand, and to run again what is
-        damaged. Whatever is read later on is compared in any case.
+        Whether to compare everything in the store with its digests first, and to compute again what is
+        damaged. Everything that is read later is compared in any case.
     progress : bool or callable
-        True shows a progress bar on work that takes over a second; a callable is called after every chunk
-        with the runs done and the runs in all.
+        True shows a progress bar if the sweep takes over a second. A callable is called after every chunk
+        with the number of runs done and the number of all runs.
     max_direct : int
-        As of `twonn.run`, for every run: a second or two by default.
+        As in `twonn.run`, for every run. The default, 10^8, takes a second or two.
 
     Returns
     -------
     SweepResult
-        The first Ctrl-C ends it in order, and gives what there is: threads with a store save what is done of
-        their chunks; all others finish them. The second one raises KeyboardInterrupt at once. A store is
-        whole in either case, and goes on with the same call.
+        The first Ctrl-C ends the sweep in order, and the results so far are returned: threads with a store
+        save the progress within their chunks, and all other workers finish their chunks. A second one raises
+        KeyboardInterrupt at once. In both cases the store stays whole, and the same call continues with it.
 
     Raises
     ------
     TypeError, ValueError
         Naming the argument, what was got, what was expected, and the fix. Also if the store holds another
-        sweep: then the sentence names the difference.
+        sweep. Then the message names the difference.
     CheckpointError
-        If the store is none that twonn has written, although it says so.
+        If the store claims to be one of twonn, but twonn has not written it.
     ImportError
         If a package for the store or the executor is not installed.
     OSError
@@ -120,13 +124,13 @@ def sweep(
 
     Notes
     -----
-    The bits of a run are those of `twonn.run`, whatever its neighbours, chunk, worker and executor. A run
-    that its engine refuses or gives up is no error: its status is "obstructed", its samples end there, and
-    what is kept of its end is nan. A chunk that fails after all retries is left out, and named in the result.
-    When the disk is full, or the quota used up, the sweep ends, and the result says so.
+    The bits of a run are those of `twonn.run`, whatever its neighbours, chunk, worker and executor. If the
+    engine refuses a run or gives it up, that is not an error: its status is "obstructed", its samples end
+    there, and the variables of its end are nan. A chunk that fails after all retries is left out, and listed
+    in the result. When the disk is full or the quota is used up, the sweep ends, and the result reports it.
 
-    While a chunk is computed, a lock of the operating system keeps other processes from it; it goes with the
-    process. On file systems without locks a chunk may be computed twice, to equal bits.
+    While a chunk is computed, a lock of the operating system keeps other processes away from it. The lock
+    ends with its process. On file systems without locks a chunk may be computed twice, with the same bits.
 
     References
     ----------
@@ -159,7 +163,7 @@ def sweep(
 
 @dataclass(frozen=True)
 class _Workers:
-    """How workers are given chunks."""
+    """How chunks are given to workers."""
 
     retries: int
     in_flight: int | None
