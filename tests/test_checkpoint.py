@@ -402,7 +402,7 @@ def test_a_limit_within_what_the_file_holds_is_refused(path, block_by_block, mon
     spent = int(read(path)[0]["spent"])
     assert spent >= 30_000  # it is behind the last block, and gives up before the next one
     for limit in (1, 29_999):
-        sentence = rf"max_direct: got {limit:,}; expected more than the {spent:,} that .* has used up"
+        sentence = rf"max_direct: got {limit:,}; expected more than the {spent:,} that the run in .* has used up"
         with pytest.raises(ValueError, match=sentence):
             twonn.resume(path, max_direct=limit)
     for limit, error in ((0, ValueError), (3.5, TypeError), ("many", TypeError)):
@@ -639,7 +639,7 @@ def test_an_exception_loses_nothing_that_was_computed(what, where, path, faults)
 def test_an_existing_file_is_not_overwritten(path):
     twonn.run(PAPER, START, 100, checkpoint=path)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"checkpoint: got .*does not exist. Go on with twonn\.resume"):
+    with pytest.raises(ValueError, match=r"checkpoint: got .*does not exist. Continue with twonn\.resume"):
         twonn.run(PAPER, START, 100, checkpoint=path)
     assert path.read_bytes() == before
 
@@ -985,7 +985,7 @@ def test_a_damaged_file_gives_way_to_the_one_before_with_one_warning(path, small
         path.write_bytes(damage(whole, int(rng.integers(len(whole)))))
         previous(path).write_bytes(before)
         with pytest.warns(
-            RuntimeWarning, match=r"run\.twonn: .* Going on from .*previous, at step"
+            RuntimeWarning, match=r"run\.twonn: .* Continuing from .*previous, at step"
         ) as caught:
             traj = twonn.resume(path)
         assert len(caught) == 1
@@ -997,7 +997,7 @@ def test_a_damaged_file_gives_way_to_the_one_before_with_one_warning(path, small
 def test_generations_go_on_after_damage(path, small, block_by_block):
     before = read(previous(path))[0]["step"]
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.warns(RuntimeWarning, match="Going on from"):
+    with pytest.warns(RuntimeWarning, match="Continuing from"):
         twonn.resume(path, 10**6, checkpoint_every=1, on_block=stopping_at({3}))
     assert read_one(path)["step"] >= read_one(previous(path))["step"] > before
 
@@ -1017,7 +1017,7 @@ def test_two_damaged_files_are_refused(path, small):
 
 def test_a_missing_file_gives_way_to_the_one_before(path, small):
     path.unlink()
-    with pytest.warns(RuntimeWarning, match=r"run\.twonn: there is no such file\. Going on from"):
+    with pytest.warns(RuntimeWarning, match=r"run\.twonn: there is no such file\. Continuing from"):
         assert identical(twonn.resume(path), small)
 
 

@@ -180,7 +180,7 @@ def test_giving_up_is_an_outcome(command, tmp_path):
     result = command("run", write(tmp_path, ENDLESS), "--checkpoint", "a.twonn")
     assert result.exit_code == 0, result.output
     assert "max_direct = 30,000 is used up" in result.stdout and "a larger max_direct" in result.stdout
-    assert result.stdout.endswith("Go on with: twonn resume a.twonn --max-direct STEPS\n")
+    assert result.stdout.endswith("Continue with: twonn resume a.twonn --max-direct STEPS\n")
     assert twonn.load(tmp_path / "spec.npz").status is twonn.Status.OBSTRUCTED
     shown = command("inspect", "a.twonn")
     assert shown.exit_code == 0, shown.output
@@ -191,10 +191,10 @@ def test_giving_up_is_an_outcome(command, tmp_path):
     assert result.exit_code == 0, result.output
     assert "max_direct = 100,000 is used up" in result.stdout
     again = command("run", "spec.toml", "--max-direct", "1e5", "--output", "b.npz")
-    assert again.exit_code == 0 and "Go on" not in again.stdout
+    assert again.exit_code == 0 and "Continue" not in again.stdout
     assert same(twonn.load(tmp_path / "a.npz"), twonn.load(tmp_path / "b.npz"))
     result = command("resume", "a.twonn", "--steps", "95_000", "--max-direct", "10**6")
-    assert "All 95,000 steps were taken." in result.stdout and "Go on" not in result.stdout
+    assert "All 95,000 steps were taken." in result.stdout and "Continue" not in result.stdout
 
 
 def test_limits_that_cannot_be_used(refused, command, tmp_path):
@@ -297,7 +297,7 @@ def test_the_line_is_right_in_windows_files_and_quoted_keys(refused, tmp_path):
 def test_files_that_cannot_be_used(refused, tmp_path):
     assert refused("run", "missing.toml") == "twonn: missing.toml: No such file or directory.\n"
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    assert "not a text" in refused("run", "binary.toml")
+    assert "not a UTF-8 text" in refused("run", "binary.toml")
     name = write(tmp_path, SPEC.replace("10_000", "1_000_000_000_000"))
     # Before the run, not after it.
     assert "there is no such folder" in refused("run", name, "--output", "nowhere/out.npz")
@@ -340,7 +340,7 @@ def test_inspect_shows_what_was_leapt_over(command, tmp_path):
     traj = twonn.load(tmp_path / "spec.npz")
     blocks, iterations = traj.segments[-1]["blocks"], traj.segments[-1]["iterations"]
     assert re.search(rf"leap +│ \d+ +│ (10\^1000|1e\+1000) +│ {blocks} +│ {iterations} ", result.stdout)
-    assert f"leapt in {blocks} blocks" in result.stdout
+    assert f"leaps in {blocks} blocks" in result.stdout
 
 
 @pytest.fixture
@@ -604,15 +604,15 @@ def test_a_signal_leaves_a_checkpoint_from_which_resume_goes_on(name, code, comm
     result = process("-c", PRESSING, f"3:{name}", *arguments, cwd=tmp_path)
     assert result.returncode == code, result.stderr
     assert result.stderr == ""
-    assert result.stdout.endswith("Saved in spec.npz\nGo on with: twonn resume a.twonn\n")
+    assert result.stdout.endswith("Saved in spec.npz\nContinue with: twonn resume a.twonn\n")
     result = process("-c", PRESSING, f"2:{name}", "resume", "a.twonn", cwd=tmp_path)
     assert result.returncode == code, result.stderr
-    assert result.stdout.endswith("Saved in a.npz\nGo on with: twonn resume a.twonn\n")
+    assert result.stdout.endswith("Saved in a.npz\nContinue with: twonn resume a.twonn\n")
     end = twonn.load(tmp_path / "a.npz").end_step
     assert end > twonn.load(tmp_path / "spec.npz").end_step > 10**5
     result = command("resume", "a.twonn", "--steps", "10^7", "--output", "b.npz")
     assert result.exit_code == 0, result.output
-    assert "Go on" not in result.stdout
+    assert "Continue" not in result.stdout
     problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
     start = initializers.sample("he_normal", 1, 42)[0]
     whole = twonn.run(problem, start, steps=10**7, samples_per_decade=5, engine="direct")
@@ -667,7 +667,7 @@ def test_checkpoints_that_cannot_be_used(refused, command, tmp_path):
     (tmp_path / "a.twonn").write_bytes((tmp_path / "a.twonn").read_bytes()[:-1])
     result = process("-m", "twonn", "resume", "a.twonn", cwd=tmp_path)
     assert result.returncode == 0
-    assert re.fullmatch(r"twonn: a\.twonn: damaged: .* Going on from a\.twonn\.previous.*\n", result.stderr)
+    assert re.fullmatch(r"twonn: a\.twonn: damaged: .* Continuing from a\.twonn\.previous.*\n", result.stderr)
     assert same(twonn.load(tmp_path / "a.npz"), twonn.load(tmp_path / "spec.npz"))
 
 
@@ -815,7 +815,7 @@ def test_inspect_checks_a_store(command, refused, tmp_path):
     command("sweep", write(tmp_path, SWEEP), "--store", "store")
     whole = command("inspect", "store")
     assert whole.exit_code == 0, whole.output
-    assert "10 of 10 are done" in whole.stdout and "5 of 5, of 2 runs" in whole.stdout
+    assert "10 of 10 are done" in whole.stdout and "5 of 5, with 2 runs each" in whole.stdout
     assert "nothing is damaged" in whole.stdout and "twonn sweep 2" in whole.stdout
     (tmp_path / "store" / "gap" / "c" / "3" / "0").unlink()
     (tmp_path / "store" / "chunk_digest" / "c" / "1" / "0" / "0").write_bytes(b"")

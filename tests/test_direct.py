@@ -522,7 +522,7 @@ def test_a_dead_start_is_stationary_at_once_however_long_the_horizon():
         assert traj.end_step == 0
         assert traj.horizon == steps
         assert list(traj.t) == [0]
-        assert "no unit is active" in traj.message
+        assert "no neuron is active" in traj.message
     assert direct(PAPER, dead, log10_steps=1e5).end_step == 0
 
 

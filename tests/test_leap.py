@@ -674,7 +674,7 @@ def test_outcomes_are_those_of_stepping():
 
 
 def test_a_run_that_cannot_be_leapt_over_is_refused_with_the_reason():
-    reason = "single steps go on changing a margin"
+    reason = "single steps still change a margin"
     with pytest.raises(ValueError, match=f"engine: got 'leap'; .*at step .*({reason}).*engine=.auto"):
         twonn.run(CYCLE, CYCLING, steps=10**12, engine="leap")
     traj = twonn.run(CYCLE, CYCLING, steps=10**400, max_direct=10**6)
@@ -718,7 +718,7 @@ def test_far_runs_are_saved_and_read_back(tmp_path):
         assert getattr(back, name).tobytes() == getattr(traj, name).tobytes()
     assert back.horizon == 10**500
     assert back.error_estimate == traj.error_estimate > 0
-    assert "10^500" in repr(back) and "leapt in" in repr(back)
+    assert "10^500" in repr(back) and "leaps in" in repr(back)
 
 
 def test_the_estimate_grows_where_the_trajectory_amplifies_rounding():

@@ -128,7 +128,7 @@ def test_a_run_that_cannot_end_gives_what_there_is():
     assert traj.states.tobytes() == truth.states.tobytes()
     assert traj.n_transitions_exact and traj.error_bound == 0.0
     assert traj.obstacle.startswith("max_direct = 100,000 is used up, and ")
-    expected = rf"At step {traj.end_step:,} of 10\^400 .*single steps go on.*fewer steps.*larger max_direct\."
+    expected = rf"At step {traj.end_step:,} of 10\^400 .*single steps still change.*fewer steps.*larger max_direct\."
     assert re.fullmatch(expected, traj.message), traj.message
 
 
@@ -186,7 +186,7 @@ def test_a_run_at_a_finite_minimiser_has_converged():
     assert traj.status is twonn.Status.CONVERGED
     assert traj.horizon == 10**1000 and traj.log_t[-1] == math.log(10**1000)
     assert 100 < traj.end_step < 10**6
-    assert f"converged: from step {traj.end_step:,} on the parameters change no more" in traj.message
+    assert f"converged: from step {traj.end_step:,} on the parameters no longer change" in traj.message
     # Either push is right to 2^-52 of itself and a little more, from the rounding of its margin. Their
     # logarithms part by 3 for 1 of w, so where they seem to balance, w is off by 2/3 of 2^-52 at most; and by
     # its own rounding, 2^-56, when it ceases to change.

@@ -428,7 +428,7 @@ def test_the_first_signal_saves_what_is_done(name, tmp_path):
     process.send_signal(getattr(signal, name))
     interrupted, missing, message = json.loads(output(process))
     assert interrupted and missing == [0, 1]
-    assert message.startswith("The sweep was interrupted: 0 of 2 runs are done; missing are runs 0 to 1.")
+    assert message.startswith("The sweep was interrupted: 0 of 2 runs are done; runs 0 to 1 are missing.")
     (part,) = under_way.iterdir()
     assert part.name == "0.part"
     identity = f"{Store(path).attributes['spec_sha256']} runs (0, 1)"

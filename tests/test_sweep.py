@@ -436,7 +436,7 @@ def test_a_chunk_that_fails_for_ever_is_named(serial, tmp_path, monkeypatch):
     assert not result.interrupted
     assert result.missing.tolist() == [4, 5, 6, 7]
     assert result.failures == {range(4, 8): "OSError: [Errno 5] Input/output error"}
-    assert "10 of 14 runs are done; missing are runs 4 to 7. Runs 4 to 7 failed: OSError" in repr(result)
+    assert "10 of 14 runs are done; runs 4 to 7 are missing. Runs 4 to 7 failed: OSError" in repr(result)
     assert "4 missing" in repr(result)
     assert_same(columns(twonn.sweep([PAPER, SLIDING], STARTS, 10**7, store=store)), serial)
 

@@ -152,7 +152,7 @@ def test_another_activation_is_refused(activation):
 
 @pytest.mark.parametrize("after", [np.tanh, lambda f: 2 * f, lambda f: f[:-1], lambda f: np.nan * f])
 def test_something_behind_the_output_is_refused(after):
-    refused(Module(FULL, after=after), "something else", "nothing before or behind")
+    refused(Module(FULL, after=after), "something else", "nothing before or after")
 
 
 def test_a_forward_function_that_fails_is_named():

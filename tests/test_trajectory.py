@@ -348,7 +348,7 @@ def test_an_array_of_another_size_than_it_says_is_refused(traj, tmp_path):
     with zipfile.ZipFile(tmp_path / "run.npz") as whole, zipfile.ZipFile(tmp_path / "big.npz", "w") as big:
         for name in whole.namelist():
             big.writestr(name, header.getvalue() if name in ("t.npy", "log_t.npy") else whole.read(name))
-    with pytest.raises(twonn.CheckpointError, match="another size than it says"):
+    with pytest.raises(twonn.CheckpointError, match="does not have the size that it declares"):
         twonn.load(tmp_path / "big.npz")
 
 

@@ -472,7 +472,7 @@ def _inspect_store(path: Path) -> None:
     faults = list(store.faults())
     checked = "against the digests of what was computed"
     if not store.checked:
-        checked = "for files that cannot be read at all: this format has no digests"
+        checked = "for unreadable files: this format has no digests"
     found = f"{len(faults):,} faults" if faults else "nothing is damaged"
     facts = {
         "runs": f"{done:,} of {store.runs:,} are done",
