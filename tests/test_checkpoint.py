@@ -445,7 +445,7 @@ def test_a_nearer_horizon_that_has_more_samples_than_the_file_is_refused(path, b
     traj = twonn.run(PAPER, START, 10**3000, checkpoint=path, on_block=stopping_at({5}))
     assert traj.status is twonn.Status.INTERRUPTED and traj.log_t[-1] < math.log(10**30)
     for steps in (10**1500, 10**30):
-        with pytest.raises(ValueError, match=r"steps: got 10\^\d+; expected .* no more densely than "):
+        with pytest.raises(ValueError, match=r"steps: got 10\^\d+; expected .* no denser than "):
             twonn.resume(path, steps)
     assert identical(twonn.resume(path, 10**2500), twonn.run(PAPER, START, 10**2500))
 

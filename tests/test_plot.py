@@ -736,7 +736,7 @@ def test_constants_are_refused_where_they_are_not_known():
     with pytest.raises(ValueError, match="c: got a sweep of other problems"):
         plot.constants(twonn.sweep(PLANE, in_the_plane, 10))
     for nothing in (xarray.Dataset(), {}):
-        with pytest.raises(ValueError, match="c: got another dataset; expected that of a sweep"):
+        with pytest.raises(ValueError, match="c: got another dataset; expected the dataset of a twonn sweep"):
             plot.constants(nothing)
 
 

@@ -328,13 +328,13 @@ def test_forbidden_averaging_steps_or_gives_up():
     assert traj.n_transitions_exact and traj.n_transitions == truth.n_transitions
     assert traj.states[-1].tobytes() == truth.states[-1].tobytes()
     assert traj.slides.tobytes() == truth.slides.tobytes()
-    refusal = r"sliding: got 'step'; .*at step 16,777.*a unit stays so near its kink.*Use sliding=.average"
+    refusal = r"sliding: got 'step'; .*at step 16,777.*a neuron stays so near its kink.*Use sliding=.average"
     with pytest.raises(ValueError, match=refusal):
         twonn.run(SLIDING, START, 10**12, engine="leap", sliding="step")
     for steps in (10**12 + 1, 10**400):
         traj = twonn.run(SLIDING, START, steps, sliding="step", max_direct=10**6)
         assert traj.status is twonn.Status.OBSTRUCTED and 900_000 < traj.end_step < 10**6
-        assert re.search(r"a unit stays so near its kink .*sliding=.step. forbids", traj.obstacle)
+        assert re.search(r"a neuron stays so near its kink .*sliding=.step. forbids", traj.obstacle)
     averaged = twonn.run(SLIDING, START, 10**400, max_direct=10**6)
     assert averaged.status is twonn.Status.COMPLETED and not averaged.n_transitions_exact
     assert twonn.run(SLIDING, START, steps=20_000).status is twonn.Status.COMPLETED

@@ -147,7 +147,7 @@ def relu(z):
     ids=["leaky", "tanh", "relu6", "softplus", "silu", "hardshrink", "abs", "identity"],
 )
 def test_another_activation_is_refused(activation):
-    refused(Module(FULL, activation), "something else", "relu(w_0·x + b_0)", "Use ReLU")
+    refused(Module(FULL, activation), "something else", "relu(w_0·x + b_0)", "Use a ReLU")
 
 
 @pytest.mark.parametrize("after", [np.tanh, lambda f: 2 * f, lambda f: f[:-1], lambda f: np.nan * f])

@@ -79,7 +79,7 @@ def _constants_of(sweep: Any) -> Floats:
     """Return c of the successful runs of a sweep, or refuse one of another setting."""
     names = ("final_margins", "start_w", "start_b", "start_v")
     if any(name not in sweep for name in names) or "spec" not in getattr(sweep, "attrs", {}):
-        expected = "that of a twonn sweep"
+        expected = "the dataset of a twonn sweep"
         raise ArgumentValueError("c", Verbatim("another dataset"), expected, "Open the store of a sweep.")
     margins, w, b, v = (np.asarray(sweep[name]) for name in names)
     problems = json.loads(sweep.attrs["spec"])["problems"]
