@@ -1,8 +1,8 @@
-"""A map over data: what the activation does at last, where the boundary goes, and by which law.
+"""A map over data: the final activation, the limit of the boundary, and the law of the gap.
 
 Points x_0, x_1 on a line, labels +1 and −1, v = (1, −1) at the start, both points served by a neuron.
-Every run goes to 10^1000 steps, from two starts, with fixed and with trained output weights. Writes
-regimes.png next to this file; takes half a minute.
+Every run goes to 10^1000 steps, from two starts, with fixed and with trained output weights. The script
+writes regimes.png next to this file, in half a minute.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ import twonn
 
 POINTS = np.linspace(-2.0, 2.0, 41)
 STARTS = (twonn.Params(w=[0.3, -0.2], b=[1.0, 0.8]), twonn.Params(w=[-0.1, 0.35], b=[0.9, 1.2]))
-REGIMES = ("each on its own sample", "one slides, one on both", "both slide", "other")
+REGIMES = ("each on its own point", "one slides, one on both", "both slide", "other")
 LAWS = (
     "does not vanish",
     "1/√ln t, constant from the start",
@@ -30,7 +30,7 @@ LAWS = (
 
 
 class Outcome(NamedTuple):
-    """What a run came to."""
+    """The end of a run."""
 
     regime: int
     gaps: np.ndarray  # at 10^100 and 10^1000 steps, in units of the optimal margin
@@ -43,7 +43,7 @@ def outcome(problem: twonn.Problem, start: twonn.Params) -> Outcome:
     optimal = twonn.optimal_margin(problem)
     at = [int(np.argmin(np.abs(traj.log_t - decades * np.log(10)))) for decades in (100, 1000)]
     sliding = int(np.isinf(traj.slides["t_exit"]).sum())
-    own = 0b1001  # neuron 0 active on sample 0 alone, neuron 1 on sample 1 alone
+    own = 0b1001  # neuron 0 active on point 0 alone, neuron 1 on point 1 alone
     regime = sliding if sliding else 0 if traj.pattern[-1] == own else 3
     midpoint, direction = problem.x.mean(), np.sign(problem.x[1, 0] - problem.x[0, 0])
     return Outcome(regime, traj.gap[at] / optimal, direction * (traj.boundary[-1] - midpoint) / optimal)
@@ -104,7 +104,7 @@ def draw(figure: Figure, values: dict[str, np.ndarray]) -> None:
                 ax.plot(branch, -1 / branch, color="black", linewidth=1)
             ax.set(xlim=(-2.05, 2.05), ylim=(-2.05, 2.05), aspect="equal")
     for ax, title in zip(
-        axes[0], ("activation at last", "boundary off the midpoint", "law of the gap"), strict=True
+        axes[0], ("final activation", "boundary off the midpoint", "law of the gap"), strict=True
     ):
         ax.set_title(title)
     for ax in axes[1]:

@@ -2,8 +2,8 @@
 The law does not depend on the initialization
 =============================================
 
-On the paper's data, x = ±1, the gap falls like c/ln t for every successful start with fixed output weights, wherever it
-was drawn from. One successful start of each of several schemes, to 10^100 steps.
+On the paper's data, x = ±1, the gap falls like c/ln t for every successful start with fixed output weights, whatever its
+initialization. The figure shows one successful start of each of several schemes, to 10^100 steps.
 """
 
 import matplotlib.pyplot as plt
@@ -16,7 +16,7 @@ fig, ax = plt.subplots()
 for name in ("he_normal", "glorot_uniform", "torch_default", "lecun_normal", "small", "binary"):
     starts = twonn.initializers.sample(name, runs=50, seed=1)
     trajectories = (twonn.run(problem, start, log10_steps=100.0) for start in starts)
-    # Successful: both samples classified correctly, each by a neuron of its own.
+    # Successful: both points are classified correctly, each by a neuron of its own.
     traj = next(traj for traj in trajectories if (traj.margins[-1] > 1).all())
     ax.plot(traj.log_t[1:], traj.gap[1:], label=name)
 log_t = traj.log_t[traj.log_t > 5]
@@ -25,5 +25,5 @@ ax.set(xscale="log", yscale="log", xlim=(1, None), xlabel=r"$\ln t$", ylabel="ga
 ax.legend()
 
 # %%
-# Against ln t on doubly logarithmic axes, 1/ln t is a straight line of slope −1, the dotted one. Starts differ in their
-# constants, and in how long it takes until the law is visible.
+# Against ln t on doubly logarithmic axes, 1/ln t is a straight line of slope −1; it is dotted here. The starts differ in
+# their constants, and in how long it takes until the law is visible.

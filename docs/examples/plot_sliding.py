@@ -2,8 +2,8 @@
 A neuron that slides
 ====================
 
-For points such as −0.3 and 0.8, one sample pushes a neuron across its kink and the other one pushes it back. Every few steps
-the activation pattern flips, for ever. Below is the pre-activation of such a neuron, step by step, and its mean.
+For points such as −0.3 and 0.8, one point pushes a neuron across its kink and the other one pushes it back. Every few steps
+the activation pattern changes, for ever. Below is the pre-activation of such a neuron, step by step, and its mean.
 """
 
 import matplotlib.pyplot as plt
@@ -19,21 +19,21 @@ steps = range(first, last)
 exact = twonn.run(problem, start, last, engine="direct", sample_steps=steps)
 
 # %%
-# The default engine leaps over this, with the mean in place of the sawtooth. It says how high the teeth are: the exact
-# value is within half a tooth of what it reports.
+# The default engine leaps over this, and reports the mean instead of the sawtooth. It also reports the height of the
+# sawtooth: the exact value is within half of it.
 
 averaged = twonn.run(problem, start, last, sample_steps=steps)
 print(averaged)
-neuron, sample = averaged.slides[0]["neuron"], averaged.slides[0]["point"]
+neuron, point = averaged.slides[0]["neuron"], averaged.slides[0]["point"]
 
 fig, ax = plt.subplots()
 for traj, style, label in ((exact, ".-", "every step"), (averaged, "-", "averaged")):
     shown = traj.t >= first
-    z = traj.preactivations[shown, neuron, sample]
+    z = traj.preactivations[shown, neuron, point]
     ax.plot(traj.t[shown], z, style, label=label)
-half = averaged.sawtooth[shown, neuron, sample] / 2
-ax.fill_between(averaged.t[shown], z - half, z + half, color="C1", alpha=0.2, label="height of the teeth")
-ax.set(xlabel="step", ylabel=f"pre-activation of neuron {neuron} on sample {sample}")
+half = averaged.sawtooth[shown, neuron, point] / 2
+ax.fill_between(averaged.t[shown], z - half, z + half, color="C1", alpha=0.2, label="height of the sawtooth")
+ax.set(xlabel="step", ylabel=f"pre-activation of neuron {neuron} on point {point}")
 ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
 
 # %%

@@ -191,8 +191,8 @@ def test_the_map_of_data_names_what_is_known():
     for points, regime, law in (
         ((1.0, -0.3), "both slide", "1/ln t, universal constant"),
         ((2.0, 1.0), "one slides, one on both", "1/ln t, universal constant"),
-        ((1.5, -1.0), "each on its own sample", "does not vanish"),
-        ((1.5, -1.5), "each on its own sample", "1/ln t, constant from the start"),
+        ((1.5, -1.0), "each on its own point", "does not vanish"),
+        ((1.5, -1.5), "each on its own point", "1/ln t, constant from the start"),
         ((0.5, -0.5), "both slide", "faster"),
     ):
         code, _, law_code = regimes.cell(*points, train_output=False)
