@@ -426,7 +426,7 @@ def distances_by_slsqp(problem, params):
 
 
 def boundary_by_brentq(problem, params):
-    """Return a zero of f between the two samples on the line."""
+    """Return a zero of f between the two points on the line."""
     from scipy.optimize import brentq
 
     (w0, w1), (b0, b1), (v0, v1) = params.w[:, 0].tolist(), params.b.tolist(), params.v.tolist()

@@ -99,7 +99,7 @@ def test_kernel(case, trained, target, benchmark, add_leap):
 
 
 def assert_universal(trajectory):
-    """Fixed output, x = (2, 1): neuron 0 slides at sample 1, and the law that has no memory of the start.
+    """Fixed output, x = (2, 1): neuron 0 slides at point 1, and the law that has no memory of the start.
 
     H with G_00 − G_01²/G_11 = 1/2 for the neuron that slides: [[5, 3], [3, 2]] + [[1/2, 0], [0, 0]], less the
     signs of the labels; what is left of the approach to it falls like 1/t.

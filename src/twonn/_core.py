@@ -27,8 +27,8 @@ def _chosen() -> ModuleType:
         except ImportError as error:
             narrower = usable[usable.index(wanted) - 1]
             warnings.warn(
-                f"the kernel for {wanted} is missing or cannot be loaded ({error}); twonn goes on with that "
-                f"for {narrower}, which gives the same bits more slowly. Install twonn anew to mend that.",
+                f"the kernel for {wanted} is missing or cannot be loaded ({error}); twonn uses the one "
+                f"for {narrower}, which gives the same bits more slowly. Reinstall twonn to repair this.",
                 RuntimeWarning,
                 stacklevel=2,
             )

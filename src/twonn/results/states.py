@@ -32,7 +32,7 @@ class NetworkStates:
     error_bound : float or ndarray
         Bound on the error of the parameters; broadcast against ``...``.
     preactivations : ndarray, shape (..., 2, 2)
-        z_ji, indexed [..., neuron j, sample i].
+        z_ji, indexed [..., neuron j, point i].
     """
 
     problem: Problem

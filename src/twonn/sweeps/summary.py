@@ -324,12 +324,12 @@ SUMMARY: dict[str, Column] = {
     **{f"start_{name}": _start(name) for name in "wbv"},
     **{f"final_{name}": _final(name) for name in VARIABLES},
     "error_estimate": Column(
-        (), "1", "what leaping may have added to the error of the final parameters, relative", _error_estimate
+        (), "1", "relative error that leaping may have added to the final parameters", _error_estimate
     ),
     "n_transitions": Column(
         (),
         "1",
-        "number of activation-pattern transitions, a lower bound where not exact",
+        "number of activation-pattern transitions, a lower bound if not exact",
         partial(_of_batch, "n_transitions"),
         **_COUNT,
     ),
@@ -370,7 +370,7 @@ SUMMARY: dict[str, Column] = {
     "final_active_fraction": Column(
         ("neuron", "point"),
         "1",
-        "active fraction of the pairs of neuron and sample that slide at the end",
+        "active fraction of the pairs of neuron and point that slide at the end",
         _active_fraction,
     ),
     "asymptote_law": Column(
