@@ -174,7 +174,7 @@ def test_sliding(peer, benchmark, present, add_record):
 
 
 def robust_networks(d, count):
-    """Return a problem in R^d and networks that classify both points correctly, with a finite distance to either."""
+    """Return a problem in R^d and networks that classify both points, with a finite distance to each."""
     x = np.zeros((2, d))
     x[:, 0] = 1.0, -1.0
     problem = twonn.Problem(x=x, y=[1, -1], step_size=0.01)

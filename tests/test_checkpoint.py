@@ -402,7 +402,9 @@ def test_a_limit_within_what_the_file_holds_is_refused(path, block_by_block, mon
     spent = int(read(path)[0]["spent"])
     assert spent >= 30_000  # it is behind the last block, and gives up before the next one
     for limit in (1, 29_999):
-        sentence = rf"max_direct: got {limit:,}; expected more than the {spent:,} that the run in .* has used up"
+        sentence = (
+            rf"max_direct: got {limit:,}; expected more than the {spent:,} that the run in .* has used up"
+        )
         with pytest.raises(ValueError, match=sentence):
             twonn.resume(path, max_direct=limit)
     for limit, error in ((0, ValueError), (3.5, TypeError), ("many", TypeError)):

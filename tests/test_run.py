@@ -128,7 +128,9 @@ def test_a_run_that_cannot_end_gives_what_there_is():
     assert traj.states.tobytes() == truth.states.tobytes()
     assert traj.n_transitions_exact and traj.error_bound == 0.0
     assert traj.obstacle.startswith("max_direct = 100,000 is used up, and ")
-    expected = rf"At step {traj.end_step:,} of 10\^400 .*single steps still change.*fewer steps.*larger max_direct\."
+    expected = (
+        rf"At step {traj.end_step:,} of 10\^400 .*single steps still change.*fewer steps.*larger max_direct\."
+    )
     assert re.fullmatch(expected, traj.message), traj.message
 
 
