@@ -473,20 +473,44 @@ def _inspect_store(path: Path) -> None:
     checked = "against the digests of what was computed"
     if not store.checked:
         checked = "for unreadable files: this format has no digests"
-    found = f"{len(faults):,} faults" if faults else "nothing is damaged"
+    found = _count(len(faults), "fault") if faults else "nothing is damaged"
+    try:
+        asked = _asked(json.loads(store.attributes["spec"]))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its spec is not that of a sweep ({error!r}).") from error
     facts = {
         "runs": f"{done:,} of {store.runs:,} are done",
         "chunks": f"{len(complete):,} of {store.chunks:,}, with {store.chunk_size:,} runs each",
         "checked": f"{checked}: {found}",
+        **asked,
         **{name: str(store.attributes[name]) for name in ("format", "spec_sha256")},
-        **{name: _brief(value) for name, value in json.loads(store.attributes["spec"]).items()},
     }
     _print(_table("sweep", ("", ""), facts.items()))
     if faults:
         shown = faults[:_FAULTS_SHOWN]
-        title = f"first {len(shown)} of {len(faults):,} faults"
+        title = f"first {len(shown)} of {_count(len(faults), 'fault')}"
         _print(_table(title, ("what", "fault"), shown, "The same sweep with this store repairs them."))
         raise typer.Exit(1)
+
+
+def _asked(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a sweep was asked for, as its store says it, for people."""
+    problems, limit = spec["problems"], spec.get("max_direct")
+    options = {name: value for name, value in spec["optimizer"].items() if name != "name"}
+    brief = ", ".join(f"{name} = {_brief(value)}" for name, value in problems[0].items())
+    return {
+        "problems": f"{brief}" if len(problems) == 1 else f"{len(problems):,}; the first: {brief}",
+        "starts": spec["starts"],
+        "steps": written_steps(int(spec["steps"], 16)),
+        "engine": f"{spec['engine']}, sliding {spec['sliding']}"
+        + ("" if limit is None else f", max_direct {written_steps(limit)}"),
+        "optimizer": ", ".join([spec["optimizer"]["name"], *(f"{k} = {v}" for k, v in options.items())]),
+        "trajectories": ", ".join(spec["trajectories"]) or "none kept",
+    }
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _chosen_steps(kind: str, texts: Sequence[str]) -> dict[str, Any]:
