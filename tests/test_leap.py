@@ -735,4 +735,4 @@ def test_accuracy_that_was_missed_is_said():
     # The smaller neuron decays towards a saddle, and rounding decides where it leaves it.
     traj = twonn.run(*random_problem(191), steps=10**5, sliding="step")
     assert traj.error_estimate > 1e-14
-    assert "more than the 1e-14 aimed at" in repr(traj)
+    assert "more than the 1e-14 that leaps aim at" in repr(traj)
