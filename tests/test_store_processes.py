@@ -171,7 +171,7 @@ def test_what_becomes_of_a_chunk_that_another_has(work, tmp_path, right):
         if work == "it is computed there":
             other = Store(path)
             with claims.scratch(path, 1) as scratch:
-                other.write(1, {name: values[6:] for name, values in right.items()}, scratch)
+                writing.write(other, 1, {name: values[6:] for name, values in right.items()}, scratch)
             computed.append(1)
             claim.__exit__(None, None, None)
         else:

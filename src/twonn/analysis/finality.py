@@ -128,7 +128,7 @@ def _in_trap(region: Region, marginal: bool) -> Verdict:
 
 
 def _is_kept(region: Region, j: int) -> bool:
-    """Whether neuron j keeps its pattern and sign whatever the other one does (lemmas 1 and 2)."""
+    """Whether neuron j keeps its pattern and sign whatever the other one does (lemma 1)."""
     active = region.active[j]
     if not active.any() or (region.v[j] == 0 and not region.problem.train_output):
         return True
@@ -141,7 +141,7 @@ def _is_kept(region: Region, j: int) -> bool:
 
 
 def _is_driven_off(region: Region) -> bool:
-    """Whether a neuron with fixed v is active on a point that it does not serve, G_01 <= 0 (lemma 1)."""
+    """Whether a neuron with fixed v is active on a point that it does not serve, G_01 <= 0 (lemma 2)."""
     if not region.opposite or region.problem.train_output or region.gram.sign > 0:
         return False
     return any(region.v[j] != 0 and not region.serves(j, i) for j, i in np.argwhere(region.active))
