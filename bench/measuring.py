@@ -134,7 +134,7 @@ class Exact:
 
     def __init__(self, problem, params):
         assert problem == paper() and params == PAPER_START, "no closed form"
-        self.w, self.rate = params.w[:, 0].tolist(), problem.rate
+        self.w, self.rate = params.w[:, 0].tolist(), problem.point_step
         self.samples = [Decoupled(m, 2, self.rate) for m in (-self.w[1], self.w[0])]
 
     def descent(self, steps):

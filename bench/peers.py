@@ -99,7 +99,7 @@ def line_loop(slopes, start, question, steps):
 def line_question(problem):
     """Return the trailing arguments of `line_slopes`."""
     (x0, x1), (y0, y1) = problem.x[:, 0].tolist(), problem.y.astype(float).tolist()
-    return x0, x1, y0, y1, problem.rate, problem.loss == "logistic", problem.train_output
+    return x0, x1, y0, y1, problem.point_step, problem.loss == "logistic", problem.train_output
 
 
 def line_start(params):
@@ -154,7 +154,7 @@ def numba_prange(problem, params, steps):
 
 def numpy_loop(problem, params, steps):
     """Step one run or many, by the formulas of the gradient."""
-    x, y, rate = problem.x, problem.y, problem.rate
+    x, y, rate = problem.x, problem.y, problem.point_step
     w, b, v = (np.array(array) for array in (params.w, params.b, params.v))
     for _ in range(steps):
         z = w @ x.T + b[..., np.newaxis]
@@ -182,7 +182,7 @@ def torch_eager(problem, params, steps):
     w, b, v = (tensor(array).requires_grad_() for array in (params.w, params.b, params.v))
     v.requires_grad_(problem.train_output)
     loss = torch.nn.functional.softplus if problem.loss == "logistic" else torch.exp
-    descent = torch.optim.SGD([p for p in (w, b, v) if p.requires_grad], lr=problem.rate)
+    descent = torch.optim.SGD([p for p in (w, b, v) if p.requires_grad], lr=problem.point_step)
     for _ in range(steps):
         descent.zero_grad()
         hidden = torch.relu(w @ x.T + b[..., None])
@@ -232,7 +232,7 @@ def jax_loop(problem, params, steps):
     """Step one run or many in jax.lax.fori_loop, in binary64."""
     loop = loop_by_jax(problem.loss, problem.train_output)
     start = (np.array(params.w), np.array(params.b), np.array(params.v))
-    return tuple(np.asarray(p) for p in loop(problem.x, 1.0 * problem.y, problem.rate, start, steps))
+    return tuple(np.asarray(p) for p in loop(problem.x, 1.0 * problem.y, problem.point_step, start, steps))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ def counting_loop(problem, params, steps):
     function.restype = ctypes.c_longlong
     arrays = (problem.x, problem.y, params.w, params.b, params.v)
     x, y, w, b, v = (np.array(array, dtype=np.float64).ravel() for array in arrays)
-    return function(x, y, problem.rate, w, b, v, steps), w[:, np.newaxis], b, v
+    return function(x, y, problem.point_step, w, b, v, steps), w[:, np.newaxis], b, v
 
 
 def plain_c(problem, params, steps):
@@ -288,7 +288,7 @@ def vector_c(problem, params, steps, threads=1):
     function.argtypes += [ctypes.c_longlong, ctypes.c_int]
     x, y = (np.array(array, dtype=np.float64).ravel() for array in (problem.x, problem.y))
     w, b, v = (np.array(array.T, order="C") for array in (params.w[:, :, 0], params.b, params.v))
-    function(x, y, problem.rate, w, b, v, steps, w.shape[1], threads)
+    function(x, y, problem.point_step, w, b, v, steps, w.shape[1], threads)
     return w.T[:, :, np.newaxis], b.T, v.T
 
 
@@ -350,7 +350,7 @@ def diffrax_flow(problem, params, steps):
     """Integrate with Diffrax's Dopri8."""
     flow = flow_by_diffrax(problem.loss, problem.train_output)
     start = (np.array(params.w), np.array(params.b), np.array(params.v))
-    ends = flow(problem.x, 1.0 * problem.y, problem.rate, start, float(steps))
+    ends = flow(problem.x, 1.0 * problem.y, problem.point_step, start, float(steps))
     return tuple(np.asarray(p)[0] for p in ends)
 
 
@@ -366,7 +366,7 @@ def flow_by_heyoka(problem):
     pull = []
     for i in (0, 1):
         e = hy.exp(-y[i] * (v[0] * hy.relu(z[0][i]) + v[1] * hy.relu(z[1][i])))
-        pull.append(problem.rate * y[i] * (e / (1.0 + e) if problem.loss == "logistic" else e))
+        pull.append(problem.point_step * y[i] * (e / (1.0 + e) if problem.loss == "logistic" else e))
     gain = [[pull[i] * v[j] * hy.relup(z[j][i]) for i in (0, 1)] for j in (0, 1)]
     velocity = [gain[j][0] * x[0] + gain[j][1] * x[1] for j in (0, 1)]
     velocity += [gain[j][0] + gain[j][1] for j in (0, 1)]

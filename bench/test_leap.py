@@ -38,7 +38,7 @@ def kernel(problem, params, late=()):
     return _core.Run(
         problem.x,
         problem.y.astype(float),
-        problem.rate,
+        problem.point_step,
         problem.bias,
         problem.loss == "logistic",
         problem.train_output,
@@ -106,7 +106,7 @@ def assert_universal(trajectory):
     """
     coupling = np.array([[5.5, -3.0], [-3.0, 2.0]])
     u = np.linalg.solve(coupling, np.ones(2))
-    log_t, rate = trajectory.log_t[-1], trajectory.problem.rate
+    log_t, rate = trajectory.log_t[-1], trajectory.problem.point_step
     assert np.allclose(trajectory.margins[-1], log_t + np.log(rate / u), rtol=1e-12, atol=0)
     law = 0.5 * abs(np.log(u[0] / u[1])) / (2 * log_t + np.log(rate * rate / (u[0] * u[1])))
     assert abs(trajectory.gap[-1] / law - 1) < 1e-9

@@ -83,7 +83,7 @@ def assert_same_run(trajectory, plain):
         x, v = problem.x[:, 0], trajectory.v[-1]
         reach = max(np.abs(v).max() * max(1, np.abs(x).max()), np.abs(trajectory.preactivations[-1]).max())
         slopes = np.exp(-trajectory.margins[-1]).sum()  # those of the logistic loss are smaller
-        bound += problem.rate * slopes * reach
+        bound += problem.point_step * slopes * reach
     else:
         assert trajectory.n_transitions == transitions
     assert np.abs(ours - np.concatenate([w[:, 0], b, v])).max() <= bound

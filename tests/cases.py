@@ -83,7 +83,7 @@ def stability_limit(problem: twonn.Problem, params: twonn.Params) -> float:
     tangent = np.einsum("j,ik,ij,kj->ik", v**2, gram, active, active)
     if problem.train_output:
         tangent = tangent + np.maximum(z, 0) @ np.maximum(z, 0).T
-    return float(2 / max((np.abs(tangent) @ (slope * problem.rate)).max(), 1e-3))
+    return float(2 / max((np.abs(tangent) @ (slope * problem.point_step)).max(), 1e-3))
 
 
 def parameters(traj: twonn.Trajectory) -> np.ndarray:

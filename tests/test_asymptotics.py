@@ -59,7 +59,7 @@ def affine(problem, params, on, sliding, log_t):
     for row, (j, i) in enumerate(sliding, start=2):
         constant[row] = dot(start[j], x[i])
     u = mpmath.lu_solve(matrix, mpmath.matrix([1, 1] + [0] * len(sliding)))
-    log_ht = mpmath.mpf(log_t) + mpmath.log(mpmath.mpf(problem.rate))
+    log_ht = mpmath.mpf(log_t) + mpmath.log(mpmath.mpf(problem.point_step))
     right = [log_ht - mpmath.log(u[0]), log_ht - mpmath.log(u[1])] + [0] * len(sliding)
     sums = mpmath.lu_solve(matrix, mpmath.matrix(right) - constant)
     lifted = [
@@ -309,7 +309,7 @@ def test_trained_margins_solve_the_flow():
                 def pace(s, invariant=invariant):
                     return mpmath.exp(s) / mpmath.sqrt(invariant**2 + 8 * s * s)
 
-                goal = mpmath.exp(log_t) * mpmath.mpf(problem.rate)
+                goal = mpmath.exp(log_t) * mpmath.mpf(problem.point_step)
                 top = mpmath.findroot(
                     lambda s, pace=pace, goal=goal: mpmath.log(
                         mpmath.quad(pace, [s - 60, s - 20, s - 5, s]) / goal

@@ -45,7 +45,7 @@ def wiggle(traj: twonn.Trajectory, n: int) -> float:
     """
     problem, v, z = traj.problem, traj.v[n], traj.preactivations[n]
     gram = gram_of(problem)
-    push = problem.rate * (0.5 if problem.loss == "logistic" else 1.0)
+    push = problem.point_step * (0.5 if problem.loss == "logistic" else 1.0)
     most = 0.0
     for i in (0, 1):
         k = 1 - i
@@ -93,7 +93,7 @@ def drift_of_stepping(truth: twonn.Trajectory, n: int) -> float:
     """
     problem, m = truth.problem, truth.margins[n]
     slopes = 1 / (1 + np.exp(m)) if problem.loss == "logistic" else np.exp(-m)
-    return truth.t[n] * problem.rate * 2.0**-49 * float(slopes @ np.sqrt(np.diag(gram_of(problem))))
+    return truth.t[n] * problem.point_step * 2.0**-49 * float(slopes @ np.sqrt(np.diag(gram_of(problem))))
 
 
 @hypothesis.given(cases())
@@ -233,7 +233,7 @@ def test_the_teeth_that_last_do_not_shrink():
         assert traj.status in (twonn.Status.COMPLETED, twonn.Status.STATIONARY)
         if traj.phase_unknown[-1].any() and abs(traj.margins[-1, 1]) < 1e-2 and not problem.train_output:
             # g_i = h s(0): half of h for the logistic loss.
-            push = problem.rate * (0.5 if problem.loss == "logistic" else 1.0)
+            push = problem.point_step * (0.5 if problem.loss == "logistic" else 1.0)
             j = int(not traj.phase_unknown[-1, 0, 1])
             tooth = push * params.v[j] * gram_of(problem)[1, 1]
             assert traj.sawtooth[-1, j, 1] == pytest.approx(tooth, rel=0.02)
@@ -262,7 +262,7 @@ def test_harmful_neurons_on_opposed_points(name, loss, train_output):
     truth, traj = both_ways(problem, params, 10**6, samples_per_decade=4)
     assert outcome(traj) is outcome(truth)
     # Nothing but the kinks holds w: what is not within a tooth agrees.
-    push = problem.rate * (0.5 if loss == "logistic" else 1.0)
+    push = problem.point_step * (0.5 if loss == "logistic" else 1.0)
     tooth = push * np.abs(params.v).max() * (gram_of(problem)[0, 0] + abs(gram_of(problem)[0, 1]))
     assert np.abs(traj.margins - truth.margins).max() <= 2 * np.abs(params.v).max() * tooth + traj.error_bound
     far_on = twonn.run(problem, params, 10**16, samples_per_decade=1, max_direct=LIMIT)
@@ -322,7 +322,7 @@ def test_kicks_at_a_kink_that_attracts_do_not_add_up():
     # where it is, but for the stroke of its teeth, h v² |G_01|.
     late = traj.t > 1e5
     rest = traj.margins[late, 1] - traj.log_t[late]
-    assert np.ptp(rest) <= problem.rate * abs(gram_of(problem)[0, 1])
+    assert np.ptp(rest) <= problem.point_step * abs(gram_of(problem)[0, 1])
     assert np.all(np.abs(traj.margins[late, 0]) <= traj.sawtooth[late, 0, 0])
 
 

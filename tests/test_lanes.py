@@ -30,7 +30,7 @@ def question(problem: twonn.Problem) -> tuple:
     return (
         problem.x,
         problem.y.astype(float),
-        problem.rate,
+        problem.point_step,
         problem.bias,
         _core.LOSSES[problem.loss],
         problem.train_output,

@@ -274,7 +274,7 @@ def exact_parameters(problem, params, steps):
     for j in (0, 1):
         (i,) = (i for i in (0, 1) if w[j] * x[i] + b[j] > 0)
         margin = problem.y[i] * v[j] * (mpmath.mpf(w[j]) * x[i] + b[j])
-        one = Decoupled(margin, (mpmath.mpf(x[i]) ** 2 + 1) * mpmath.mpf(v[j]) ** 2, problem.rate)
+        one = Decoupled(margin, (mpmath.mpf(x[i]) ** 2 + 1) * mpmath.mpf(v[j]) ** 2, problem.point_step)
         moved = int(problem.y[i]) * v[j] * one.accumulated(steps)
         end_w.append(w[j] + moved * x[i])
         end_b.append(b[j] + moved)
@@ -315,7 +315,7 @@ def test_the_boundary_is_right_to_twelve_digits(log10_steps):
             c = abs(params.w[0, 0] + params.w[1, 0]) / 2
             smallest = min(smallest, c)
             # Closed form: gap = c/(ln t + K), up to O(ln t/t); at 10^16 steps that is 4e-15 of it.
-            k = math.log(2 * PAPER.rate) + (params.w[0, 0] - params.w[1, 0]) / 2
+            k = math.log(2 * PAPER.point_step) + (params.w[0, 0] - params.w[1, 0]) / 2
             assert traj.gap[-1] == pytest.approx(c / (traj.log_t[-1] + k), rel=1e-12)
             assert abs(traj.boundary[-1] - exact) <= 1e-12 * abs(exact)
             assert abs(traj.gap[-1] - abs(exact)) <= 1e-12 * abs(exact)
@@ -397,7 +397,7 @@ def exact_switch(params):
     """
     z = mpmath.mpf(params.w[1, 0]) + params.b[1]
     margin = mpmath.mpf(params.w[0, 0]) + params.b[0] - z
-    return Decoupled(margin, 4, LATE.rate).steps(z / 2)
+    return Decoupled(margin, 4, LATE.point_step).steps(z / 2)
 
 
 @pytest.mark.parametrize("z", [3, 4, 9, 14, 15, 16, 18, 20, 25, 30, 300, 20_000])
@@ -428,8 +428,8 @@ def test_the_margin_goes_on_rightly_behind_a_late_transition():
         switch = exact_switch(params)
         z = mpmath.mpf(params.w[1, 0]) + params.b[1]
         margin = mpmath.mpf(params.w[0, 0]) + params.b[0] - z
-        before = Decoupled(margin, 4, LATE.rate)
-        behind = Decoupled(before.margin(switch), 2, LATE.rate)  # neuron 0 alone
+        before = Decoupled(margin, 4, LATE.point_step)
+        behind = Decoupled(before.margin(switch), 2, LATE.point_step)  # neuron 0 alone
         traj = twonn.run(LATE, params, log10_steps=100.0, sample_steps=[10**15])
         assert abs(traj.margins[1, 1] - before.margin(10**15)) <= 1e-13
         assert abs(traj.margins[2, 1] - behind.margin(mpmath.mpf(10) ** 100 - switch)) <= 1e-12
@@ -514,7 +514,7 @@ def test_what_a_transition_beyond_all_counting_starts_is_stepped_through(name):
     gram = problem.x @ problem.x.T + problem.bias
     tangent = np.outer(problem.y, problem.y) * gram * np.einsum("j,ji,jk->ik", params.v**2, seen, seen)
     u = np.linalg.solve(tangent, np.ones(2))
-    assert traj.margins[-1] == pytest.approx(np.log(problem.rate / u) + traj.log_t[-1], rel=1e-9)
+    assert traj.margins[-1] == pytest.approx(np.log(problem.point_step / u) + traj.log_t[-1], rel=1e-9)
 
 
 def test_times_do_not_decrease_where_counting_ends():
@@ -651,10 +651,10 @@ def test_what_never_moves_reaches_any_horizon():
 def test_a_large_margin_moves_when_its_time_has_come():
     # e^2000/(2h) steps: nothing happens before about 10^870.
     traj = twonn.run(PAPER, twonn.Params(w=[2000.0, -2000.0]), log10_steps=1000.0, samples_per_decade=1)
-    early = traj.log_t < 2000 - 37 - math.log(2 * PAPER.rate)
+    early = traj.log_t < 2000 - 37 - math.log(2 * PAPER.point_step)
     assert early.sum() > 800
     assert np.all(traj.margins[early] == 2000.0)
-    assert traj.margins[-1] == pytest.approx(traj.log_t[-1] + math.log(2 * PAPER.rate), rel=1e-13)
+    assert traj.margins[-1] == pytest.approx(traj.log_t[-1] + math.log(2 * PAPER.point_step), rel=1e-13)
 
 
 def test_outcomes_are_those_of_stepping():
@@ -692,7 +692,7 @@ def test_a_run_can_be_interrupted_beyond_all_counting():
     run = _core.Run(
         TRAINED.x,
         TRAINED.y.astype(float),
-        TRAINED.rate,
+        TRAINED.point_step,
         True,
         False,
         True,

@@ -120,7 +120,7 @@ def test_labels(y):
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_rate_is_the_factor_of_each_samples_gradient(loss, reduction):
     p = problem(loss=loss, reduction=reduction, step_size=0.3)
-    assert p.rate == {"sum": 0.3, "mean": 0.15}[reduction]
+    assert p.point_step == {"sum": 0.3, "mean": 0.15}[reduction]
     assert (p.loss, p.reduction) == (loss, reduction)
 
 

@@ -209,7 +209,7 @@ def test_the_gap_follows_the_universal_law(seed, log10_steps):
     coupling = late_coupling(problem, still[["neuron", "point"]].tolist(), params.v)
     u = np.linalg.solve(coupling, np.ones(2))
     assert np.all(u > 0)
-    log_t, h = traj.log_t[-1], problem.rate
+    log_t, h = traj.log_t[-1], problem.point_step
     # m_i = ln(h t/u_i), up to deviations that decay like (t/t₀)^−min(1, λ) since the last neuron began to
     # slide; f is linear between the points, so that the law has no other remainder.
     decay = min(1.0, u[0] * u[1] * np.linalg.det(coupling))
@@ -351,7 +351,7 @@ def test_slides_and_teeth_survive_a_file(tmp_path):
 def test_the_kernel_keeps_averaging_apart():
     traj = twonn.run(SLIDING, START, 10**8)
     run = _core.Run(
-        SLIDING.x, SLIDING.y.astype(float), SLIDING.rate, True, False, False, START.w, START.b, START.v,
+        SLIDING.x, SLIDING.y.astype(float), SLIDING.point_step, True, False, False, START.w, START.b, START.v,
         np.array([0, 10**8]), np.empty(0), _core.AUTO,
     )  # fmt: skip
     while run.status == _core.RUNNING:

@@ -124,7 +124,7 @@ def fates(problem: Problem, gram: Gram, v: Floats, z: Floats, active: Flags) -> 
     active : ndarray of bool, shape (n, 2, 2)
     """
     diagonal = positive_diagonal(gram)
-    step = (problem.rate * loss_slopes(problem, v, z) * np.sqrt(diagonal))[:, None, :]
+    step = (problem.point_step * loss_slopes(problem, v, z) * np.sqrt(diagonal))[:, None, :]
     driven = _driven(problem, gram, v, active) & (step < 0.9)
     # By neuron and the point that drives it: v and z in the same unit, and how far the other z may rise.
     size = np.abs(v)[:, :, None] * np.sqrt(diagonal)

@@ -95,7 +95,7 @@ def fixed_motion(
         v=v,
         v_slope=np.zeros_like(v),
         v_offset=v,
-        margin_offset=math.log(problem.rate) - np.log(u),
+        margin_offset=math.log(problem.point_step) - np.log(u),
         conditions=conditions,
         condition_offsets=offsets,
         holds=holds,
@@ -148,7 +148,7 @@ def _shares(
     supporting = np.where(both[:, None], numerator > ROUNDING * diagonal[:, ::-1], seen)
     single = any_of(~supporting, 1)
     u = np.where(single[:, None], np.where(supporting, 1 / diagonal, 0), u)
-    right = math.log(problem.rate) - np.log(u) - m_start
+    right = math.log(problem.point_step) - np.log(u) - m_start
     inverse = diagonal[:, ::-1] * right - cross[:, None] * right[:, ::-1]
     e = np.where(
         single[:, None],

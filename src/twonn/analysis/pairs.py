@@ -51,5 +51,5 @@ def loss_slopes(problem: Problem, v: Floats, z: Floats) -> Floats:
 
 def sawtooth_heights(problem: Problem, gram: Gram, v: Floats, z: Floats) -> Floats:
     """Return by how much point i moves z_ji in one step, shape (n, 2, 2)."""
-    push = problem.rate * loss_slopes(problem, v, z) * np.diag(gram.matrix)
+    push = problem.point_step * loss_slopes(problem, v, z) * np.diag(gram.matrix)
     return np.asarray(np.abs(v)[:, :, None] * push[:, None, :])

@@ -71,7 +71,7 @@ class TrainedMotion(Motion):
 
     @np.errstate(all="ignore")
     def gap(self, problem: Problem, log_t: Floats) -> Floats:
-        margin = self._margins(log_t[..., None] + math.log(problem.rate))
+        margin = self._margins(log_t[..., None] + math.log(problem.point_step))
         own = self._own_preactivations(margin)
         by_neuron = np.where(self.owner[0], own[..., None, :], 0).sum(axis=-1)
         size = np.where(self.owner[0], (margin / own)[..., None, :], 0).sum(axis=-1)

@@ -57,7 +57,7 @@ def one_slides(region: Region) -> bool:
 
 
 def _both_within(region: Region, neurons: dict[int, _Neuron], looseness: float) -> bool:
-    h, gram = region.problem.rate, region.gram
+    h, gram = region.problem.point_step, region.gram
     up, down = math.exp(looseness), math.exp(-looseness)
     margin = (neurons[0].nu * neurons[0].q, neurons[1].nu * neurons[1].q)
     doubt = 4 * _noise(region) * (neurons[0].nu + neurons[1].nu)
@@ -86,7 +86,7 @@ def _both_within(region: Region, neurons: dict[int, _Neuron], looseness: float) 
 
 
 def _one_within(region: Region, n: _Neuron, other: int, looseness: float) -> bool:
-    h, gram = region.problem.rate, region.gram
+    h, gram = region.problem.point_step, region.gram
     k, i, g, noise = n.k, 1 - n.k, gram.cross, _noise(region)
     first, second = float(gram.matrix[k, k]), float(gram.matrix[i, i])
     up, down = math.exp(looseness), math.exp(-looseness)
@@ -141,7 +141,7 @@ def _band(
     tuple of float or None
         α and β; None if it may leave the band between them.
     """
-    g, noise, step = region.gram.cross, _noise(region), n.nu * region.problem.rate
+    g, noise, step = region.gram.cross, _noise(region), n.nu * region.problem.point_step
     diagonal = float(region.gram.matrix[1 - n.k, 1 - n.k])
     up, down = math.exp(looseness), math.exp(-looseness)
     small, large = bounds

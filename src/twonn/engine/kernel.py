@@ -91,7 +91,7 @@ def optimizer_run(
         problem.x,
         problem.y.astype(np.float64),
         problem.step_size,
-        problem.rate / problem.step_size,
+        problem.point_step / problem.step_size,
         problem.bias,
         _core.LOSSES[problem.loss],
         problem.train_output,
@@ -129,7 +129,7 @@ def _dynamics(problem: Problem, params: Params) -> _Dynamics:
     return (
         problem.x,
         problem.y.astype(np.float64),
-        problem.rate,
+        problem.point_step,
         problem.bias,
         _core.LOSSES[problem.loss],
         problem.train_output,

@@ -57,7 +57,7 @@ class Problem:
     ----------
     dimension : int
         d.
-    rate : float
+    point_step : float
         h = η ("sum") or η/2 ("mean"), the factor of each point's gradient.
 
     Raises
@@ -117,7 +117,7 @@ class Problem:
         return int(self.x.shape[1])
 
     @property
-    def rate(self) -> float:
+    def point_step(self) -> float:
         return self.step_size if self.reduction == "sum" else self.step_size / 2
 
     def __eq__(self, other: object) -> bool:

@@ -170,4 +170,4 @@ def rate_law(w_0: float, w_1: float) -> tuple[float, float]:
     ----------
     Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095.
     """
-    return abs(float(w_0) + float(w_1)) / 2, math.log(2 * PROBLEM.rate) + (float(w_0) - float(w_1)) / 2
+    return abs(float(w_0) + float(w_1)) / 2, math.log(2 * PROBLEM.point_step) + (float(w_0) - float(w_1)) / 2

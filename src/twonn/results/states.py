@@ -70,7 +70,7 @@ class NetworkStates:
     def sawtooth(self) -> Floats:
         with np.errstate(over="ignore", under="ignore"):
             slopes = LOSSES[self.problem.loss].slope(self.margins)
-            push = self.problem.rate * slopes * self._gram_diagonal
+            push = self.problem.point_step * slopes * self._gram_diagonal
             height = np.abs(self.v)[..., :, None] * push[..., None, :]
         return np.where(self.phase_unknown, height, 0.0)
 

@@ -222,19 +222,19 @@ def carried_out(
     that breaks every pool would take the others with it; so, one that was there at two breaks waits until
     it can run alone.
     """
-    crew = _TaskQueue(function, tasks, pool, retries, in_flight or pool.in_flight, again)
+    pending = _TaskQueue(function, tasks, pool, retries, in_flight or pool.in_flight, again)
     while True:
         if interrupted():
-            crew.cancel()
+            pending.cancel()
         else:
-            crew.submit()
-        if not (crew.running or crew.waits):
+            pending.submit()
+        if not (pending.running or pending.waits):
             break
-        outcome = crew.next_outcome()
+        outcome = pending.next_outcome()
         if outcome is not None:
             yield outcome
-    if crew.closed is not None and not interrupted():
-        raise Abandoned(crew.closed)
+    if pending.closed is not None and not interrupted():
+        raise Abandoned(pending.closed)
 
 
 class _TaskQueue:
