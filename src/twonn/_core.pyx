@@ -13,7 +13,6 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 
 # In the order of dependence: a file uses nothing of a later one.
