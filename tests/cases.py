@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import gmpy2
 import numpy as np
+from oracle import Textbook, binary128, textbook
 
 import twonn
 
@@ -84,6 +87,35 @@ def stability_limit(problem: twonn.Problem, params: twonn.Params) -> float:
     if problem.train_output:
         tangent = tangent + np.maximum(z, 0) @ np.maximum(z, 0).T
     return float(2 / max((np.abs(tangent) @ (slope * problem.point_step)).max(), 1e-3))
+
+
+def recurrence(
+    problem: twonn.Problem, params: twonn.Params, steps: int, samples=(), **arithmetic: object
+) -> Textbook:
+    """The textbook recurrence; `arithmetic` is what it computes with, plain numbers by default."""
+    return textbook(
+        problem.x.tolist(),
+        problem.y.tolist(),
+        params.w.tolist(),
+        params.b.tolist(),
+        params.v.tolist(),
+        step_size=problem.step_size,
+        loss=problem.loss,
+        reduction=problem.reduction,
+        bias=problem.bias,
+        train_output=problem.train_output,
+        steps=steps,
+        samples=samples,
+        **arithmetic,
+    )
+
+
+def in_binary128(
+    problem: twonn.Problem, params: twonn.Params, steps: int, samples: Iterable[int] = ()
+) -> Textbook:
+    """The textbook recurrence in binary128."""
+    with gmpy2.context(gmpy2.get_context(), precision=113):
+        return recurrence(problem, params, steps, samples, number=binary128, exp=gmpy2.exp)
 
 
 def parameters(traj: twonn.Trajectory) -> np.ndarray:

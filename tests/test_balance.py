@@ -4,12 +4,10 @@ import functools
 import math
 from collections import Counter
 
-import gmpy2
 import mpmath
 import numpy as np
 import pytest
-from cases import BALANCED, BALANCING, parameters
-from oracle import binary128, textbook
+from cases import BALANCED, BALANCING, in_binary128, parameters
 from strategies import Case, random_case
 
 import twonn
@@ -35,27 +33,6 @@ def far(
 ) -> twonn.Trajectory:
     options = {"samples_per_decade": 3 if log10_steps < 100 else 0.03, "max_direct": LIMIT, **options}
     return twonn.run(problem, params, log10_steps=log10_steps, **options)
-
-
-def stepped(problem: twonn.Problem, params: twonn.Params, steps: int, samples=()):
-    """The textbook recurrence in binary128."""
-    with gmpy2.context(gmpy2.get_context(), precision=113):
-        return textbook(
-            problem.x.tolist(),
-            problem.y.tolist(),
-            params.w.tolist(),
-            params.b.tolist(),
-            params.v.tolist(),
-            step_size=problem.step_size,
-            loss=problem.loss,
-            reduction=problem.reduction,
-            bias=problem.bias,
-            train_output=problem.train_output,
-            steps=steps,
-            samples=samples,
-            number=binary128,
-            exp=gmpy2.exp,
-        )
 
 
 def minimiser(problem: twonn.Problem, params: twonn.Params) -> tuple[float, float]:
@@ -107,7 +84,7 @@ def test_from_the_end_step_on_nothing_changes_and_before_it_does(name):
     problem, params = EXAMPLES[name]
     end = far(problem, params).end_step
     before = end - end // 10
-    truth = stepped(problem, params, end + end // 10, [before, end])
+    truth = in_binary128(problem, params, end + end // 10, [before, end])
     limit = minimiser(problem, params)[0]
     with mpmath.workdps(40):
         off = {step: float(abs(mpmath.mpf(str(w[0][0])) / limit - 1)) for step, w in truth.w.items()}
@@ -208,7 +185,7 @@ def test_the_way_there_is_that_of_binary128(train_output):
     assert len(found) >= 3
     for _, problem, params in found:
         steps = [5000, 20_000]
-        truth = stepped(problem, params, steps[-1], steps)
+        truth = in_binary128(problem, params, steps[-1], steps)
         traj = twonn.run(problem, params, steps[-1], sample_steps=steps)
         for row, step in enumerate(steps, start=1):
             true = [*(e for w in truth.w[step] for e in w), *truth.b[step], *truth.v[step]]

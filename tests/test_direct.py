@@ -8,7 +8,8 @@ import gmpy2
 import mpmath
 import numpy as np
 import pytest
-from oracle import Decoupled, Textbook, binary128, textbook
+from cases import in_binary128, recurrence
+from oracle import Decoupled, Textbook
 
 import twonn
 from twonn import _core
@@ -27,31 +28,6 @@ def variant(problem: twonn.Problem, **changes: object) -> twonn.Problem:
 
 def direct(problem: twonn.Problem, params: twonn.Params, **options: object) -> twonn.Trajectory:
     return twonn.run(problem, params, engine="direct", **options)
-
-
-def recurrence(
-    problem: twonn.Problem, params: twonn.Params, steps: int, samples=(), **arithmetic: object
-) -> Textbook:
-    return textbook(
-        problem.x.tolist(),
-        problem.y.tolist(),
-        params.w.tolist(),
-        params.b.tolist(),
-        params.v.tolist(),
-        step_size=problem.step_size,
-        loss=problem.loss,
-        reduction=problem.reduction,
-        bias=problem.bias,
-        train_output=problem.train_output,
-        steps=steps,
-        samples=samples,
-        **arithmetic,
-    )
-
-
-def in_binary128(problem: twonn.Problem, params: twonn.Params, steps: int, samples=()) -> Textbook:
-    with gmpy2.context(gmpy2.get_context(), precision=113):
-        return recurrence(problem, params, steps, samples, number=binary128, exp=gmpy2.exp)
 
 
 #: Bits with which moves of 1e-20 a step are summed up to more digits than a double has.
