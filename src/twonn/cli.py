@@ -30,6 +30,7 @@ from twonn.problem.horizon import LARGEST_LOG10_STEPS, direct_limit, steps_of_lo
 from twonn.results.records import Status
 from twonn.results.saved import load
 from twonn.results.trajectory import Trajectory
+from twonn.values import number_of
 
 #: What `plot` draws of a trajectory, and of a sweep.
 PLOTS = (
@@ -473,7 +474,7 @@ def _inspect_store(path: Path) -> None:
     checked = "against the digests of what was computed"
     if not store.checked:
         checked = "for unreadable files: this format has no digests"
-    found = _count(len(faults), "fault") if faults else "nothing is damaged"
+    found = number_of(len(faults), "fault") if faults else "nothing is damaged"
     try:
         asked = _asked(json.loads(store.attributes["spec"]))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -488,7 +489,7 @@ def _inspect_store(path: Path) -> None:
     _print(_table("sweep", ("", ""), facts.items()))
     if faults:
         shown = faults[:_FAULTS_SHOWN]
-        title = f"first {len(shown)} of {_count(len(faults), 'fault')}"
+        title = f"first {len(shown)} of {number_of(len(faults), 'fault')}"
         _print(_table(title, ("what", "fault"), shown, "The same sweep with this store repairs them."))
         raise typer.Exit(1)
 
@@ -507,10 +508,6 @@ def _asked(spec: Mapping[str, Any]) -> dict[str, str]:
         "optimizer": ", ".join([spec["optimizer"]["name"], *(f"{k} = {v}" for k, v in options.items())]),
         "trajectories": ", ".join(spec["trajectories"]) or "none kept",
     }
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _chosen_steps(kind: str, texts: Sequence[str]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ __all__ = [
     "derived",
     "frozen",
     "frozen_array",
+    "number_of",
     "public",
     "set_fields",
 ]
@@ -146,6 +147,11 @@ class Shown:
             for heading, text in self._facts().items()
         )
         return f"<table><caption>{type(self).__name__}</caption><tbody>{rows}</tbody></table>"
+
+
+def number_of(number: int, noun: str) -> str:
+    """Return a number with what is counted, as a text: 1 run, 1,000 runs."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _names(value: Any) -> list[str]:

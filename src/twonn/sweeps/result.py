@@ -19,7 +19,7 @@ from twonn.sweeps.memory import Memory
 from twonn.sweeps.plan import length
 from twonn.sweeps.store import Store
 from twonn.sweeps.summary import STATUSES
-from twonn.values import Shown, Value, frozen, public
+from twonn.values import Shown, Value, frozen, number_of, public
 
 if TYPE_CHECKING:
     import xarray
@@ -109,7 +109,7 @@ class SweepResult(Shown, Value):
     def message(self) -> str:
         columns, (i, n) = self._columns, self.part
         asked = sum(length(columns, chunk) for chunk in range(i, columns.chunks, n))
-        runs = _count(asked, "run") + ("" if n == 1 else f" of part {i}/{n}")
+        runs = number_of(asked, "run") + ("" if n == 1 else f" of part {i}/{n}")
         if self.complete:
             return f"All {runs} are done."
         how = "The sweep was interrupted: " if self.interrupted else ""
@@ -127,7 +127,7 @@ class SweepResult(Shown, Value):
     def _facts(self) -> dict[str, str]:
         return {
             "outcome": self.message,
-            "runs": f"{_count(len(self.problems), 'problem')} × {_count(len(self.params), 'start')}",
+            "runs": f"{number_of(len(self.problems), 'problem')} × {number_of(len(self.params), 'start')}",
             "steps": written_steps(self.horizon),
             **self._samples(),
             "status": self._outcomes(),
@@ -157,7 +157,3 @@ def _listed(missing: NDArray[np.int64]) -> str:
     shown = [f"{stretch[0]} to {stretch[-1]}" for stretch in stretches[:_STRETCHES_SHOWN]]
     more = len(stretches) - len(shown)
     return ", ".join(shown) + (f" and {more:,} more stretches" if more else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -265,7 +265,7 @@ class Store:
         """Whether a chunk is complete and has what was computed."""
         if not self.checked:
             return chunk in self.complete()
-        self._marks.pop(chunk, None)
+        self.forget(chunk)
         if (self.path / self.key(MARKS, chunk)).exists():
             self._take_marks([chunk])
         return chunk in self._marks and not self._faults(chunk, stop_at_first=True)
