@@ -987,7 +987,7 @@ def test_a_damaged_file_gives_way_to_the_one_before_with_one_warning(path, small
         path.write_bytes(damage(whole, int(rng.integers(len(whole)))))
         previous(path).write_bytes(before)
         with pytest.warns(
-            RuntimeWarning, match=r"run\.twonn: .* Continuing from .*previous, at step"
+            RuntimeWarning, match=r"run\.twonn: .* Using .*previous instead, at step"
         ) as caught:
             traj = twonn.resume(path)
         assert len(caught) == 1
@@ -999,7 +999,7 @@ def test_a_damaged_file_gives_way_to_the_one_before_with_one_warning(path, small
 def test_generations_go_on_after_damage(path, small, block_by_block):
     before = read(previous(path))[0]["step"]
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.warns(RuntimeWarning, match="Continuing from"):
+    with pytest.warns(RuntimeWarning, match="previous instead"):
         twonn.resume(path, 10**6, checkpoint_every=1, on_block=stopping_at({3}))
     assert read_one(path)["step"] >= read_one(previous(path))["step"] > before
 
@@ -1019,7 +1019,7 @@ def test_two_damaged_files_are_refused(path, small):
 
 def test_a_missing_file_gives_way_to_the_one_before(path, small):
     path.unlink()
-    with pytest.warns(RuntimeWarning, match=r"run\.twonn: there is no such file\. Continuing from"):
+    with pytest.warns(RuntimeWarning, match=r"run\.twonn: there is no such file\. Using"):
         assert identical(twonn.resume(path), small)
 
 

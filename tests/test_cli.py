@@ -667,7 +667,7 @@ def test_checkpoints_that_cannot_be_used(refused, command, tmp_path):
     (tmp_path / "a.twonn").write_bytes((tmp_path / "a.twonn").read_bytes()[:-1])
     result = process("-m", "twonn", "resume", "a.twonn", cwd=tmp_path)
     assert result.returncode == 0
-    assert re.fullmatch(r"twonn: a\.twonn: damaged: .* Continuing from a\.twonn\.previous.*\n", result.stderr)
+    assert re.fullmatch(r"twonn: a\.twonn: damaged: .* Using a\.twonn\.previous instead.*\n", result.stderr)
     assert same(twonn.load(tmp_path / "a.npz"), twonn.load(tmp_path / "spec.npz"))
 
 

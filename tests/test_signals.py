@@ -10,6 +10,7 @@ import pytest
 import twonn
 from twonn import _core
 from twonn.engine import pace
+from twonn.engine.execution import TRIAL_STEPS, Execution
 from twonn.engine.kernel import prepared
 from twonn.engine.watching import first_signal
 from twonn.problem.runspec import RunOptions, RunSpec
@@ -90,7 +91,7 @@ def test_a_step_that_costs_much_is_taken_by_itself():
 
 
 class Costly:
-    """A kernel of which a step takes so many seconds of the clock that `_Pace` reads."""
+    """A kernel of which a step takes so many seconds of the clock that `Pace` reads."""
 
     def __init__(self, monkeypatch, seconds):
         self.seconds, self.now, self.asked = seconds, 0.0, []
@@ -121,11 +122,11 @@ def test_chunks_take_some_tens_of_milliseconds(seconds, monkeypatch):
 def test_the_trial_of_a_horizon_beyond_counting_is_as_long_as_before(monkeypatch):
     """Taken in chunks, it ends at the block where it ended in one piece."""
     whole = prepared(RunSpec(PAPER, START, RunOptions(2**63 - 1, "direct", samples_per_decade=20.0)))
-    whole.advance(pace.TRIAL_STEPS)
+    whole.advance(TRIAL_STEPS)
     for chunk in (1, 3 * 4096, 1 << 21):
         monkeypatch.setattr(pace, "LONGEST_CHUNK", chunk)
         spec = RunSpec(PAPER, START, RunOptions(10**30, "direct", samples_per_decade=20.0))
-        kernel = prepared(spec)
+        run = Execution(spec)
         with pytest.raises(ValueError, match="at most 2"):
-            pace.try_to_end(kernel, 10**30, pace.Pace(spec))
-        assert kernel.step == whole.step
+            run.try_to_end()
+        assert run.steps_taken == whole.step

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
 
+from twonn.arguments import checked_path
 from twonn.values import public
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "locked",
     "make_durable",
     "naming",
+    "place_of",
     "previous",
     "regular",
     "replacing",
@@ -37,6 +39,22 @@ MAGIC = b"TWONN\r\n\x1a"
 @public
 class CheckpointError(Exception):
     """A file that cannot be read as what it should be, or is in use; the message says why."""
+
+
+def place_of(path: object, argument: str = "path") -> Path:
+    """Return where a file is to be written: behind a link, whose place no new file is to take.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `path` is no path; the message names the argument.
+    OSError
+        If no file can be there.
+    """
+    place = checked_path(path, argument)
+    place = place.resolve() if place.is_symlink() else place
+    check_place(place)
+    return place
 
 
 def check_place(path: Path) -> None:

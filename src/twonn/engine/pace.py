@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 
 from twonn import _core
-from twonn.arguments import ArgumentValueError, Verbatim
-from twonn.problem.horizon import written_steps
 from twonn.problem.runspec import RunSpec
 
 #: The most steps, or leaps that cost as much, between two looks at the keyboard: some tens of milliseconds
@@ -18,9 +16,6 @@ _FIRST_CHUNK = 1 << 16
 
 #: Seconds that such a chunk is made to take.
 CHUNK_SECONDS = 0.05
-
-#: How long a run whose horizon cannot be reached by stepping is given to end by itself.
-TRIAL_STEPS = 1 << 20
 
 
 class Pace:
@@ -43,18 +38,3 @@ class Pace:
             self._steps = max(1, steps // 2)
         elif seconds < CHUNK_SECONDS and steps == self._steps:
             self._steps = min(2 * steps, LONGEST_CHUNK)
-
-
-def try_to_end(kernel: _core.Run, asked: int, pace: Pace) -> None:
-    """Step on to see whether the run comes to rest or diverges by itself; else refuse the horizon."""
-    end = kernel.step + TRIAL_STEPS
-    while kernel.status == _core.RUNNING and kernel.step < end:
-        pace.advance(kernel, end - kernel.step)
-    if kernel.status == _core.RUNNING:
-        raise ArgumentValueError(
-            "steps",
-            Verbatim(written_steps(asked)),
-            "at most 2^63 - 1 steps for the direct engine, unless the run comes to rest within "
-            f"its first {TRIAL_STEPS:,}",
-            'Ask for fewer steps, or use engine="auto".',
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,15 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from twonn import _core
 from twonn.arguments import ArgumentValueError, Verbatim, one_of
 from twonn.engine.checkpoint import read, spec_of
+from twonn.engine.execution import Execution
 from twonn.engine.fields import PER_SAMPLE
-from twonn.engine.kernel import prepared, steps_taken
 from twonn.engine.saver import OUTCOMES
-from twonn.files import CheckpointError
+from twonn.files import CheckpointError, previous
 from twonn.problem.horizon import default_stride, written_steps
-from twonn.problem.runspec import RunOptions, RunSpec
+from twonn.problem.runspec import RunOptions
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,16 @@ class Reopened:
 
     Attributes
     ----------
-    spec : RunSpec
-    kernel : _core.Run or _core.OptimizerRun
+    run : Execution
     values : mapping
         All that is in the file.
-    damage : str or None
-        What is wrong with the file, if that is the previous generation.
+    intact : bool
+        Whether that is the file itself, and not the previous generation.
     """
 
-    spec: RunSpec
-    kernel: _core.Run | _core.OptimizerRun
+    run: Execution
     values: Mapping[str, Any]
-    damage: str | None
+    intact: bool
 
 
 def reopened(place: Path, asked: int | None = None, limit: int | None = None) -> Reopened:
@@ -49,25 +47,31 @@ def reopened(place: Path, asked: int | None = None, limit: int | None = None) ->
         If there is no readable file.
     ValueError
         If the run would have ended before it is where the file has it.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the file is damaged, and this is the run in the previous one.
     """
     values, damage = read(place)
     try:
         one_of("outcome", values["outcome"], OUTCOMES)
-        spec = spec_of(values)
-        kernel = prepared(spec, values)
+        run = Execution(spec_of(values), values)
     except (KeyError, TypeError, ValueError) as error:  # the checksum is right: not twonn's
         raise CheckpointError(f"{place}: not what a checkpoint has to be ({error}).") from error
-    options = spec.options
+    options = run.spec.options
     changed = replace(
         options,
         horizon=options.horizon if asked is None else asked,
         max_direct=options.max_direct if limit is None else limit,
     )
     if (changed.horizon, changed.max_direct) != (options.horizon, options.max_direct):
-        _check_ahead(changed, options, steps_taken(kernel), values, place)
-        spec = replace(spec, options=changed)
-        kernel = prepared(spec, _resampled(values, options, changed, place))
-    return Reopened(spec, kernel, values, damage)
+        _check_ahead(changed, options, run.steps_taken, values, place)
+        run = Execution(replace(run.spec, options=changed), _resampled(values, options, changed, place))
+    if damage is not None:
+        message = f"{damage} Using {previous(place)} instead, at step {written_steps(run.steps_taken)}."
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+    return Reopened(run, values, damage is None)
 
 
 def _check_ahead(

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twonn import _core
 from twonn.arguments import ArgumentTypeError, ArgumentValueError, checked_path, flag
 from twonn.config import provenance_of
 from twonn.engine.checkpoint import interval
+from twonn.engine.execution import Execution
 from twonn.engine.fields import CHECKPOINT_EVERY
-from twonn.engine.kernel import (
-    prepared,
-    present,
-    refused,
-    steps_taken,
-    trajectory_of,
-)
-from twonn.engine.pace import Pace, try_to_end
 from twonn.engine.reopen import reopened
 from twonn.engine.saver import UNDER_WAY, Saver, provenance_since
-from twonn.engine.watching import first_signal, reporting
-from twonn.files import CheckpointError, check_place, locked, previous
+from twonn.engine.watching import Progressing, first_signal, reporting
+from twonn.files import CheckpointError, locked, place_of, previous
 from twonn.optimizers import Optimizer
-from twonn.problem.horizon import direct_limit, horizon, written_steps
+from twonn.problem.horizon import direct_limit, horizon
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
 from twonn.problem.runspec import MAX_DIRECT, RunOptions, RunSpec
@@ -153,16 +145,17 @@ def run(
             max_direct=max_direct,
         ),
     )
-    place = None if checkpoint is None else _free_place(checkpoint)
+    place = None if checkpoint is None else place_of(checkpoint, "checkpoint")
+    if place is not None:
+        _refuse_existing(place)
     interval(checkpoint_every)
-    _check_watchers(progress, on_block)
-    kernel = prepared(spec)
+    watcher = Watcher(progress, on_block)
+    execution = Execution(spec)
     if place is None:
-        return _carried_out(spec, kernel, None, progress, on_block)
+        return _carried_out(execution, None, watcher)
     with locked(place) as lock:
         _refuse_existing(place)
-        saver = Saver(place, lock, checkpoint_every, spec, kernel, {})
-        return _carried_out(spec, kernel, saver, progress, on_block)
+        return _carried_out(execution, Saver(place, lock, checkpoint_every, execution, {}), watcher)
 
 
 @public
@@ -220,28 +213,21 @@ def resume(
     extended. The steps in between are run again. If the run was given ``sample_steps``, these stay as they
     are, except that the last step is the new one.
     """
-    place = _behind_links(checked_path(path))
+    place = place_of(path)
     if checkpoint_every is not None:
         interval(checkpoint_every)
-    _check_watchers(progress, on_block)
+    watcher = Watcher(progress, on_block)
     asked = None if steps is None and log10_steps is None else horizon(steps, log10_steps)
     limit = None if max_direct is None else direct_limit(max_direct)
     if not (place.exists() or previous(place).exists()):
         raise CheckpointError(f"{place}: there is no such file.")
-    check_place(place)
     with locked(place) as lock:
         held = reopened(place, asked, limit)
-        if held.damage is not None:
-            message = (
-                f"{held.damage} Continuing from {previous(place)}, "
-                f"at step {written_steps(steps_taken(held.kernel))}."
-            )
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
         every = checkpoint_every
         if every is None:
             every = json.loads(held.values["checkpoint_every"])
-        saver = Saver(place, lock, every, held.spec, held.kernel, held.values, intact=held.damage is None)
-        return _carried_out(held.spec, held.kernel, saver, progress, on_block)
+        saver = Saver(place, lock, every, held.run, held.values, intact=held.intact)
+        return _carried_out(held.run, saver, watcher)
 
 
 def so_far(path: str | os.PathLike[str]) -> tuple[Trajectory, dict[str, Any]]:
@@ -254,42 +240,33 @@ def so_far(path: str | os.PathLike[str]) -> tuple[Trajectory, dict[str, Any]]:
     CheckpointError
         If neither the file nor the previous one is readable.
     """
-    place = checked_path(path)
-    held = reopened(place)
-    kernel, values = held.kernel, held.values
-    if held.damage is not None:
-        warnings.warn(f"{held.damage} This is {previous(place)}.", RuntimeWarning, stacklevel=2)
+    held = reopened(checked_path(path))
+    run, values = held.run, held.values
     if values["outcome"] not in (UNDER_WAY, Status.INTERRUPTED.value):
-        pace = Pace(held.spec)
-        while kernel.status == _core.RUNNING:
-            pace.advance(kernel)
-    if kernel.status == _core.RUNNING:
-        kernel.interrupt()
-    return trajectory_of(held.spec, kernel, provenance_of(values["provenance"])), dict(values)
+        while run.status is None:
+            run.advance()
+    run.interrupt()
+    return run.trajectory(provenance_of(values["provenance"])), dict(values)
 
 
-# --------------------------------------------------------------------------------------------------
-# Arguments
+@dataclass(frozen=True)
+class Watcher:
+    """What is told of a run between its chunks: the `progress` and `on_block` of `run`."""
 
+    progress: bool | Progressing
+    on_block: Callable[[int, Params], object] | None
 
-def _check_watchers(progress: object, on_block: object) -> None:
-    if not callable(progress):
-        flag("progress", progress)
-    if on_block is not None and not callable(on_block):
-        expected = "a function of the steps taken and the parameters, or None"
-        raise ArgumentTypeError("on_block", on_block, expected, "Leave it out if you do not need it.")
+    def __post_init__(self) -> None:
+        if not callable(self.progress):
+            flag("progress", self.progress)
+        if self.on_block is not None and not callable(self.on_block):
+            expected = "a function of the steps taken and the parameters, or None"
+            fix = "Leave it out if you do not need it."
+            raise ArgumentTypeError("on_block", self.on_block, expected, fix)
 
-
-def _free_place(checkpoint: object) -> Path:
-    place = _behind_links(checked_path(checkpoint, "checkpoint"))
-    check_place(place)
-    _refuse_existing(place)
-    return place
-
-
-def _behind_links(place: Path) -> Path:
-    """Return where a file is: a new one is to take its place, not that of a link to it."""
-    return place.resolve() if place.is_symlink() else place
+    def ends(self, run: Execution) -> bool:
+        """Tell `on_block` where the run is; return whether it wants the run to end."""
+        return self.on_block is not None and bool(self.on_block(*run.present()))
 
 
 def _refuse_existing(place: Path) -> None:
@@ -302,40 +279,32 @@ def _refuse_existing(place: Path) -> None:
         )
 
 
-def _carried_out(
-    spec: RunSpec,
-    kernel: _core.Run,
-    saver: Saver | None,
-    progress: bool | Callable[[int, int], None],
-    on_block: Callable[[int, Params], object] | None,
-) -> Trajectory:
-    """Drive a kernel until the run ends, or is interrupted."""
-    reachable = spec.options.reachable_steps
-    pace = Pace(spec)
-    if spec.options.horizon > reachable:
-        try_to_end(kernel, spec.options.horizon, pace)
+def _carried_out(run: Execution, saver: Saver | None, watcher: Watcher) -> Trajectory:
+    """Drive a run until it ends, or is interrupted."""
+    reachable = run.spec.options.reachable_steps
+    if run.spec.options.horizon > reachable:
+        run.try_to_end()
     if saver is not None:
         saver.begin()
     stopped = False
-    with first_signal() as came, reporting(progress) as report:
+    with first_signal() as came, reporting(watcher.progress) as report:
         try:
-            while kernel.status == _core.RUNNING and not (stopped or came()):
-                pace.advance(kernel, None if saver is None else saver.steps_to_go(steps_taken(kernel)))
-                if saver is not None and kernel.status == _core.RUNNING:
-                    saver.look(kernel)
-                report(steps_taken(kernel), reachable)
-                stopped = on_block is not None and bool(on_block(*present(spec, kernel)))
+            while run.status is None and not (stopped or came()):
+                run.advance(None if saver is None else saver.steps_to_go())
+                if saver is not None and run.status is None:
+                    saver.look()
+                report(run.steps_taken, reachable)
+                stopped = watcher.ends(run)
         except BaseException:
             # A second signal is to stop it at once; but for that, what was computed is worth a checkpoint.
             if saver is not None and not came():
-                saver.end(kernel)
+                saver.end()
             raise
-    if kernel.status == _core.OBSTRUCTED and spec.options.engine == "leap":
+    if run.status is Status.OBSTRUCTED and run.spec.options.engine == "leap":
         if saver is not None:
             saver.withdraw()
-        raise refused(kernel, spec)
+        raise run.refusal()
     if saver is not None:
-        saver.end(kernel)
-    if kernel.status == _core.RUNNING:
-        kernel.interrupt()
-    return trajectory_of(spec, kernel, provenance_since({} if saver is None else saver.opened))
+        saver.end()
+    run.interrupt()
+    return run.trajectory(provenance_since({} if saver is None else saver.opened))

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from twonn import _core, config
+from twonn import config
 from twonn.config import provenance_of
 from twonn.engine.checkpoint import interval, values_of, write
-from twonn.engine.kernel import STATUS, steps_taken
+from twonn.engine.execution import Execution
 from twonn.files import Lock, previous
 from twonn.problem.horizon import LARGEST_COUNT, written_steps
-from twonn.problem.runspec import RunSpec
 from twonn.results.records import Status
 
 #: Seconds between two looks at where the run is, for the last checkpoint: what has to be done again to go on
@@ -37,8 +36,7 @@ class Saver:
     lock : Lock
     every : str or int
         Time or steps between two of them, as `run` takes it.
-    spec : RunSpec
-    kernel : _core.Run
+    run : Execution
         At the step where this session begins.
     opened : mapping
         What the file held then; empty for a new run.
@@ -51,19 +49,19 @@ class Saver:
         place: Path,
         lock: Lock,
         every: str | int,
-        spec: RunSpec,
-        kernel: _core.Run,
+        run: Execution,
         opened: Mapping[str, Any],
         intact: bool = True,
     ) -> None:
         self.opened = opened
+        self._run = run
         self._place, self._lock = place, lock
         self._seconds, self._steps = interval(every)
         written = json.dumps(every if self._steps is None else min(self._steps, LARGEST_COUNT))
-        self._asked = {**values_of(spec), "checkpoint_every": written}
+        self._asked = {**values_of(run.spec), "checkpoint_every": written}
         self._intact = intact
         self._begun = self._written = time.monotonic()
-        self._take(kernel)
+        self._take()
         self._written_step = self._step
 
     def begin(self) -> None:
@@ -71,18 +69,18 @@ class Saver:
         if not self.opened:
             self._save(UNDER_WAY)
 
-    def steps_to_go(self, taken: int) -> int | None:
+    def steps_to_go(self) -> int | None:
         """Return for how many steps the run may go on until it is to be looked at, if that matters."""
-        return None if self._steps is None else self._written_step + self._steps - taken
+        return None if self._steps is None else self._written_step + self._steps - self._run.steps_taken
 
-    def look(self, kernel: _core.Run) -> None:
+    def look(self) -> None:
         """Write a checkpoint if it is due."""
         now = time.monotonic()
         due = now - self._written >= self._seconds
         if self._steps is not None:
-            due = steps_taken(kernel) - self._written_step >= self._steps
+            due = self._run.steps_taken - self._written_step >= self._steps
         if due or now - self._taken >= LOOK_SECONDS:
-            self._take(kernel)
+            self._take()
         if due:
             self._written, self._written_step = now, self._step
             self._try_to_save(UNDER_WAY)
@@ -93,17 +91,16 @@ class Saver:
             for file in (self._place, previous(self._place)):
                 file.unlink(missing_ok=True)
 
-    def end(self, kernel: _core.Run) -> None:
+    def end(self) -> None:
         """Write the last checkpoint."""
-        if kernel.status == _core.RUNNING:
-            self._take(kernel)
-            self._try_to_save(Status.INTERRUPTED.value)
-        else:
-            self._try_to_save(STATUS[kernel.status].value)
+        if self._run.status is None:
+            self._take()
+        self._try_to_save((self._run.status or Status.INTERRUPTED).value)
 
-    def _take(self, kernel: _core.Run) -> None:
+    def _take(self) -> None:
         """Take down where the run is."""
-        self._state, self._step, self._taken = kernel.state(), steps_taken(kernel), time.monotonic()
+        self._state, self._step = self._run.state(), self._run.steps_taken
+        self._taken = time.monotonic()
 
     def _try_to_save(self, outcome: str) -> None:
         try:
