@@ -58,7 +58,7 @@ def problem(**changes):
 def assert_refused(error, parts, call, *arguments, **keywords):
     with pytest.raises(error) as refused:
         call(*arguments, **keywords)
-    assert type(refused.value) is {ValueError: ArgumentValueError, TypeError: ArgumentTypeError}[error]
+    assert isinstance(refused.value, {ValueError: ArgumentValueError, TypeError: ArgumentTypeError}[error])
     message = str(refused.value)
     assert message.startswith(parts[0]), message
     assert all(part in message for part in parts), message

@@ -40,6 +40,15 @@ class Tensor:
     def numpy(self):
         return self.array
 
+    def cpu(self):
+        return self
+
+    def double(self):
+        return Tensor(self.array)
+
+    def data_ptr(self):
+        return self.array.ctypes.data
+
     def new_tensor(self, values):
         return Tensor(values, self.array.dtype)
 
@@ -77,6 +86,41 @@ def refused(module, *parts, error=ValueError):
 
 # --------------------------------------------------------------------------------------------------
 # Read from a stand-in
+
+PROBLEM = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.1, train_output=True)
+
+
+def test_state_dicts_are_read_by_their_shapes():
+    states = [
+        {name: Tensor(np.array(values) * (1 + row), "float32") for name, values in FULL.items()}
+        for row in range(3)
+    ]
+    traj = twonn.Trajectory.from_params(PROBLEM, [0, 10, 20], states)
+    for row in range(3):
+        expected = Params(w=[0.5, -1.5], b=[0.25, -2.0], v=[1.0, -3.0]) * (1 + row)
+        assert Params(traj.w[row], traj.b[row], traj.v[row]) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"0.bias": Tensor([1, 2], "int64")}, r"params\[1\]\.0\.bias: got dtype torch.int64"),
+        ({"2.bias": Tensor([1.0])}, r"params\[1\]: got an output bias other than 0"),
+        ({"2.weight": Tensor([[1.0, 2.0, 3.0]])}, r"params\[1\]\.2\.weight: got a tensor of shape \(1, 3\)"),
+        ({"0.bias": Tensor([np.nan, 1.0])}, "b: got"),
+    ],
+)
+def test_other_state_dicts_are_refused(changes, match):
+    states = [{name: Tensor(values) for name, values in FULL.items()} for _ in range(2)]
+    states[1] |= changes
+    with pytest.raises((TypeError, ValueError), match=match):
+        twonn.Trajectory.from_params(PROBLEM, [0, 1], states)
+
+
+def test_state_dicts_that_were_not_copied_are_refused():
+    state = {name: Tensor(values) for name, values in FULL.items()}
+    with pytest.raises(ValueError, match="params: got state dicts that share their tensors"):
+        twonn.Trajectory.from_params(PROBLEM, [0, 1], [state, dict(state)])
 
 
 def test_all_tensors_are_read():
@@ -276,3 +320,25 @@ def test_a_step_of_pytorch_is_a_step_of_ours(train_output):
     # Ten steps of some twenty roundings each, of numbers of order one.
     for name in ("w", "b", "v"):
         assert np.allclose(getattr(ours, name), getattr(theirs, name), rtol=0, atol=1e-13)
+
+
+def test_a_training_in_pytorch_is_measured():
+    torch = pytest.importorskip("torch")
+    start = twonn.initializers.sample("small", runs=1, seed=11)[0]
+    module = start.to_torch()
+    optimizer = torch.optim.SGD(module.parameters(), lr=PROBLEM.step_size)
+    x, y = torch.tensor(PROBLEM.x.tolist(), dtype=torch.float64), torch.tensor(PROBLEM.y.tolist())
+    states = []
+    for _ in range(11):
+        states.append(copy.deepcopy(module.state_dict()))
+        optimizer.zero_grad()
+        torch.exp(-y * module(x)[:, 0]).mean().backward()
+        optimizer.step()
+    # The problem has biases, which the optimizer trains, and so does twonn.
+    ours = twonn.run(PROBLEM, start, 10, sample_steps=range(10))
+    theirs = twonn.Trajectory.from_params(PROBLEM, range(11), states)
+    # Ten steps of some twenty roundings each, of numbers of order one.
+    for name in ("w", "b", "v", "gap"):
+        assert np.allclose(getattr(ours, name), getattr(theirs, name), rtol=0, atol=1e-13)
+    with pytest.raises(ValueError, match="share their tensors"):
+        twonn.Trajectory.from_params(PROBLEM, range(2), [module.state_dict() for _ in range(2)])

@@ -6,6 +6,7 @@ from .engine.run import resume, run
 from .files import CheckpointError
 from .geometry.boundary import boundary
 from .geometry.distances import distances, gap, robust_margin
+from .geometry.objective import gradient, loss
 from .geometry.optimal import optimal_margin
 from .optimizers import Adam, Momentum, NormalizedGD
 from .problem.params import Params
@@ -33,8 +34,10 @@ __all__ = [
     "distances",
     "fit_rate",
     "gap",
+    "gradient",
     "initializers",
     "load",
+    "loss",
     "optimal_margin",
     "optimizers",
     "plot",

@@ -56,10 +56,14 @@ class ArgumentValueError(ArgumentError, ValueError):
     """An argument with a wrong value."""
 
 
+class OutOfRangeError(ArgumentValueError):
+    """Numbers that are too large, or not finite: where an optimizer has made them, a divergence."""
+
+
 def brief(value: object) -> str:
-    """Return a short repr, also of integers beyond the digits that Python agrees to print."""
+    """Return a short repr in one line, also of integers beyond the digits that Python agrees to print."""
     try:
-        return reprlib.repr(value)
+        return " ".join(reprlib.repr(value).split())  # an array has its rows on lines of their own
     except ValueError:
         return f"{type(value).__name__} too long to print"
 
@@ -69,6 +73,21 @@ class Verbatim(str):
 
 
 def real_array(argument: str, value: ArrayLike) -> NDArray[np.float64]:
+    """Return a fresh float64 array of numbers that the dynamics can start from, or refuse."""
+    converted = finite_array(argument, value)
+    size = np.abs(converted)
+    if np.any((size > LARGEST_INPUT) | ((size < SMALLEST_INPUT) & (size > 0))):
+        refusal = OutOfRangeError if np.any(size > LARGEST_INPUT) else ArgumentValueError
+        raise refusal(
+            argument,
+            value,
+            f"zeros and magnitudes from {SMALLEST_INPUT:g} to {LARGEST_INPUT:g}",
+            "Rescale the problem: products of such numbers leave the range of binary64.",
+        )
+    return converted
+
+
+def finite_array(argument: str, value: ArrayLike) -> NDArray[np.float64]:
     """Return a fresh float64 array of finite numbers; refuse what binary64 cannot hold exactly."""
     expected = "finite real numbers"
     if np.ma.is_masked(value):
@@ -99,15 +118,7 @@ def real_array(argument: str, value: ArrayLike) -> NDArray[np.float64]:
             "Round them to float64 yourself, so that the start is the one you mean.",
         )
     if not np.all(np.isfinite(converted)):
-        raise ArgumentValueError(argument, value, expected, "Remove the NaN or infinite entries.")
-    size = np.abs(converted)
-    if np.any((size > LARGEST_INPUT) | ((size < SMALLEST_INPUT) & (size > 0))):
-        raise ArgumentValueError(
-            argument,
-            value,
-            f"zeros and magnitudes from {SMALLEST_INPUT:g} to {LARGEST_INPUT:g}",
-            "Rescale the problem: products of such numbers leave the range of binary64.",
-        )
+        raise OutOfRangeError(argument, value, expected, "Remove the NaN or infinite entries.")
     return converted
 
 

@@ -9,7 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn.arguments import ArgumentValueError, Verbatim, one_of, positive_number, real_number
+from twonn.arguments import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    Verbatim,
+    one_of,
+    positive_number,
+    real_number,
+)
 from twonn.values import public
 
 __all__ = ["Adam", "Momentum", "NormalizedGD", "Optimizer"]
@@ -107,19 +114,43 @@ class Adam(Optimizer):
         object.__setattr__(self, "epsilon", epsilon)
 
 
+@dataclass(frozen=True)
+class Custom(Optimizer):
+    """A method that twonn does not have: a function given to `run`, or whatever made parameters elsewhere.
+
+    Parameters
+    ----------
+    method : str
+        What to call it.
+    """
+
+    name: ClassVar[str] = "custom"
+
+    method: str
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.method, str) and self.method.isprintable()):
+            raise ArgumentTypeError("method", self.method, "a printable text", "Give it a short name.")
+
+    def __str__(self) -> str:
+        return self.method
+
+
 _KINDS: dict[str, type[Optimizer]] = {kind.name: kind for kind in (Adam, Momentum, NormalizedGD)}
 
 
-def chosen(optimizer: str | Optimizer | Mapping[str, Any]) -> Optimizer | None:
+def chosen(optimizer: object) -> Optimizer | None:
     """Return the optimizer that is meant, None for gradient descent.
 
     Raises
     ------
     TypeError, ValueError
-        If it is neither a name, nor an optimizer, nor a table with ``name`` and options.
+        If it is neither a name, nor an optimizer, nor a table with ``name`` and options, nor a function.
     """
-    if isinstance(optimizer, Optimizer):
+    if isinstance(optimizer, Optimizer) and not isinstance(optimizer, Custom):
         return optimizer
+    if callable(optimizer) and not isinstance(optimizer, type):
+        return Custom(getattr(optimizer, "__name__", type(optimizer).__name__))
     options: dict[str, Any] = {}
     if isinstance(optimizer, Mapping):
         options = dict(optimizer)
@@ -133,6 +164,13 @@ def chosen(optimizer: str | Optimizer | Mapping[str, Any]) -> Optimizer | None:
                 "optimizer", Verbatim(f"the option {option!r}"), expected, "Leave it out."
             )
     return None if name == "gd" else _KINDS[name](**options)
+
+
+def recorded(optimizer: Mapping[str, Any]) -> Optimizer | None:
+    """Return the optimizer that `optimizer_dict` has described; any error means that it has not."""
+    if optimizer["name"] == Custom.name:
+        return Custom(**{name: value for name, value in optimizer.items() if name != "name"})
+    return chosen(optimizer)
 
 
 def require_steps(optimizer: Optimizer, engine: str) -> None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twonn.arguments import ArgumentTypeError, ArgumentValueError, checked_path, flag
+from twonn.arguments import ArgumentValueError, checked_path
 from twonn.config import provenance_of
 from twonn.engine.checkpoint import interval
 from twonn.engine.execution import Execution
 from twonn.engine.fields import CHECKPOINT_EVERY
 from twonn.engine.reopen import reopened
 from twonn.engine.saver import UNDER_WAY, Saver, provenance_since
-from twonn.engine.watching import Progressing, first_signal, reporting
+from twonn.engine.stepping import Rule, stepped
+from twonn.engine.watching import Watcher, first_signal, reporting
 from twonn.files import CheckpointError, locked, place_of, previous
 from twonn.optimizers import Optimizer
 from twonn.problem.horizon import direct_limit, horizon
@@ -41,10 +41,10 @@ def run(
     sample_steps: Sequence[int] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: str | int = CHECKPOINT_EVERY,
-    progress: bool | Callable[[int, int], None] = False,
+    progress: bool | Callable[[int, int], None] | None = None,
     on_block: Callable[[int, Params], object] | None = None,
     max_direct: int = MAX_DIRECT,
-    optimizer: str | Optimizer | Mapping[str, Any] = "gd",
+    optimizer: str | Optimizer | Mapping[str, Any] | Rule = "gd",
 ) -> Trajectory:
     """Run gradient descent and return the sampled trajectory.
 
@@ -84,7 +84,8 @@ def run(
         file, so that `resume` does the same.
     progress : bool or callable
         True shows a progress bar if the run takes over a second. A callable is called between chunks of the
-        run with the steps taken and the steps asked for.
+        run with the steps taken and the steps asked for. By default there is a bar only if `optimizer` is a
+        function.
     on_block : callable, optional
         Called between chunks of the run, every few tens of milliseconds, with the steps taken and the
         parameters there. If it returns something true, the run ends in order, as interrupted.
@@ -93,12 +94,18 @@ def run(
         ``Status.OBSTRUCTED``, with the samples so far and the reason. A leap counts as the number of steps
         that cost as much. So every run ends, at a step that does not depend on a clock. The default, 10^10,
         takes a few minutes. "direct", "leap" and other optimizers have no such limit.
-    optimizer : {"gd", "momentum", "normalized_gd", "adam"}, Optimizer or mapping
+    optimizer : {"gd", "momentum", "normalized_gd", "adam"}, Optimizer, mapping or callable
         Full-batch gradient descent with constant step size, or another optimizer: its name, an instance of
-        `Momentum`, `NormalizedGD` or `Adam`, or a table with ``name`` and options. Every step of another
-        optimizer is taken, whatever the horizon: "auto" does not leap, and "leap" is refused. With momentum
-        or Adam the parameters keep moving after all neurons have become inactive, and a neuron may become
-        active again. Such a run is at rest only once its velocity is 0.
+        `Momentum`, `NormalizedGD` or `Adam`, a table with ``name`` and options, or a function. Every step of
+        another optimizer is taken, whatever the horizon: "auto" does not leap, and "leap" is refused. With
+        momentum or Adam the parameters keep moving after all neurons have become inactive, and a neuron may
+        become active again. Such a run is at rest only once its velocity is 0.
+
+        A function is called as ``optimizer(step, params, gradient)`` with the steps taken so far, the
+        parameters there and the gradient of the objective there (both `Params`). It returns the parameters
+        one step later, such as ``params - 0.01 * gradient``. Its steps are taken in Python, some 10,000 in a
+        second, with a progress bar and without checkpoints. If it returns numbers that are not finite, the
+        run has diverged.
 
     Returns
     -------
@@ -149,7 +156,12 @@ def run(
     if place is not None:
         _refuse_existing(place)
     interval(checkpoint_every)
+    if callable(optimizer) and place is not None:
+        expected = "None with an optimizer of your own, of which no file can hold the state"
+        raise ArgumentValueError("checkpoint", str(place), expected, "Leave it out.")
     watcher = Watcher(progress, on_block)
+    if callable(optimizer):
+        return stepped(spec, optimizer, watcher)
     execution = Execution(spec)
     if place is None:
         return _carried_out(execution, None, watcher)
@@ -249,26 +261,6 @@ def so_far(path: str | os.PathLike[str]) -> tuple[Trajectory, dict[str, Any]]:
     return run.trajectory(provenance_of(values["provenance"])), dict(values)
 
 
-@dataclass(frozen=True)
-class Watcher:
-    """What is told of a run between its chunks: the `progress` and `on_block` of `run`."""
-
-    progress: bool | Progressing
-    on_block: Callable[[int, Params], object] | None
-
-    def __post_init__(self) -> None:
-        if not callable(self.progress):
-            flag("progress", self.progress)
-        if self.on_block is not None and not callable(self.on_block):
-            expected = "a function of the steps taken and the parameters, or None"
-            fix = "Leave it out if you do not need it."
-            raise ArgumentTypeError("on_block", self.on_block, expected, fix)
-
-    def ends(self, run: Execution) -> bool:
-        """Tell `on_block` where the run is; return whether it wants the run to end."""
-        return self.on_block is not None and bool(self.on_block(*run.present()))
-
-
 def _refuse_existing(place: Path) -> None:
     if place.exists() or previous(place).exists():
         raise ArgumentValueError(
@@ -294,7 +286,7 @@ def _carried_out(run: Execution, saver: Saver | None, watcher: Watcher) -> Traje
                 if saver is not None and run.status is None:
                     saver.look()
                 report(run.steps_taken, reachable)
-                stopped = watcher.ends(run)
+                stopped = watcher.ends(run.present)
         except BaseException:
             # A second signal is to stop it at once; but for that, what was computed is worth a checkpoint.
             if saver is not None and not came():

@@ -24,7 +24,7 @@ LOOK_SECONDS = 1.0
 #: The outcome in the checkpoint of a run that goes on.
 UNDER_WAY = "running"
 
-OUTCOMES = (UNDER_WAY, *(status.value for status in Status))
+OUTCOMES = (UNDER_WAY, *(status.value for status in Status if status is not Status.EXTERNAL))
 
 
 class Saver:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any, ClassVar
 
@@ -14,9 +15,31 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from twonn import _core
+from twonn.arguments import ArgumentTypeError, flag
+from twonn.problem.params import Params
 
 #: Called with what is done, and what there is in all.
 Progressing = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """What is told of a run between its chunks: the `progress` and `on_block` of `twonn.run`."""
+
+    progress: bool | Progressing | None
+    on_block: Callable[[int, Params], object] | None
+
+    def __post_init__(self) -> None:
+        if self.progress is not None and not callable(self.progress):
+            flag("progress", self.progress)
+        if self.on_block is not None and not callable(self.on_block):
+            expected = "a function of the steps taken and the parameters, or None"
+            fix = "Leave it out if you do not need it."
+            raise ArgumentTypeError("on_block", self.on_block, expected, fix)
+
+    def ends(self, present: Callable[[], tuple[int, Params]]) -> bool:
+        """Tell `on_block` where the run is; return whether it wants the run to end."""
+        return self.on_block is not None and bool(self.on_block(*present()))
 
 
 class _FirstSignal:
@@ -65,7 +88,7 @@ def first_signal() -> Iterator[Callable[[], int]]:
 
 
 @contextmanager
-def reporting(progress: bool | Progressing) -> Iterator[Progressing]:
+def reporting(progress: bool | Progressing | None) -> Iterator[Progressing]:
     """Give what is to be called with the steps taken and asked for: the user's, a bar's, or nothing."""
     if callable(progress):
         yield progress

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from twonn.arguments import ArgumentTypeError, ArgumentValueError, Verbatim, real_array
+from twonn.arguments import ArgumentTypeError, ArgumentValueError, OutOfRangeError, Verbatim, real_array
 from twonn.problem.problem import checked_problem
 from twonn.problem.pytorch import module_of, read_from_torch
 from twonn.values import frozen_array, public, set_fields
@@ -48,6 +48,11 @@ class Params:
     ------
     TypeError, ValueError
         Naming the argument, what was got, what was expected, and the fix.
+
+    Notes
+    -----
+    Sums, differences and multiples by numbers are Params again, by entry, so that a step can be written as
+    ``params - 0.01 * twonn.gradient(problem, params)``.
     """
 
     w: NDArray[np.float64]
@@ -143,6 +148,9 @@ class Params:
             raise TypeError("these Params are one network and have no run axis, hence no len()")
         return self.runs
 
+    def __bool__(self) -> bool:  # of one network, too, which has no length
+        return self.runs != 0
+
     def __getitem__(self, index: Any) -> Params:
         if self.runs is None:
             raise TypeError("these Params are one network and have no run axis to index")
@@ -153,6 +161,44 @@ class Params:
 
     def __iter__(self) -> Iterator[Params]:
         return (self[run] for run in range(len(self)))
+
+    # NumPy's numbers are to leave arithmetic with Params to these.
+    __array_ufunc__ = None
+
+    def __add__(self, other: Params) -> Params:
+        return self._with(np.add, other) if isinstance(other, Params) else NotImplemented
+
+    def __sub__(self, other: Params) -> Params:
+        return self._with(np.subtract, other) if isinstance(other, Params) else NotImplemented
+
+    def __mul__(self, factor: object) -> Params:
+        if not isinstance(factor, numbers.Real):
+            return NotImplemented
+        return self._with(np.multiply, float(factor))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: object) -> Params:
+        if not isinstance(divisor, numbers.Real):
+            return NotImplemented
+        return self._with(np.divide, float(divisor))
+
+    def __neg__(self) -> Params:
+        return -1.0 * self
+
+    def _with(self, operation: np.ufunc, other: Params | float) -> Params:
+        """Return the result of an operation on w, b and v, with those of other Params or with a number."""
+        if isinstance(other, Params):
+            _check_alike(self, other)
+        result = {}
+        for name in ("w", "b", "v"):
+            theirs = getattr(other, name) if isinstance(other, Params) else other
+            with np.errstate(all="ignore"):
+                array = operation(getattr(self, name), theirs)
+            if not np.isfinite(array).all():
+                raise OutOfRangeError(name, array, "finite numbers", "The result is too large for binary64.")
+            result[name] = array
+        return Params.of_finite_state(**result)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Params):
@@ -170,6 +216,18 @@ class Params:
         w = self.w[:, 0] if self.dimension == 1 else self.w
         shown = reprlib.repr(w.tolist()) if self.dimension > 1 else str(w.tolist())
         return f"Params(w={shown}, b={self.b.tolist()}, v={self.v.tolist()})"
+
+
+def _check_alike(one: Params, other: Params) -> None:
+    """Refuse to add parameters of different networks, or of different numbers of them."""
+    alike = one.dimension == other.dimension and (one.runs == other.runs or None in (one.runs, other.runs))
+    if not alike:
+        raise ArgumentValueError(
+            "params",
+            Verbatim(f"w of shapes {one.w.shape} and {other.w.shape}"),
+            "the same dimension, and the same number of runs or one network",
+            "Only parameters of the same networks can be added.",
+        )
 
 
 def _per_neuron(

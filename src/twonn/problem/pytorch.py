@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 #: Pre-activations at which a module is asked whether it is the network: an activation that is no ReLU differs
 #: from it near its kink (GELU), below it (leaky ReLU), or far above it (ReLU6).
 _PROBED = tuple(sign * size for size in (2.0**-20, 1.0, 2.0**20) for sign in (-1.0, 1.0))
+
+
+_EXPECTED = "a torch.nn.Module such as Sequential(Linear(d, 2), ReLU(), Linear(2, 1, bias=False))"
 
 
 def module_of(w: NDArray[np.float64], b: NDArray[np.float64], v: NDArray[np.float64]) -> torch.nn.Sequential:
@@ -36,23 +40,54 @@ def module_of(w: NDArray[np.float64], b: NDArray[np.float64], v: NDArray[np.floa
 
 def read_from_torch(module: Any) -> dict[str, NDArray[np.float64]]:
     """Return w, b and v of a PyTorch module that computes f; refuse any other."""
-    expected = "a torch.nn.Module such as Sequential(Linear(d, 2), ReLU(), Linear(2, 1, bias=False))"
     if isinstance(module, type) or not (callable(module) and hasattr(module, "state_dict")):
-        raise ArgumentTypeError("module", module, expected, "Pass the module itself.")
-    for name, tensor in module.state_dict().items():
+        raise ArgumentTypeError("module", module, _EXPECTED, "Pass the module itself.")
+    _check_dtypes(module.state_dict(), "module")
+    # A copy in binary64 on the CPU: nothing is rounded any more, and the module stays as it is.
+    module = copy.deepcopy(module).cpu().double()
+    params = _parameters(module.state_dict(), "module")
+    _check_computes(module, **params)
+    return params
+
+
+def read_states(argument: str, states: Sequence[Mapping[str, Any]]) -> list[dict[str, NDArray[np.float64]]]:
+    """Return w, b and v in state dicts of such a module, which do not say what the module computes."""
+    found, places = [], set()
+    for index, state in enumerate(states):
+        called = f"{argument}[{index}]"
+        for name, tensor in state.items():
+            if not hasattr(tensor, "is_floating_point"):
+                raise ArgumentTypeError(f"{called}.{name}", tensor, "a tensor", "Use module.state_dict().")
+        _check_dtypes(state, called)
+        found.append(_parameters({name: tensor.cpu().double() for name, tensor in state.items()}, called))
+        places.add(tuple(tensor.data_ptr() for tensor in state.values()))
+    if len(places) < len(states):  # a state dict refers to the module's own tensors, which training changes
+        raise ArgumentValueError(
+            argument,
+            Verbatim("state dicts that share their tensors, so that all of them hold the latest numbers"),
+            "one copy of the module's tensors for each sample",
+            "Save copy.deepcopy(module.state_dict()).",
+        )
+    return found
+
+
+def _check_dtypes(state: Mapping[str, Any], argument: str) -> None:
+    for name, tensor in state.items():
         if not tensor.is_floating_point():
             raise ArgumentTypeError(
-                f"module.{name}",
+                f"{argument}.{name}",
                 Verbatim(f"dtype {tensor.dtype}"),
                 "real floating-point numbers",
                 "Convert the module with module.double() first.",
             )
-    # A copy in binary64 on the CPU: nothing is rounded any more, and the module stays as it is.
-    module = copy.deepcopy(module).cpu().double()
-    found = _by_shape(module.state_dict(), expected)
+
+
+def _parameters(state: Mapping[str, Any], argument: str) -> dict[str, NDArray[np.float64]]:
+    """Return w, b and v of tensors in binary64, finite, and without an output bias."""
+    found = _by_shape(state, argument)
     if np.any(found.pop("output bias", np.zeros(1)) != 0):
         raise ArgumentValueError(
-            "module",
+            argument,
             Verbatim("an output bias other than 0"),
             "a network without output bias",
             "Build its last layer with bias=False.",
@@ -60,11 +95,10 @@ def read_from_torch(module: Any) -> dict[str, NDArray[np.float64]]:
     params = {"b": np.zeros(2), **found}
     for name, array in params.items():
         real_array(name, array)  # refuses what is not finite before it is computed with
-    _check_computes(module, **params)
     return params
 
 
-def _by_shape(state: Any, expected: str) -> dict[str, NDArray[np.float64]]:
+def _by_shape(state: Mapping[str, Any], argument: str) -> dict[str, NDArray[np.float64]]:
     """Return the tensors of a module by what their shapes say they are; w and v are there for certain."""
     found: dict[str, NDArray[np.float64]] = {}
     for name, tensor in state.items():
@@ -75,15 +109,17 @@ def _by_shape(state: Any, expected: str) -> dict[str, NDArray[np.float64]]:
         if role is None or role in found:
             what = "one more tensor" if role in found else "a tensor"
             raise ArgumentValueError(
-                f"module.{name}",
+                f"{argument}.{name}",
                 Verbatim(f"{what} of shape {shape}"),
                 "one of shape (2, d), one of shape (1, 2), and for the biases at most one of shape (2,)",
-                f"Build {expected.removeprefix('a ')}.",
+                f"Build {_EXPECTED.removeprefix('a ')}.",
             )
         found[role] = tensor.detach().numpy().reshape(2) if role == "v" else tensor.detach().numpy()
     if missing := {"w": "(2, d)", "v": "(1, 2)"}.keys() - found.keys():
         names = " and ".join(f"no tensor for {name}" for name in sorted(missing))
-        raise ArgumentValueError("module", Verbatim(names), expected, "Give it a hidden and an output layer.")
+        raise ArgumentValueError(
+            argument, Verbatim(names), _EXPECTED, "Give it a hidden and an output layer."
+        )
     return found
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn.arguments import ArgumentValueError, Verbatim, one_of, positive_number
-from twonn.optimizers import Optimizer, chosen, optimizer_dict, require_steps
+from twonn.optimizers import Custom, Optimizer, chosen, optimizer_dict, recorded, require_steps
 from twonn.problem.horizon import LARGEST_COUNT, direct_limit, horizon, sample_schedule, written_steps
 from twonn.problem.params import Params, check_compatible, single_run
 from twonn.problem.problem import Problem, problem_dict
@@ -78,7 +78,7 @@ class RunOptions:
         steps: object,
         log10_steps: object,
         *,
-        optimizer: str | Optimizer | Mapping[str, Any],
+        optimizer: object,
         max_direct: object,
         **others: Any,
     ) -> RunOptions:
@@ -115,6 +115,13 @@ class RunOptions:
             fix = 'Ask for fewer steps, or use engine="auto".'
             raise ArgumentValueError("steps", Verbatim(written_steps(self.horizon)), expected, fix)
 
+    def require_kernel(self) -> None:
+        """Refuse an optimizer that the kernel does not have."""
+        if isinstance(self.optimizer, Custom):
+            expected = "one of twonn's optimizers where many runs are computed together"
+            fix = "Call twonn.run in a loop, with your function as its optimizer."
+            raise ArgumentValueError("optimizer", Verbatim(f"the function {self.optimizer}"), expected, fix)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the options as JSON has them; numbers of steps that may be large are hexadecimal texts."""
         listed = self.sample_steps
@@ -143,7 +150,7 @@ class RunOptions:
             sliding=values["sliding"],
             samples_per_decade=density,
             sample_steps=None if listed is None else [read_steps("sample_steps", step) for step in listed],
-            optimizer=chosen(values["optimizer"]),
+            optimizer=recorded(values["optimizer"]),
             max_direct=direct_limit(values["max_direct"]),
         )
 

@@ -69,7 +69,7 @@ def _are_segments(rows: NDArray[np.void]) -> bool:
 
 
 _STORED: dict[str, _Stored] = {
-    "t": _Stored(np.dtype(np.float64), ("n",), lambda t: t[0] == 0 and _are_dates(t)),
+    "t": _Stored(np.dtype(np.float64), ("n",), lambda t: t[0] >= 0 and _are_dates(t)),
     "log_t": _Stored(np.dtype(np.float64), ("n",), _are_dates),
     "states": _Stored(np.dtype(np.float64), ("n", "q"), lambda states: np.all(np.isfinite(states))),
     "pattern": _Stored(np.dtype(np.uint8), ("n",), _are_patterns),
@@ -248,6 +248,8 @@ def _read(path: Path, raw: BinaryIO) -> dict[str, Any]:
         "obstacle": obstacle,
     }
     stored = {name: _read_one(file, name, table[name], shape) for name, shape in shapes.items()}
+    if stored["t"][0] != 0 and texts["status"] is not Status.EXTERNAL:
+        raise ValueError("t has entries that no run records")
     options = _former_options(stored) if written_as == _FORMER else _options(file, stored["log_t"])
     options |= {"optimizer": optimizer, "horizon": horizon}
     return {"spec": RunSpec(problem, params, RunOptions.from_dict(options)), **texts, **stored}

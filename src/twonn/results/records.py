@@ -78,7 +78,7 @@ class Status(enum.Enum):
     Either all steps were taken (COMPLETED), possibly with parameters that reached a finite minimiser to
     rounding (CONVERGED; only leaps look for that). Or the run ended earlier: no neuron was active on any
     point (STATIONARY), a number stopped being finite (DIVERGED), the run was stopped (INTERRUPTED), or the
-    engine gave up (OBSTRUCTED).
+    engine gave up (OBSTRUCTED). Parameters that were computed elsewhere are EXTERNAL.
     """
 
     COMPLETED = "completed"
@@ -87,3 +87,4 @@ class Status(enum.Enum):
     INTERRUPTED = "interrupted"
     OBSTRUCTED = "obstructed"
     CONVERGED = "converged"
+    EXTERNAL = "external"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +9,7 @@ from twonn import _core
 from twonn.arguments import ArgumentValueError, Verbatim
 from twonn.geometry.boundary import boundary_of
 from twonn.geometry.distances import distances_of, functional_margins, gap_error_of, gap_of
+from twonn.geometry.objective import log_loss_of
 from twonn.optimizers import Optimizer
 from twonn.problem.losses import LOSSES
 from twonn.problem.problem import Problem
@@ -87,9 +86,7 @@ class NetworkStates:
 
     @derived
     def log_loss(self) -> Floats:
-        with np.errstate(invalid="ignore"):  # nan where a run has no sample
-            total = np.logaddexp(*np.moveaxis(LOSSES[self.problem.loss].log_value(self.margins), -1, 0))
-        return np.asarray(total - math.log(2) if self.problem.reduction == "mean" else total)
+        return log_loss_of(self.problem, self.margins)
 
     @derived
     def loss(self) -> Floats:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from twonn.arguments import checked_path, required
 from twonn.geometry.optimal import optimal_margin
@@ -20,6 +20,7 @@ from twonn.problem.params import Params
 from twonn.problem.problem import Problem, problem_dict
 from twonn.problem.runspec import RunSpec
 from twonn.results.archive import encoded, write_archive
+from twonn.results.external import fields_of
 from twonn.results.records import ACCURACY, VARIABLES, Status
 from twonn.results.states import NetworkStates, parameters_of, preactivations_of
 from twonn.values import Floats, Shown, Value, derived, public
@@ -127,6 +128,44 @@ class Trajectory(Shown, Value, NetworkStates):
     provenance: Mapping[str, str]
     obstacle: str = ""
 
+    @classmethod
+    def from_params(
+        cls,
+        problem: Problem,
+        t: ArrayLike,
+        params: Params | Sequence[Mapping[str, Any]],
+        *,
+        method: str = "computed elsewhere",
+    ) -> Trajectory:
+        """Return a trajectory of parameters that another program has computed.
+
+        It has margins, distances and the gap, is fitted, drawn and saved like any other. Its status is
+        ``Status.EXTERNAL``.
+
+        Parameters
+        ----------
+        problem : Problem
+        t : array_like, shape (n,)
+            Steps, or times, of the parameters: numbers >= 0, increasing.
+        params : Params or sequence of state dicts
+            The parameters with a leading axis of n samples, or n state dicts of a PyTorch module that
+            computes v_0 relu(w_0·x + b_0) + v_1 relu(w_1·x + b_1); see `Params.from_torch`.
+        method : str
+            What to call the method where an optimizer is named.
+
+        Returns
+        -------
+        Trajectory
+            Between two samples nothing is known: `transitions` are the changes from sample to sample, with
+            bounds ``t_low`` and ``t_high``, and there may have been more.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the argument, what was got, what was expected, and the fix.
+        """
+        return cls(**fields_of(problem, t, params, method))
+
     # ----------------------------------------------------------------------------------------------
     # What was asked
 
@@ -203,6 +242,8 @@ class Trajectory(Shown, Value, NetworkStates):
                 f"At step {end} of {horizon} the parameters or the network's values stopped being finite; "
                 "the last sample is the step before. A smaller step size may help."
             )
+        if self.status is Status.EXTERNAL:
+            return f"The parameters were computed elsewhere, up to step {self.t[-1]:.6g}."
         return f"The run was interrupted after {end} of {horizon} steps."
 
     def _facts(self) -> dict[str, str]:
@@ -234,6 +275,8 @@ class Trajectory(Shown, Value, NetworkStates):
         return facts
 
     def _samples(self) -> str:
+        if self.status is Status.EXTERNAL:
+            return f"{len(self.t)}, from {self.t[0]:.6g} to {self.t[-1]:.6g}"
         last = written_steps(int(self.t[-1])) if math.isfinite(self.t[-1]) else f"e^{self.log_t[-1]:.6g}"
         text = f"{len(self.t)}, from step 0 to {last}"
         if len(self.t) > 2 and (spacing := thinned_spacing(self.horizon)):
@@ -245,6 +288,8 @@ class Trajectory(Shown, Value, NetworkStates):
         return text
 
     def _engines(self) -> str:
+        if self.status is Status.EXTERNAL:
+            return "none of twonn"
         leaps = self.segments[self.segments["engine"] != "direct"]
         if not len(leaps):
             return "every step taken"

@@ -134,6 +134,7 @@ def planned(
     """
     problems, starts = _crossed(problem, params)
     options.require_countable()
+    options.require_kernel()
     sampled = _chosen(trajectories, starts.dimension)
     if not sampled and options.sample_steps is not None:
         expected = "None without trajectories"
