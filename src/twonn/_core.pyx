@@ -118,17 +118,8 @@ cdef class Run:
     cdef RunData data
     cdef const int64_t[::1] schedule     # what `data` points to
     cdef const double[::1] late_schedule
-    cdef int64_t[::1] _steps
-    cdef double[::1] _logs
-    cdef double[:, ::1] _states
-    cdef uint8_t[::1] _patterns
-    cdef uint8_t[::1] _phase_unknown
-    cdef double[:, ::1] _transition_times
-    cdef uint8_t[:, ::1] _transition_patterns
-    cdef int64_t[:, ::1] _counts
-    cdef int64_t[:, ::1] _segments
-    cdef double[:, ::1] _segment_logs
-    cdef double[:, ::1] _slides
+    cdef object samples                  # memory, one allocation each: arrays take long to make
+    cdef object events
 
     def __cinit__(self, const double[:, ::1] x, const double[::1] labels, double point_step, bint bias,
                   int loss, bint trained, const double[:, ::1] w, const double[::1] b,
@@ -143,34 +134,29 @@ cdef class Run:
         set_options(run, labels, point_step, loss, trained, engine, average, max_direct)
         self.schedule, self.late_schedule = schedule, late_schedule
         set_schedule(run, schedule, late_schedule)
-        # One place more than scheduled: an early end is recorded too.
-        places = len(schedule) + len(late_schedule) + 1
-        self._steps = np.empty(places, dtype=np.int64)
-        self._logs = np.empty(places)
-        self._states = np.empty((places, STATE_SIZE))
-        self._patterns = np.empty(places, dtype=np.uint8)
-        self._phase_unknown = np.empty(places, dtype=np.uint8)
-        self._transition_times = np.empty((TRANSITIONS_KEPT, 4))
-        self._transition_patterns = np.empty((TRANSITIONS_KEPT, 2), dtype=np.uint8)
-        self._counts = np.zeros((16, 16), dtype=np.int64)
-        self._segments = np.empty((SEGMENTS_KEPT, 5), dtype=np.int64)
-        self._segment_logs = np.empty((SEGMENTS_KEPT, 2))
-        self._slides = np.zeros((SLIDES_KEPT + 2, 5))
-        run.steps = &self._steps[0]
-        run.logs = &self._logs[0]
-        run.states = <State*>&self._states[0, 0]
-        run.patterns = &self._patterns[0]
-        run.phase_unknown_then = &self._phase_unknown[0]
-        run.transitions_kept = TRANSITIONS_KEPT
-        run.transition_times = <Dates*>&self._transition_times[0, 0]
-        run.transition_patterns = <Patterns*>&self._transition_patterns[0, 0]
-        run.counts = <Counts*>&self._counts[0, 0]
-        run.segments_kept = SEGMENTS_KEPT
-        run.segments = <Segment*>&self._segments[0, 0]
-        run.segment_logs = <Logs*>&self._segment_logs[0, 0]
-        run.slides_kept = SLIDES_KEPT
-        run.slides = <Episode*>&self._slides[0, 0]
+        self.samples = np.empty(self.places() * SAMPLE_BYTES, np.uint8)
+        self.events = np.empty(sizeof(Events), np.uint8)
+        cdef uint8_t[::1] samples = self.samples, events = self.events
+        set_samples(run, &samples[0], self.places())
+        set_events(run, <Events*>&events[0])
         start_run(run, &v[0])
+
+    cdef Py_ssize_t places(self):
+        """How many samples there is memory for: one more than scheduled, as an early end is recorded too."""
+        return self.data.n_scheduled + self.data.n_late + 1
+
+    cdef object sampled(self, dtype, const void* place, tuple shape=()):
+        """Return a view of the first samples, but a copy of a small part of the memory for them."""
+        cdef const uint8_t[::1] memory = self.samples
+        n = self.n_samples
+        view = np.ndarray((n, *shape), dtype, self.samples, <const uint8_t*>place - &memory[0])
+        view.flags.writeable = False
+        return view if 2 * n >= self.places() else view.copy()
+
+    cdef object noted(self, dtype, const void* place, tuple shape):
+        """Return a view of events."""
+        cdef const uint8_t[::1] memory = self.events
+        return np.ndarray(shape, dtype, self.events, <const uint8_t*>place - &memory[0])
 
     @property
     def step(self):
@@ -222,53 +208,59 @@ cdef class Run:
 
     @property
     def sample_steps(self):
-        return np.asarray(self._steps)[:self.n_samples].copy()
+        return self.sampled(np.int64, self.data.steps)
 
     @property
     def sample_logs(self):
-        return np.asarray(self._logs)[:self.n_samples].copy()
+        return self.sampled(np.float64, self.data.logs)
 
     @property
     def sample_states(self):
-        return np.asarray(self._states)[:self.n_samples].copy()
+        return self.sampled(np.float64, self.data.states, (STATE_SIZE,))
 
     @property
     def sample_patterns(self):
-        return np.asarray(self._patterns)[:self.n_samples].copy()
+        return self.sampled(np.uint8, self.data.patterns)
 
     @property
     def sample_phase_unknown(self):
-        return np.asarray(self._phase_unknown)[:self.n_samples].copy()
+        return self.sampled(np.uint8, self.data.phase_unknown_then)
 
     @property
     def transition_times(self):
-        return np.asarray(self._transition_times)[:self.n_transitions].copy()
+        k = min(self.data.now.n_transitions, TRANSITIONS_KEPT)
+        return self.noted(np.float64, self.data.transition_times, (k, 4)).copy()
 
     @property
     def transition_before(self):
-        return np.asarray(self._transition_patterns)[:self.n_transitions, 0].copy()
+        return self.transition_patterns()[:, 0].copy()
 
     @property
     def transition_after(self):
-        return np.asarray(self._transition_patterns)[:self.n_transitions, 1].copy()
+        return self.transition_patterns()[:, 1].copy()
+
+    cdef object transition_patterns(self):
+        k = min(self.data.now.n_transitions, TRANSITIONS_KEPT)
+        return self.noted(np.uint8, self.data.transition_patterns, (k, 2))
 
     @property
     def transition_counts(self):
-        return np.asarray(self._counts).copy()
+        return self.noted(np.int64, self.data.counts, (16, 16)).copy()
 
     @property
     def segments(self):
         cdef int64_t n
+        cdef const RunData* run = &self.data
         return [
-            (self._segments[n, 0], self._segments[n, 1], self._segment_logs[n, 0], self._segments[n, 2],
-             self._segment_logs[n, 1], self._segments[n, 3], self._segments[n, 4])
-            for n in range(self.data.now.n_segments)
+            (run.segments[n][0], run.segments[n][1], run.segment_logs[n][0], run.segments[n][2],
+             run.segment_logs[n][1], run.segments[n][3], run.segments[n][4])
+            for n in range(run.now.n_segments)
         ]
 
     @property
     def slides(self):
         measure_open_slides(&self.data)
-        kept = np.asarray(self._slides)[:min(self.data.now.n_slides, SLIDES_KEPT)]
+        kept = self.noted(np.float64, self.data.slides, (min(self.data.now.n_slides, SLIDES_KEPT), 5))
         return [tuple(row) for row in kept.tolist()]
 
     def advance(self, int64_t steps):
@@ -316,18 +308,27 @@ cdef class Run:
             raise ValueError("state is out of bounds")
 
     cdef dict records(self):
-        slides = np.asarray(self._slides)
+        cdef const RunData* run = &self.data
+        cdef const uint8_t[::1] memory = self.samples
+        places = self.places()
+        samples = {
+            "steps": (np.int64, <const uint8_t*>run.steps - &memory[0], ()),
+            "logs": (np.float64, <const uint8_t*>run.logs - &memory[0], ()),
+            "states": (np.float64, <const uint8_t*>run.states - &memory[0], (STATE_SIZE,)),
+            "patterns": (np.uint8, run.patterns - &memory[0], ()),
+            "phase_unknown_then": (np.uint8, run.phase_unknown_then - &memory[0], ()),
+        }
+        slides = self.noted(np.float64, run.slides, (SLIDES_KEPT + 2, 5))
         return {
-            "steps": np.asarray(self._steps),
-            "logs": np.asarray(self._logs),
-            "states": np.asarray(self._states),
-            "patterns": np.asarray(self._patterns),
-            "phase_unknown_then": np.asarray(self._phase_unknown),
-            "transition_times": np.asarray(self._transition_times),
-            "transition_patterns": np.asarray(self._transition_patterns),
-            "counts": np.asarray(self._counts),
-            "segments": np.asarray(self._segments),
-            "segment_logs": np.asarray(self._segment_logs),
+            **{
+                name: np.ndarray((places, *shape), dtype, self.samples, offset)
+                for name, (dtype, offset, shape) in samples.items()
+            },
+            "transition_times": self.noted(np.float64, run.transition_times, (TRANSITIONS_KEPT, 4)),
+            "transition_patterns": self.noted(np.uint8, run.transition_patterns, (TRANSITIONS_KEPT, 2)),
+            "counts": self.noted(np.int64, run.counts, (16, 16)),
+            "segments": self.noted(np.int64, run.segments, (SEGMENTS_KEPT, 5)),
+            "segment_logs": self.noted(np.float64, run.segment_logs, (SEGMENTS_KEPT, 2)),
             "slides": slides[:SLIDES_KEPT],
             "late_slides": slides[SLIDES_KEPT:],
         }

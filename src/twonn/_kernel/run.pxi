@@ -93,6 +93,39 @@ cdef struct RunData:           # all that the kernel knows of a run; it does not
     Episode* slides            # and one place more for each neuron's episode under way
 
 
+cdef struct Events:            # what a single run records beside its samples
+    Dates[TRANSITIONS_KEPT] transition_times
+    Counts[16] counts
+    Segment[SEGMENTS_KEPT] segments
+    Logs[SEGMENTS_KEPT] segment_logs
+    Episode[SLIDES_KEPT + 2] slides
+    Patterns[TRANSITIONS_KEPT] transition_patterns
+
+
+cdef enum:
+    SAMPLE_BYTES = 8 * STATE_SIZE + 18
+
+
+cdef void set_samples(RunData* run, uint8_t* memory, Py_ssize_t places) noexcept nogil:
+    """Have a run record its samples in so many places of SAMPLE_BYTES each."""
+    run.states = <State*>memory
+    run.logs = <double*>(run.states + places)
+    run.steps = <int64_t*>(run.logs + places)
+    run.patterns = <uint8_t*>(run.steps + places)
+    run.phase_unknown_then = run.patterns + places
+
+
+cdef void set_events(RunData* run, Events* events) noexcept nogil:
+    """Have a run record all else in `events`."""
+    run.transitions_kept, run.segments_kept, run.slides_kept = TRANSITIONS_KEPT, SEGMENTS_KEPT, SLIDES_KEPT
+    run.transition_times = events.transition_times
+    run.transition_patterns = events.transition_patterns
+    run.segments, run.segment_logs = events.segments, events.segment_logs
+    run.counts, run.slides = events.counts, events.slides
+    memset(events.counts, 0, sizeof(events.counts))
+    memset(&events.slides[SLIDES_KEPT], 0, 2 * sizeof(Episode))  # episodes under way; the others are written first
+
+
 cdef void start_run(RunData* run, const double* v) noexcept nogil:
     """Put a run at step 0. Its model, what is asked and where to record is filled in before."""
     cdef RunState* now = &run.now
@@ -175,12 +208,17 @@ cdef int check_running(int status) except -1:
 
 cdef int check_question(const int64_t[::1] schedule, const double[::1] late_schedule, int engine,
                         int loss) except -1:
-    steps, logs = np.asarray(schedule), np.asarray(late_schedule)
-    if len(steps) == 0 or steps[0] != 0 or np.any(np.diff(steps) <= 0):
+    cdef Py_ssize_t n
+    cdef bint increasing = schedule.shape[0] > 0 and schedule[0] == 0, late = True
+    for n in range(1, schedule.shape[0]):
+        increasing &= schedule[n] > schedule[n - 1]
+    if not increasing:
         raise ValueError("schedule: expected increasing steps, the first of them 0")
-    if not (np.all(logs > 43.6) and np.all(logs < LAST_LOG) and np.all(np.diff(logs) >= 0)):
+    for n in range(late_schedule.shape[0]):
+        late &= 43.6 < late_schedule[n] < LAST_LOG and (n == 0 or late_schedule[n] >= late_schedule[n - 1])
+    if not late:
         raise ValueError("late_schedule: expected logarithms of steps beyond 2^63 that do not decrease")
-    if engine not in (DIRECT, AUTO, LEAP) or (engine == DIRECT and len(logs)):
+    if engine not in (DIRECT, AUTO, LEAP) or (engine == DIRECT and late_schedule.shape[0]):
         raise ValueError("engine: expected DIRECT, AUTO or LEAP; DIRECT without late_schedule")
     if loss not in LOSSES.values():
         raise ValueError("loss: expected one of LOSSES")
