@@ -39,7 +39,7 @@ def _processor():
 
 def versions():
     """Return the versions of the package, of what it was built with, and of the peers that are installed."""
-    found = config.provenance()
+    found = dict(config.provenance())
     for name in PACKAGES:
         try:
             found[name] = version(name)

@@ -19,7 +19,7 @@ from scipy.optimize import brentq
 
 import twonn
 from twonn import initializers
-from twonn.engine.watching import LateProgress
+from twonn.engine.bars import LateProgress
 from twonn.report import SECTIONS, fits, make, reproduce, runs
 from twonn.report.figures import KINDS, draw_figures
 from twonn.report.page import page

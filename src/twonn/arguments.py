@@ -164,12 +164,12 @@ def flag(argument: str, value: object) -> bool:
 
 def one_of(argument: str, value: object, names: Sequence[str]) -> str:
     """Return `value` if it is one of `names`, or refuse and name the closest match."""
+    if isinstance(value, str) and value in names:
+        return value
     expected = "one of " + ", ".join(repr(name) for name in names)
     if not isinstance(value, str):
         raise ArgumentTypeError(argument, value, expected, "Give its name as a string.")
-    if value not in names:
-        raise ArgumentValueError(argument, value, expected, closest(value, names))
-    return value
+    raise ArgumentValueError(argument, value, expected, closest(value, names))
 
 
 def closest(value: str, names: Sequence[str]) -> str:

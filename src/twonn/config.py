@@ -5,27 +5,30 @@ from __future__ import annotations
 import functools
 import json
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping
 
 import numpy as np
 
 from twonn import _core
-from twonn.values import public
+from twonn.values import FrozenMapping, public
 
 __all__ = ["configuration", "provenance", "require_sound_arithmetic", "show_config"]
 
 
-def provenance() -> dict[str, str]:
+@functools.cache
+def provenance() -> Mapping[str, str]:
     """Return what every result carries about the build that computed it."""
-    return {
-        "twonn": _version("twonn"),
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "compiler": _core.COMPILER,
-        "flags": _core.FLAGS,
-        "instruction set": _core.ISA,
-    }
+    return FrozenMapping(
+        {
+            "twonn": _version("twonn"),
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "compiler": _core.COMPILER,
+            "flags": _core.FLAGS,
+            "instruction set": _core.ISA,
+        }
+    )
 
 
 def configuration() -> dict[str, str]:
@@ -68,6 +71,8 @@ def require_sound_arithmetic() -> None:
 
 @functools.cache  # reading package metadata takes longer than a short run
 def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # long to import
+
     try:
         return version(package)
     except PackageNotFoundError:

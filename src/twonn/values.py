@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import fields
-from functools import cached_property, wraps
-from typing import Any, TypeVar
+from functools import cache, cached_property, wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,8 +154,13 @@ def number_of(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _names(value: Any) -> list[str]:
-    return [field.name for field in fields(value)]
+def _names(value: Any) -> tuple[str, ...]:
+    return _names_of(cast(Hashable, type(value)))
+
+
+@cache
+def _names_of(kind: Hashable) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))  # type: ignore[arg-type]
 
 
 def _made(kind: type[T], values: dict[str, Any]) -> T:

@@ -17,6 +17,7 @@ from twonn.problem.runspec import RunSpec
 from twonn.results.records import SEGMENT, SLIDE, TRANSITION, Status
 from twonn.results.states import pairs_of, parameters_of
 from twonn.results.trajectory import Trajectory, times
+from twonn.values import frozen_array
 
 _KINDS = {_core.STEPPED: "direct", _core.LEAPT: "leap", _core.AVERAGED: "slide"}
 
@@ -35,6 +36,8 @@ _STATUS = {
     _core.OBSTRUCTED: Status.OBSTRUCTED,
     _core.CONVERGED: Status.CONVERGED,
 }
+
+_NO_TRANSITIONS = frozen_array(np.empty(0, TRANSITION))
 
 #: How long a run whose horizon cannot be reached by stepping is given to end by itself.
 TRIAL_STEPS = 1 << 20
@@ -116,7 +119,7 @@ class Execution:
         expected = f"a run that can be leapt over, but at step {taken} {_OBSTACLES[self._kernel.obstacle]}"
         return ArgumentValueError(argument, Verbatim(got), expected, fix)
 
-    def trajectory(self, provenance: dict[str, str]) -> Trajectory:
+    def trajectory(self, provenance: Mapping[str, str]) -> Trajectory:
         """Return the result of a run that has ended."""
         kernel, status = self._kernel, self.status
         assert status is not None
@@ -168,11 +171,15 @@ class Execution:
 def _times(steps: np.ndarray, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return t and ln t of steps that are counted, or, where they are −1, known by their logarithms."""
     t, log_t = times(steps, logs)
-    # A logarithm knows its step to some 1e-14 of it: not the order of 2^63 - 1 and 2^63.
-    return np.maximum.accumulate(t), log_t
+    if len(steps) and steps[-1] < 0:
+        # A logarithm knows its step to some 1e-14 of it: not the order of 2^63 - 1 and 2^63.
+        t = np.maximum.accumulate(t)
+    return t, log_t
 
 
 def _transitions(kernel: _core.Run) -> np.ndarray:
+    if not kernel.n_transitions:
+        return _NO_TRANSITIONS
     dates = kernel.transition_times
     transitions = np.empty(len(dates), TRANSITION)
     transitions["t"], logs, transitions["t_low"], transitions["t_high"] = dates.T
@@ -185,14 +192,12 @@ def _transitions(kernel: _core.Run) -> np.ndarray:
 
 def _segments(kernel: _core.Run) -> np.ndarray:
     rows = kernel.segments
-    segments = np.empty(len(rows), SEGMENT)
-    segments["engine"] = [_KINDS[row[0]] for row in rows]
-    for name, step in (("start", 1), ("stop", 3)):
-        steps = np.array([row[step] for row in rows], dtype=np.int64)
-        times = _times(steps, np.array([row[step + 1] for row in rows], dtype=np.float64))
-        segments[f"t_{name}"], segments[f"log_t_{name}"] = times
-    segments["blocks"] = [row[5] for row in rows]
-    segments["iterations"] = [row[6] for row in rows]
+    steps = np.array([step for row in rows for step in (row[1], row[3])], dtype=np.int64)
+    t, log_t = _times(steps, np.array([log for row in rows for log in (row[2], row[4])]))
+    ends = zip(t[::2].tolist(), t[1::2].tolist(), log_t[::2].tolist(), log_t[1::2].tolist(), strict=True)
+    segments = np.array(
+        [(_KINDS[row[0]], *span, row[5], row[6]) for row, span in zip(rows, ends, strict=True)], SEGMENT
+    )
     if len(rows) == _core.SEGMENTS_KEPT:  # the last one covers all the rest
         segments["engine"][-1] = "mixed"
     return segments

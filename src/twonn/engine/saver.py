@@ -119,13 +119,13 @@ class Saver:
             **self._state,
             "outcome": outcome,
             "seconds": self.opened.get("seconds", 0.0) + time.monotonic() - self._begun,
-            "provenance": json.dumps(provenance_since(self.opened)),
+            "provenance": json.dumps(dict(provenance_since(self.opened))),
         }
         write(self._place, values, self._lock, keep=self._intact)
         self._intact = True
 
 
-def provenance_since(opened: Mapping[str, Any]) -> dict[str, str]:
+def provenance_since(opened: Mapping[str, Any]) -> Mapping[str, str]:
     """Return what computes, and what of that was different when the run was begun or went on."""
     now = config.provenance()
     if not opened:

@@ -1,18 +1,14 @@
-"""Watches over long work: the first signal, and progress bars."""
+"""Watches over long work: the first signal, and whom to tell how far it is."""
 
 from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, ClassVar
-
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from twonn import _core
 from twonn.arguments import ArgumentTypeError, flag
@@ -36,6 +32,11 @@ class Watcher:
             expected = "a function of the steps taken and the parameters, or None"
             fix = "Leave it out if you do not need it."
             raise ArgumentTypeError("on_block", self.on_block, expected, fix)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nobody is told anything."""
+        return self.on_block is None and not self.progress
 
     def ends(self, present: Callable[[], tuple[int, Params]]) -> bool:
         """Tell `on_block` where the run is; return whether it wants the run to end."""
@@ -95,37 +96,11 @@ def reporting(progress: bool | Progressing | None) -> Iterator[Progressing]:
     elif not progress:
         yield lambda taken, asked: None
     else:
+        from twonn.engine.bars import LateProgress  # takes as long to import as all the rest
+
         with LateProgress() as bar:
             task = bar.add_task("steps", total=1.0)
             yield lambda taken, asked: bar.update(task, completed=taken / max(asked, 1))
-
-
-class LateProgress(Progress):
-    """A progress bar that shows itself only on work that takes over a second."""
-
-    def __init__(self, *, disable: bool = False) -> None:
-        super().__init__(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>5.1f} %"),
-            TimeRemainingColumn(),
-            transient=True,
-            disable=disable,
-        )
-        self._shown_from = time.monotonic() + 1.0
-
-    def __enter__(self) -> LateProgress:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self.live.is_started:
-            self.stop()
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        super().update(*args, **kwargs)
-        watched = self.console.is_terminal or self.console.is_jupyter
-        if watched and time.monotonic() > self._shown_from:
-            self.start()
 
 
 @contextmanager
@@ -134,24 +109,8 @@ def reporting_runs(progress: bool | Progressing, done: int, runs: int) -> Iterat
     if callable(progress):
         yield progress
         return
-    with _Bar(disable=not progress) as bar:
+    from twonn.engine.bars import RunsBar
+
+    with RunsBar(disable=not progress) as bar:
         task = bar.add_task("runs", total=runs, completed=done)
         yield lambda done, runs: bar.update(task, completed=done)
-
-
-class _Bar(LateProgress):
-    """A progress bar that says how many runs are done in a second."""
-
-    def __init__(self, *, disable: bool) -> None:
-        super().__init__(disable=disable)
-        self.columns = (
-            TextColumn("{task.completed:,} of {task.total:,} {task.description}"),
-            BarColumn(),
-            _Speed(),
-            TimeRemainingColumn(),
-        )
-
-
-class _Speed(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:,.0f} runs/s")

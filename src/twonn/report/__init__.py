@@ -11,7 +11,8 @@ from typing import Any
 
 from twonn import config, initializers
 from twonn.arguments import ArgumentValueError, one_of
-from twonn.engine.watching import LateProgress, first_signal
+from twonn.engine.bars import LateProgress
+from twonn.engine.watching import first_signal
 from twonn.problem.horizon import horizon
 from twonn.problem.problem import problem_dict
 from twonn.report import figures
@@ -185,6 +186,6 @@ def _results(
     return {
         "asked": asked,
         "interrupted": len(found) < len(sections) or not all(one.is_complete for one in found.values()),
-        "provenance": config.provenance(),
+        "provenance": dict(config.provenance()),
         **{section.key: found[section.name].numbers for section in sections if section.name in found},
     }

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twonn.engine.watching import LateProgress
+from twonn.engine.bars import LateProgress
 from twonn.plot.parts import STYLE
 from twonn.plot.parts import step_axis as axis_of_steps
 from twonn.report.section import Figure, Section

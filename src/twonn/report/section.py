@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from twonn.engine.watching import LateProgress
+from twonn.engine.bars import LateProgress
 from twonn.problem.params import Params
 from twonn.report.tables import Table
 

@@ -400,5 +400,9 @@ class Trajectory(Shown, Value, NetworkStates):
 @np.errstate(divide="ignore", over="ignore")
 def times(steps: NDArray[np.int64], logs: Floats) -> tuple[Floats, Floats]:
     """Return t and ln t of steps that are counted, or, where they are −1, known by their logarithms."""
-    t = np.where(steps < 0, np.exp(logs), steps.astype(np.float64))
-    return t, np.where(steps < 0, logs, np.log(np.abs(t)))
+    t = steps.astype(np.float64)
+    late = steps < 0
+    if not late.any():
+        return t, np.log(t)
+    t = np.where(late, np.exp(logs), t)
+    return t, np.where(late, logs, np.log(t))
