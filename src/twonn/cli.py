@@ -26,7 +26,7 @@ from twonn.engine.run import resume as resume_run
 from twonn.engine.run import so_far
 from twonn.engine.watching import first_signal
 from twonn.files import CheckpointError, check_place, is_checkpoint, previous
-from twonn.problem.horizon import LARGEST_LOG10_STEPS, direct_limit, steps_of_log, written_steps
+from twonn.problem.horizon import LARGEST_LOG10_STEPS, direct_limit, written_steps, written_time
 from twonn.results.records import Status
 from twonn.results.saved import load
 from twonn.results.trajectory import Trajectory
@@ -546,7 +546,10 @@ def _transitions(traj: Trajectory) -> Table:
     return _table(
         f"first {len(shown)} of {traj.n_transitions:,} transitions",
         ("step", "from pattern", "to pattern"),
-        ((_step(row["t"], row["log_t"]), f"{row['before']:04b}", f"{row['after']:04b}") for row in shown),
+        (
+            (written_time(row["t"], row["log_t"]), f"{row['before']:04b}", f"{row['after']:04b}")
+            for row in shown
+        ),
         "Pattern bits, from the left: neuron 1 on x_1, 1 on x_0, 0 on x_1, 0 on x_0.",
     )
 
@@ -559,18 +562,14 @@ def _segments(traj: Trajectory) -> Table:
         (
             (
                 row["engine"],
-                _step(row["t_start"], row["log_t_start"]),
-                _step(row["t_stop"], row["log_t_stop"]),
+                written_time(row["t_start"], row["log_t_start"]),
+                written_time(row["t_stop"], row["log_t_stop"]),
                 f"{row['blocks']:,}",
                 f"{row['iterations']:,}",
             )
             for row in traj.segments
         ),
     )
-
-
-def _step(t: float, log_t: float) -> str:
-    return written_steps(int(t) if math.isfinite(t) else steps_of_log(log_t))
 
 
 def _table(

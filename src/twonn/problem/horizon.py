@@ -234,6 +234,11 @@ def written_steps(steps: int) -> str:
     return f"1e+{exponent + 1}" if mantissa == "10" else f"{mantissa}e+{exponent}"
 
 
+def written_time(t: float, log_t: float) -> str:
+    """Return a recorded step as people write it: from its logarithm where it is beyond binary64."""
+    return written_steps(int(t) if math.isfinite(t) else steps_of_log(log_t))
+
+
 def steps_of_log(log_steps: float) -> int:
     """Return e**log_steps rounded to an integer, to as many digits as the logarithm tells."""
     with localcontext() as context:

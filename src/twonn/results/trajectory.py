@@ -21,8 +21,9 @@ from twonn.problem.problem import Problem, problem_dict
 from twonn.problem.runspec import RunSpec
 from twonn.results.archive import encoded, write_archive
 from twonn.results.external import fields_of
+from twonn.results.outcome import Inactive, LastSample, failures, inactive_since, successes, switches_off
 from twonn.results.records import ACCURACY, VARIABLES, Status
-from twonn.results.states import NetworkStates, parameters_of, preactivations_of
+from twonn.results.states import NetworkStates, pairs_of, parameters_of, preactivations_of
 from twonn.values import Floats, Shown, Value, derived, public
 
 if TYPE_CHECKING:
@@ -49,6 +50,12 @@ class Trajectory(Shown, Value, NetworkStates):
         Steps asked for.
     status : Status
         How the run ended. ``message`` is a sentence about it.
+    success : bool
+        Whether both points are classified: every margin at the last sample is > 0. False if the run diverged.
+        A margin of exactly 0 is not classified. Labels may be equal.
+    outcome : str
+        The same as a sentence, with the reason and, if known, the step: "both points are classified" or
+        "point 1 is not classified: no neuron has been active on it since step 59".
     end_step : int
         The step at which the run ended: the last one taken, or the first one at which no neuron was active
         any more. If the run diverged, the first step at which parameters, pre-activations or margins were
@@ -246,10 +253,56 @@ class Trajectory(Shown, Value, NetworkStates):
             return f"The parameters were computed elsewhere, up to step {self.t[-1]:.6g}."
         return f"The run was interrupted after {end} of {horizon} steps."
 
+    @property
+    def success(self) -> bool:
+        return bool(successes(self.margins[-1], self.status is Status.DIVERGED))
+
+    @property
+    def outcome(self) -> str:
+        end = written_steps(self.end_step)
+        if self.status is Status.DIVERGED:
+            return f"no point is classified: the run diverged at step {end}"
+        margins, v, pattern, sliding = self.margins[-1], self.v[-1], self.pattern[-1], self._is_sliding()
+        codes = failures(self.problem, margins, v, pattern, sliding, False)
+        active, inactive = pairs_of(pattern), self._inactive_since()
+        outcome = LastSample(self.problem, margins, v, active, sliding, codes, inactive).outcome()
+        if self.status is Status.INTERRUPTED:
+            return f"{outcome} (at step {end}, where the run was interrupted)"
+        if self.status is Status.OBSTRUCTED:
+            return f"{outcome} (at step {end}, where the engine gave up)"
+        return outcome
+
+    def _is_sliding(self) -> NDArray[np.bool_]:
+        """Return which neuron slides at which point at the end, shape (2, 2)."""
+        sliding: NDArray[np.bool_] = self.phase_unknown[-1].copy()
+        is_open = np.isinf(self.slides["t_exit"])
+        sliding[self.slides["neuron"][is_open], self.slides["point"][is_open]] = True
+        return sliding
+
+    def _inactive_since(self) -> Inactive:
+        """Return since when no neuron has been active on each point."""
+        before, after = (self.transitions[name] for name in ("before", "after"))
+        # Only the first transitions are listed, but all are counted, by their patterns.
+        patterns = np.arange(16, dtype=np.uint8)
+        is_off = switches_off(patterns[:, None], patterns[None, :])
+        counted = np.einsum("ab,abi->i", self.transition_counts, is_off)
+        is_complete = (counted == np.sum(switches_off(before, after), axis=0)) & self.n_transitions_exact
+        return inactive_since(
+            self.t,
+            self.log_t,
+            self.pattern,
+            self.transitions["t"],
+            self.transitions["log_t"],
+            before,
+            after,
+            is_complete,
+        )
+
     def _facts(self) -> dict[str, str]:
         problem = self.problem
         facts = {
-            "outcome": f"{self.status.value}. {self.message}",
+            "outcome": self.outcome,
+            "status": f"{self.status.value}. {self.message}",
             "problem": (
                 f"d = {problem.dimension}, step size {problem.step_size:g}, {problem.reduction} "
                 f"{problem.loss} loss, output weights {'trained' if problem.train_output else 'fixed'}"
@@ -366,6 +419,7 @@ class Trajectory(Shown, Value, NetworkStates):
             "problem": json.dumps(problem_dict(self.problem)),
             "status": self.status.value,
             "message": self.message,
+            "outcome": self.outcome,
             **self.provenance,
         }
         data: xarray.Dataset = package.Dataset(variables, coordinates, attributes)
