@@ -115,7 +115,7 @@ def finite_array(argument: str, value: ArrayLike) -> NDArray[np.float64]:
             argument,
             value,
             "numbers that binary64 holds exactly",
-            "Round them to float64 yourself, so that the start is the one you mean.",
+            "Round them to float64 yourself, so that they are the numbers you mean.",
         )
     if not np.all(np.isfinite(converted)):
         raise OutOfRangeError(argument, value, expected, "Remove the NaN or infinite entries.")

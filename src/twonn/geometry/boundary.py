@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from twonn.arguments import ArgumentValueError, Verbatim
-from twonn.geometry.arithmetic import combined, combined_middle, dot, within_range
+from twonn.arithmetic import combined, combined_middle, dot, within_range
 from twonn.geometry.distances import arrays_of
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn import _core
-from twonn.geometry.arithmetic import (
+from twonn.arithmetic import (
     combined,
     combined_middle,
     finite,

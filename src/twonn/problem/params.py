@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from twonn.arguments import ArgumentTypeError, ArgumentValueError, OutOfRangeError, Verbatim, real_array
+from twonn.arguments import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    OutOfRangeError,
+    Verbatim,
+    finite_array,
+    real_array,
+)
+from twonn.arithmetic import lifted_dot, weighted_sum
 from twonn.problem.problem import checked_problem
 from twonn.problem.pytorch import module_of, read_from_torch
 from twonn.values import frozen_array, public, set_fields
@@ -135,6 +143,36 @@ class Params:
         single_run(self)
         return module_of(self.w, self.b, self.v)
 
+    def __call__(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Return f(x) = v_0 max(0, w_0·x + b_0) + v_1 max(0, w_1·x + b_1).
+
+        Sums have twice the working precision. At the points of a problem y_i f(x_i) is the margin of a run
+        that starts with these parameters, to the last bit.
+
+        Parameters
+        ----------
+        x : array_like, shape (..., d)
+            Points; any number of axes, also none, may come before that of their coordinates. For d = 1 the
+            latter may be left out: a number, a vector, or an array whose last axis is longer than 1 consists
+            of points.
+
+        Returns
+        -------
+        float64 or ndarray, shape (...) or (runs, ...)
+            inf or nan where f is beyond the range of binary64.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` does not have the shape of such points, or is not made of finite real numbers.
+        """
+        points = _points(x, self.dimension)
+        flat = points.reshape(-1, 1, self.dimension)
+        with np.errstate(all="ignore"):
+            z = lifted_dot(self.w[..., None, :, :], self.b[..., None, :], flat)
+            values = weighted_sum(self.v[..., None, :], np.maximum(z, 0))
+        return np.asarray(values.reshape(self.w.shape[:-2] + points.shape[:-1]))[()]
+
     @property
     def dimension(self) -> int:
         return int(self.w.shape[-1])
@@ -228,6 +266,21 @@ def _check_alike(one: Params, other: Params) -> None:
             "the same dimension, and the same number of runs or one network",
             "Only parameters of the same networks can be added.",
         )
+
+
+def _points(x: ArrayLike, dimension: int) -> NDArray[np.float64]:
+    """Return points, shape (..., d), or refuse."""
+    points = finite_array("x", x)
+    if dimension == 1 and (points.ndim < 2 or points.shape[-1] != 1):
+        return points[..., np.newaxis]
+    if points.ndim == 0 or points.shape[-1] != dimension:
+        raise ArgumentValueError(
+            "x",
+            Verbatim(f"shape {points.shape}"),
+            f"shape (..., {dimension}), as the weights are those of points of dimension {dimension}",
+            "Let the last axis be that of the coordinates.",
+        )
+    return points
 
 
 def _per_neuron(

@@ -21,6 +21,25 @@ def inner(a: Floats, b: Floats) -> Floats:
     return np.asarray(np.multiply(a, b, order="C").sum(axis=-1))
 
 
+def lifted_dot(w: Floats, b: Floats, x: Floats) -> Floats:
+    """Return w·x + b along the last axis of w and x, with the bits of the kernel's function of this name."""
+    total, correction, plain = np.zeros(()), np.zeros(()), np.zeros(())
+    for a in range(w.shape[-1]):
+        product, product_error = _two_product(w[..., a], x[..., a])
+        total, sum_error = _two_sum(total, product)
+        correction = (sum_error + correction) + product_error
+        plain = plain + product
+    total, sum_error = _two_sum(total, b)
+    total = total + (sum_error + correction)
+    return np.where(np.isfinite(total), total, plain + b)  # near overflow splitting gives nan
+
+
+def weighted_sum(v: Floats, terms: Floats) -> Floats:
+    """Return v_0 t_0 + v_1 t_1, with the bits of `combined`; near overflow a plain sum."""
+    total = dot(v, terms)
+    return np.where(np.isfinite(total), total, v[..., 0] * terms[..., 0] + v[..., 1] * terms[..., 1])
+
+
 def combined(v: Floats, terms: Floats) -> Floats:
     """Return v_0 t_0 + v_1 t_1 for `terms` (..., 2, n), shape (..., n)."""
     return dot(v[..., None, :], np.swapaxes(terms, -1, -2))
