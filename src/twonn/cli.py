@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -26,7 +24,7 @@ from twonn.engine.run import resume as resume_run
 from twonn.engine.run import so_far
 from twonn.engine.watching import first_signal
 from twonn.files import CheckpointError, check_place, is_checkpoint, previous
-from twonn.problem.horizon import LARGEST_LOG10_STEPS, direct_limit, written_steps, written_time
+from twonn.problem.horizon import written_steps, written_time
 from twonn.results.records import Status
 from twonn.results.saved import load
 from twonn.results.trajectory import Trajectory
@@ -68,12 +66,6 @@ _MAX_DIRECT = typer.Option(
     "--max-direct",
     metavar="STEPS",
     help='Steps that the engine "auto" takes one by one before it gives up, such as 10^11.',
-)
-
-#: Ways to write a number of steps.
-_STEPS = re.compile(
-    r"(?P<base>\d+)(\*\*|\^)(?P<power>\d{1,7})|"
-    r"(?P<number>\d+(_\d+)*(\.\d+)?([eE]\+?(?P<exponent>\d{1,7}))?)"
 )
 
 
@@ -171,7 +163,7 @@ def run(
     check_place(output)
     _check_apart(output, checkpoint)
     with first_signal() as came:
-        traj = asked.run(checkpoint, _checkpoint_every(every), _limit(max_direct))
+        traj = asked.run(checkpoint, every, max_direct)
         _save(traj, output)
     _finish(traj, checkpoint, came())
 
@@ -196,10 +188,10 @@ def resume(
     with first_signal() as came:
         traj = resume_run(
             file,
-            None if steps is None else whole_steps(steps),
-            checkpoint_every=None if every is None else _checkpoint_every(every),
+            steps,
+            checkpoint_every=every,
             progress=True,
-            max_direct=_limit(max_direct),
+            max_direct=max_direct,
         )
         _save(traj, output)
     _finish(traj, file, came())
@@ -237,9 +229,9 @@ def sweep(
         result = SweepSpec(spec).sweep(
             store,
             executor,
-            max_direct=_limit(max_direct),
+            max_direct=max_direct,
             part=asked,
-            checkpoint_every=_checkpoint_every(every),
+            checkpoint_every=every,
         )
     typer.echo(repr(result))
     if result.interrupted:
@@ -361,7 +353,7 @@ def reproduce(
             sections or (),
             full=full,
             runs=runs,
-            steps=None if steps is None else whole_steps(steps),
+            steps=steps,
             engine=engine,
             seed=seed,
         )
@@ -373,38 +365,6 @@ def reproduce(
 
 # --------------------------------------------------------------------------------------------------
 # Numbers, files and tables
-
-
-def whole_steps(text: str, argument: str = "steps") -> int:
-    """Return a number of steps written as 1000000, 10**6, 10^6 or 1e6, exactly.
-
-    Raises
-    ------
-    ValueError
-        If it is not a whole number >= 0, or beyond the longest horizon.
-    """
-    match, number = _STEPS.fullmatch(text), Fraction(1, 2)
-    # A power of too many digits would take for ever to multiply out.
-    if match and match["base"]:
-        base, power = int(match["base"]), int(match["power"])
-        if power * math.log10(max(base, 1)) <= LARGEST_LOG10_STEPS:
-            number = Fraction(base**power)
-    elif match and int(match["exponent"] or 0) <= LARGEST_LOG10_STEPS:
-        number = Fraction(match["number"])
-    if number.denominator == 1:
-        return int(number)
-    expected = f"a whole number from 0 to 10^{LARGEST_LOG10_STEPS:.0f}"
-    raise ArgumentValueError(argument, text, expected, "Write e.g. 1000000, 10**6, 10^6 or 1e6.")
-
-
-def _limit(text: str | None) -> int | None:
-    """Return the limit to direct steps, if one is given."""
-    return None if text is None else direct_limit(whole_steps(text, "max_direct"))
-
-
-def _checkpoint_every(text: str) -> str | int:
-    """Return a number of steps as an int, a time as it is."""
-    return whole_steps(text) if _STEPS.fullmatch(text) else text
 
 
 def _check_apart(output: Path, checkpoint: Path | None) -> None:
@@ -512,13 +472,12 @@ def _asked(spec: Mapping[str, Any]) -> dict[str, str]:
 
 def _chosen_steps(kind: str, texts: Sequence[str]) -> dict[str, Any]:
     """Return the steps to draw, as the keyword argument that this kind of figure takes."""
-    steps = [whole_steps(text) for text in texts]
-    if not steps:
+    if not texts:
         return {}
     if kind == "network":
-        return {"steps": steps}
-    if kind == "decision_regions" and len(steps) == 1:
-        return {"step": steps[0]}
+        return {"steps": texts}
+    if kind == "decision_regions" and len(texts) == 1:
+        return {"step": texts[0]}
     expected = "one step" if kind == "decision_regions" else f"no step for the kind {kind!r}"
     fix = "Only network takes several steps, and decision_regions one."
     raise ArgumentValueError("step", Verbatim(", ".join(texts)), expected, fix)

@@ -182,8 +182,8 @@ class Spec(_Tables):
     def run(
         self,
         checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: str | int = CHECKPOINT_EVERY,
-        max_direct: int | None = None,
+        checkpoint_every: str | int | float = CHECKPOINT_EVERY,
+        max_direct: int | float | str | None = None,
     ) -> Trajectory:
         """Run it, with a progress bar.
 
@@ -191,7 +191,7 @@ class Spec(_Tables):
         ----------
         checkpoint, checkpoint_every
             As in `run`.
-        max_direct : int, optional
+        max_direct : int, float or str, optional
             As in `run`, instead of the number in the file.
 
         Returns
@@ -269,8 +269,8 @@ class SweepSpec(_Tables):
         store: str | os.PathLike[str] | None = None,
         executor: str | None = None,
         part: tuple[int, int] = (0, 1),
-        checkpoint_every: str | int = "60s",
-        max_direct: int | None = None,
+        checkpoint_every: str | int | float = "60s",
+        max_direct: int | float | str | None = None,
     ) -> SweepResult:
         """Run what the store does not hold yet, with a progress bar.
 
@@ -278,7 +278,7 @@ class SweepSpec(_Tables):
         ----------
         store, executor, part, checkpoint_every
             As in `sweep`.
-        max_direct : int, optional
+        max_direct : int, float or str, optional
             As in `sweep`, instead of the number in the file.
 
         Returns
@@ -304,7 +304,7 @@ class SweepSpec(_Tables):
             )
 
 
-def _replaced(max_direct: int | None) -> dict[str, int]:
+def _replaced(max_direct: int | float | str | None) -> dict[str, int]:
     """Return the option that takes the place of the file's; what is wrong with it is not the file's fault."""
     return {} if max_direct is None else {"max_direct": direct_limit(max_direct)}
 

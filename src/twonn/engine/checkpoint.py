@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from twonn.arguments import ArgumentError, ArgumentValueError, whole_number
+from twonn.arguments import ArgumentError
 from twonn.config import provenance_of
 from twonn.engine.fields import FORMERLY, RELATIONS, VERSION, Field, Values, fields_for, is_gd, lengths_of
 from twonn.files import MAGIC, CheckpointError, Lock, previous, regular, replacing
+from twonn.problem.horizon import whole_steps
 from twonn.problem.problem import Problem
 from twonn.problem.runspec import RunSpec
 
@@ -276,18 +277,16 @@ def write(path: Path, values: Values, lock: Lock, *, keep: bool = True) -> None:
 
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
-_INTERVAL = re.compile(rf"(?P<number>\d+(\.\d+)?)\s*(?P<unit>{'|'.join(_UNITS)})")
+_INTERVAL = re.compile(rf"(?P<number>[0-9]+(\.[0-9]+)?)\s*(?P<unit>{'|'.join(_UNITS)})")
 
 
 def interval(every: object) -> tuple[float, int | None]:
     """Return how many seconds, or how many steps, lie between checkpoints: inf or None for the other one."""
-    expected = "a number of steps >= 1, or a time > 0 such as '60s', '10min' or '2h'"
-    if not isinstance(every, str):
-        try:
-            return math.inf, whole_number("checkpoint_every", every, least=1, fix="")
-        except ArgumentError as error:
-            raise type(error)("checkpoint_every", every, expected, "Write e.g. '60s'.") from None
-    match = _INTERVAL.fullmatch(every.strip())
-    if not match or float(match["number"]) == 0:
-        raise ArgumentValueError("checkpoint_every", every, expected, "Write e.g. '60s'.")
-    return float(match["number"]) * _UNITS[match["unit"]], None
+    match = _INTERVAL.fullmatch(every.strip()) if isinstance(every, str) else None
+    if match and float(match["number"]) > 0:
+        return float(match["number"]) * _UNITS[match["unit"]], None
+    try:
+        return math.inf, whole_steps("checkpoint_every", every, least=1)
+    except ArgumentError as error:
+        expected = "a number of steps >= 1, or a time > 0 such as '60s', '10min' or '2h'"
+        raise type(error)("checkpoint_every", every, expected, "Write e.g. '60s' or 10**9.") from None

@@ -32,18 +32,18 @@ from twonn.values import public
 def run(
     problem: Problem,
     params: Params,
-    steps: int | None = None,
+    steps: int | float | str | None = None,
     *,
     log10_steps: float | None = None,
     engine: str = "auto",
     sliding: str = "average",
     samples_per_decade: float | None = None,
-    sample_steps: Sequence[int] | None = None,
+    sample_steps: Sequence[int | float | str] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_every: str | int = CHECKPOINT_EVERY,
+    checkpoint_every: str | int | float = CHECKPOINT_EVERY,
     progress: bool | Callable[[int, int], None] | None = None,
     on_block: Callable[[int, Params], object] | None = None,
-    max_direct: int = MAX_DIRECT,
+    max_direct: int | float | str = MAX_DIRECT,
     optimizer: str | Optimizer | Mapping[str, Any] | Rule = "gd",
 ) -> Trajectory:
     """Run gradient descent and return the sampled trajectory.
@@ -53,8 +53,10 @@ def run(
     problem : Problem
     params : Params
         The start: one network.
-    steps : int
-        Number of steps, from 0 to 10^1000000. Exactly one of `steps` and `log10_steps` is given.
+    steps : int, float or str
+        Number of steps, from 0 to 10^1000000: an int, a whole float up to 2^63 (``1e16``), or a string
+        (``"10^16"``, ``"10**16"``, ``"1e16"``), which is read exactly. Exactly one of `steps` and
+        `log10_steps` is given. All other numbers of steps are taken in these forms, too.
     log10_steps : float
         Decimal logarithm of the number of steps, which is rounded to the nearest whole number.
     engine : {"auto", "direct", "leap"}
@@ -72,14 +74,14 @@ def run(
         Step 0 and the last step are always recorded. The default is 20, with at most 20,001 samples. Where
         there would be more (beyond 10^1000 steps), every second, fourth, eighth, … of them is recorded,
         evenly in ln t, and the trajectory's ``repr`` reports it.
-    sample_steps : sequence of int, optional
+    sample_steps : sequence of int, float or str, optional
         Steps to record instead, increasing; step 0 and the last step are added.
     checkpoint : str or path, optional
         File from which `resume` continues, to the bits of a run that was never interrupted. It is written at
         the start, every `checkpoint_every`, and at the end, and must not exist yet. The previous checkpoint
         is kept as ``FILE.previous``. If a later checkpoint cannot be written, there is a RuntimeWarning, the
         run continues, and the last good checkpoint stays.
-    checkpoint_every : str or int
+    checkpoint_every : str, int or float
         Time between checkpoints, such as "60s", "10min" or "2h", or a number of steps. It is stored in the
         file, so that `resume` does the same.
     progress : bool or callable
@@ -89,7 +91,7 @@ def run(
     on_block : callable, optional
         Called between chunks of the run, every few tens of milliseconds, with the steps taken and the
         parameters there. If it returns something true, the run ends in order, as interrupted.
-    max_direct : int
+    max_direct : int, float or str
         Total number of steps, >= 1, that "auto" takes one by one before it gives up. The run then ends as
         ``Status.OBSTRUCTED``, with the samples so far and the reason. A leap counts as the number of steps
         that cost as much. So every run ends, at a step that does not depend on a clock. The default, 10^10,
@@ -173,13 +175,13 @@ def run(
 @public
 def resume(
     path: str | os.PathLike[str],
-    steps: int | None = None,
+    steps: int | float | str | None = None,
     *,
     log10_steps: float | None = None,
-    checkpoint_every: str | int | None = None,
+    checkpoint_every: str | int | float | None = None,
     progress: bool | Callable[[int, int], None] = False,
     on_block: Callable[[int, Params], object] | None = None,
-    max_direct: int | None = None,
+    max_direct: int | float | str | None = None,
 ) -> Trajectory:
     """Continue a run from its checkpoint, and write further checkpoints there.
 
@@ -187,15 +189,15 @@ def resume(
     ----------
     path : str or path
         The file that `run` was given as ``checkpoint``.
-    steps, log10_steps : int, float
-        A new horizon, counted from step 0; by default that of the run. It may be longer, even if the run has
-        completed. It may be shorter, but not shorter than the steps already in the file. At the default
-        density it must not be so short that samples would have to be denser than those in the file.
-    checkpoint_every : str or int, optional
+    steps, log10_steps : int, float or str
+        As in `run`: a new horizon, counted from step 0; by default that of the run. It may be longer, even if
+        the run has completed. It may be shorter, but not shorter than the steps already in the file. At the
+        default density it must not be so short that samples would have to be denser than those in the file.
+    checkpoint_every : str, int or float, optional
         As in `run`; by default that of the run, or of the last `resume`.
     progress, on_block
         As in `run`.
-    max_direct : int, optional
+    max_direct : int, float or str, optional
         As in `run`; by default that of the run. A larger one lets an OBSTRUCTED run continue. It may also be
         smaller, but not smaller than the number already used up.
 

@@ -34,7 +34,7 @@ class Saver:
     ----------
     place : Path
     lock : Lock
-    every : str or int
+    every : str, int or float
         Time or steps between two of them, as `run` takes it.
     run : Execution
         At the step where this session begins.
@@ -48,7 +48,7 @@ class Saver:
         self,
         place: Path,
         lock: Lock,
-        every: str | int,
+        every: str | int | float,
         run: Execution,
         opened: Mapping[str, Any],
         intact: bool = True,

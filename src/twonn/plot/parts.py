@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn.arguments import ArgumentTypeError, ArgumentValueError, Verbatim, brief
-from twonn.problem.horizon import written_steps
+from twonn.problem.horizon import whole_steps, written_steps
 from twonn.results.trajectory import Trajectory
 from twonn.values import Floats
 
@@ -132,8 +132,10 @@ def checked_trajectories(traj: Trajectory | Iterable[Trajectory]) -> list[Trajec
 
 def nearest_sample(argument: str, step: object, traj: Trajectory) -> int:
     """Return the index of the sample nearest to a step, in ln t; refuse steps the run did not reach."""
+    if isinstance(step, str):
+        step = whole_steps(argument, step)
     if isinstance(step, (bool, np.bool_)) or not isinstance(step, (int, float, np.integer, np.floating)):
-        raise ArgumentTypeError(argument, step, "a number of steps", "Write e.g. 10**6.")
+        raise ArgumentTypeError(argument, step, "a number of steps", 'Write e.g. 10**6 or "10^6".')
     if step == 0:
         return 0
     log_step = math.log(step) if step > 0 else math.nan  # also of integers beyond binary64

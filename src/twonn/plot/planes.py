@@ -56,7 +56,7 @@ def network(
     traj: Trajectory,
     ax: Axes | None = None,
     *,
-    steps: Sequence[float] | None = None,
+    steps: Sequence[float | str] | None = None,
     normalized: bool = True,
 ) -> Axes:
     """Draw f along the line through the points at chosen steps, with its kinks and boundary.
@@ -66,7 +66,7 @@ def network(
     traj : Trajectory
     ax : Axes, optional
         Where to draw; by default a new figure.
-    steps : sequence of int or float, optional
+    steps : sequence of int, float or str, optional
         The samples nearest to these steps are drawn; by default five, from the first to the last.
     normalized : bool
         Whether to divide by max_i |f(x_i)|, which grows without bound, so that graphs can be compared.
@@ -163,7 +163,7 @@ class _Line:
         return float(boundary_of(flat, w[:, np.newaxis], v, z))
 
 
-def _chosen_samples(traj: Trajectory, steps: Sequence[float] | None) -> list[int]:
+def _chosen_samples(traj: Trajectory, steps: Sequence[float | str] | None) -> list[int]:
     """Return the samples to draw, in order, each once."""
     if steps is None:
         last = max(float(decades(traj.log_t[-1])), 0.0)
@@ -208,7 +208,7 @@ def _mark_points(ax: Axes, problem: Problem, line: _Line) -> None:
 
 
 @styled
-def decision_regions(traj: Trajectory, ax: Axes | None = None, *, step: float | None = None) -> Axes:
+def decision_regions(traj: Trajectory, ax: Axes | None = None, *, step: float | str | None = None) -> Axes:
     """Draw where f is positive, negative and zero in the plane of the data; for d = 2.
 
     Parameters
@@ -216,7 +216,7 @@ def decision_regions(traj: Trajectory, ax: Axes | None = None, *, step: float | 
     traj : Trajectory
     ax : Axes, optional
         Where to draw; by default a new figure.
-    step : int or float, optional
+    step : int, float or str, optional
         The sample nearest to this step is drawn; by default the last one.
 
     Returns

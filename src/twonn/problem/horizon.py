@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from decimal import Decimal, localcontext
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,41 +42,95 @@ _MOST_SAMPLES = 10_000_000
 # Numbers of steps
 
 
-def horizon(steps: object, log10_steps: object) -> int:
+#: Numbers of steps as texts: 10^16, 10**16, 1e16, 1_000_000; of no more digits than Python reads.
+_STEPS = re.compile(
+    r"(?P<base>[0-9]{1,4000})(\*\*|\^)(?P<power>[0-9]{1,7})|"
+    r"(?P<number>[0-9](_?[0-9]){0,3999}(\.[0-9]{1,200})?)([eE]\+?(?P<exponent>[0-9]{1,7}))?"
+)
+
+#: Floats up to here are counts. What is larger was hardly meant to the last step.
+_LARGEST_FLOAT = 2.0**63
+
+
+def whole_steps(argument: str, value: object, *, least: int = 0) -> int:
+    """Return a number of steps, or refuse.
+
+    Parameters
+    ----------
+    argument : str
+    value : object
+        An int; a whole float up to 2^63, which counts at its exact value; or a string such as ``"10^16"``,
+        ``"10**16"``, ``"1e16"``, which is read exactly.
+    least : int
+    """
+    expected, fix = f"a whole number >= {least}", 'Write e.g. 1000000, 1e6, 10**6 or "10^6".'
+    if isinstance(value, str):
+        expected = f"a whole number from {least} to 10^{LARGEST_LOG10_STEPS:.0f}"
+        steps = _steps_of_text(value)
+    elif isinstance(value, (float, np.floating)):
+        size = float(value)
+        steps = int(value) if abs(size) <= _LARGEST_FLOAT and int(value) == value else None
+        if _LARGEST_FLOAT < size < math.inf:
+            expected += ", if it is a float at most 2^63"
+            fix = 'Write it as an int or a string, such as 10**20 or "10^20", which are exact.'
+    else:
+        steps = whole_number(argument, value, least=least, fix=fix)
+    if steps is None or steps < least:
+        raise ArgumentValueError(argument, value, expected, fix)
+    return _not_too_long(argument, steps)
+
+
+def _steps_of_text(text: str) -> int | None:
+    """Return the number of steps that a text says, exactly; None if it says none, or one that is too long."""
+    match = _STEPS.fullmatch(text)
+    if not match:
+        return None
+    # A power of too many digits would take for ever to multiply out.
+    if match["base"]:
+        base, power = int(match["base"]), int(match["power"])
+        # Rounding of the product must not let through, or keep out, 10^1000000 itself.
+        return base**power if power * math.log10(max(base, 1)) < LARGEST_LOG10_STEPS + 1 else None
+    if int(match["exponent"] or 0) > LARGEST_LOG10_STEPS:
+        return None
+    number = Fraction(match[0])
+    return number.numerator if number.denominator == 1 else None
+
+
+def horizon(steps: object, log10_steps: object, names: tuple[str, str] = ("steps", "log10_steps")) -> int:
     """Return the number of steps asked for as an exact integer; exactly one argument is given.
 
-    ``log10_steps`` is rounded to the nearest whole number of steps.
+    ``log10_steps`` is rounded to the nearest whole number of steps. `names` are those of the arguments.
     """
+    name, log_name = names
     if (steps is None) == (log10_steps is None):
         raise ArgumentValueError(
-            "steps",
-            Verbatim(f"steps={brief(steps)}, log10_steps={brief(log10_steps)}"),
-            "exactly one of steps and log10_steps",
-            "Write steps=10**6 or log10_steps=6.0.",
+            name,
+            Verbatim(f"{name}={brief(steps)}, {log_name}={brief(log10_steps)}"),
+            f"exactly one of {name} and {log_name}",
+            f"Write {name}=10**6 or {log_name}=6.0.",
         )
     if steps is not None:
-        return _not_too_long(whole_number("steps", steps, least=0, fix="Write a Python int such as 10**6."))
+        return whole_steps(name, steps)
     expected = f"a number from 0 to {LARGEST_LOG10_STEPS:g}"
-    exponent = real_number("log10_steps", log10_steps, expected)
+    exponent = real_number(log_name, log10_steps, expected)
     if not 0 <= exponent <= LARGEST_LOG10_STEPS:
-        raise ArgumentValueError("log10_steps", log10_steps, expected, "Write e.g. log10_steps=16.0.")
+        raise ArgumentValueError(log_name, log10_steps, expected, f"Write e.g. {log_name}=16.0.")
     return power_of_ten(exponent)
 
 
 def direct_limit(max_direct: object) -> int:
     """Return how many steps may be taken one by one, at most as many as can be counted."""
-    fix = "Write a Python int such as 10**10."
-    return min(whole_number("max_direct", max_direct, least=1, fix=fix), LARGEST_COUNT)
+    return min(whole_steps("max_direct", max_direct, least=1), LARGEST_COUNT)
 
 
-def _not_too_long(steps: int) -> int:
+def _not_too_long(argument: str, steps: int) -> int:
     """Return the steps, or refuse what is beyond the longest horizon."""
     # By its logarithm: to compare with the power takes long, and its digits would take for ever.
     exponent = math.log10(steps) if steps else 0.0
     if exponent > LARGEST_LOG10_STEPS:
         expected = f"a whole number from 0 to 10^{LARGEST_LOG10_STEPS:.0f}"
         got = Verbatim(f"about 10^{exponent:.10g}")
-        raise ArgumentValueError("steps", got, expected, "Ask for fewer steps.")
+        raise ArgumentValueError(argument, got, expected, "Ask for fewer steps.")
     return steps
 
 
@@ -113,7 +169,7 @@ def sample_schedule(
     `DEFAULT_DENSITY` with at most `MOST_BY_DEFAULT` samples; see `default_stride`.
     """
     if sample_steps is not None:
-        chosen = sorted({0, *_explicit_samples(sample_steps, steps), steps})
+        chosen = sorted({0, *listed_steps(sample_steps, steps), steps})
         counted = [step for step in chosen if step <= LARGEST_COUNT]
         return np.array(counted, dtype=np.int64), np.array(
             [math.log(step) for step in chosen[len(counted) :]]
@@ -204,20 +260,18 @@ def _late_indices(density: float, log_steps: float, stride: int) -> range:
     return range(first, max(stop, first), stride)
 
 
-def _explicit_samples(sample_steps: object, steps: int) -> list[int]:
+def listed_steps(sample_steps: object, steps: int) -> list[int]:
+    """Return the steps to record that are asked for, increasing and up to the horizon, or refuse."""
     expected = f"increasing whole numbers from 0 to {brief(steps)}"
-    fix = "Sort them, remove repetitions, and stay within the horizon."
     if isinstance(sample_steps, np.ndarray) and sample_steps.ndim == 1:
         sample_steps = sample_steps.tolist()
     if not isinstance(sample_steps, Sequence) or isinstance(sample_steps, (str, bytes)):
-        raise ArgumentTypeError("sample_steps", sample_steps, expected, "Give a list of integers.")
-    chosen = [
-        whole_number(f"sample_steps[{i}]", step, least=0, fix="Write whole numbers of steps.")
-        for i, step in enumerate(sample_steps)
-    ]
+        raise ArgumentTypeError("sample_steps", sample_steps, expected, "Give a list of numbers of steps.")
+    chosen = [whole_steps(f"sample_steps[{i}]", step) for i, step in enumerate(sample_steps)]
     for i, step in enumerate(chosen):
         if step > steps or (i > 0 and step <= chosen[i - 1]):
-            raise ArgumentValueError(f"sample_steps[{i}]", step, expected, fix)
+            fix = "Sort them, remove repetitions, and stay within the horizon."
+            raise ArgumentValueError(f"sample_steps[{i}]", sample_steps[i], expected, fix)
     return chosen
 
 

@@ -13,9 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn.arguments import ArgumentValueError, Verbatim, one_of, positive_number
+from twonn.arguments import ArgumentValueError, Verbatim, one_of, positive_number, whole_number
 from twonn.optimizers import Custom, Optimizer, chosen, optimizer_dict, recorded, require_steps
-from twonn.problem.horizon import LARGEST_COUNT, direct_limit, horizon, sample_schedule, written_steps
+from twonn.problem.horizon import (
+    LARGEST_COUNT,
+    direct_limit,
+    horizon,
+    listed_steps,
+    sample_schedule,
+    written_steps,
+)
 from twonn.problem.params import Params, check_compatible, single_run
 from twonn.problem.problem import Problem, problem_dict
 
@@ -62,11 +69,10 @@ class RunOptions:
     max_direct: int = MAX_DIRECT
 
     def __post_init__(self) -> None:
-        listed = self.sample_steps
-        if isinstance(listed, np.ndarray) and listed.ndim == 1:
-            listed = listed.tolist()
-        if isinstance(listed, list):  # so that options are compared, and stay as they are
-            object.__setattr__(self, "sample_steps", tuple(listed))
+        if self.sample_steps is not None:
+            # As ints in a tuple, so that options are compared, and stay as they are.
+            steps = tuple(listed_steps(self.sample_steps, self.horizon))
+            object.__setattr__(self, "sample_steps", steps)
         one_of("engine", self.engine, ENGINES)
         one_of("sliding", self.sliding, SLIDING)
         if self.optimizer is not None:
@@ -151,7 +157,7 @@ class RunOptions:
             samples_per_decade=density,
             sample_steps=None if listed is None else [read_steps("sample_steps", step) for step in listed],
             optimizer=recorded(values["optimizer"]),
-            max_direct=direct_limit(values["max_direct"]),
+            max_direct=whole_number("max_direct", values["max_direct"], least=1, fix="Write a number."),
         )
 
 

@@ -66,7 +66,7 @@ def reproduce(
     *,
     full: bool = False,
     runs: int | None = None,
-    steps: int | None = None,
+    steps: int | float | str | None = None,
     engine: str | None = None,
     seed: int = 42,
     progress: bool = True,
@@ -92,7 +92,7 @@ def reproduce(
     runs : int, optional
         Number of random starts of the paper's experiment, at least 1. Only with the section "paper", as
         `steps` and `engine`.
-    steps : int, optional
+    steps : int, float or str, optional
         Steps of each of its runs, at least 0.
     engine : {"direct", "auto", "leap"}, optional
         Of its runs: "direct" takes every step; the others, see `twonn.run`.

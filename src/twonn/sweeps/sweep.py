@@ -37,7 +37,7 @@ _MAX_DIRECT = 10**8
 def sweep(
     problem: Problem | Sequence[Problem],
     params: Params,
-    steps: int | None = None,
+    steps: int | float | str | None = None,
     *,
     log10_steps: float | None = None,
     store: str | os.PathLike[str] | None = None,
@@ -46,15 +46,15 @@ def sweep(
     sliding: str = "average",
     trajectories: bool | Sequence[str] = False,
     samples_per_decade: float | None = None,
-    sample_steps: Sequence[int] | None = None,
+    sample_steps: Sequence[int | float | str] | None = None,
     chunk_size: int | None = None,
     retries: int = 3,
     in_flight: int | None = None,
     part: tuple[int, int] = (0, 1),
-    checkpoint_every: str | int = "60s",
+    checkpoint_every: str | int | float = "60s",
     verify: bool = True,
     progress: bool | Progressing = False,
-    max_direct: int = _MAX_DIRECT,
+    max_direct: int | float | str = _MAX_DIRECT,
     optimizer: str | Optimizer | Mapping[str, Any] = "gd",
 ) -> SweepResult:
     """Run every problem from every start, in chunks, on many workers.
@@ -90,7 +90,7 @@ def sweep(
         workers, or 64 if `executor` is an Executor.
     part : (int, int)
         (i, n) runs only part i of n of the chunks, counted from 0, as one of n jobs of an array.
-    checkpoint_every : str or int
+    checkpoint_every : str, int or float
         With a store: how often the progress within a chunk is saved there. A time such as "60s", "10min" or
         "2h", or a number of steps of all its runs together. A chunk whose worker was lost continues from
         there.
@@ -100,7 +100,7 @@ def sweep(
     progress : bool or callable
         True shows a progress bar if the sweep takes over a second. A callable is called after every chunk
         with the number of runs done and the number of all runs.
-    max_direct : int
+    max_direct : int, float or str
         As in `twonn.run`, for every run. The default, 10^8, takes a second or two.
 
     Returns
