@@ -119,14 +119,19 @@ class NetworkStates:
 
     @derived
     def boundary(self) -> Floats:
-        if self.problem.dimension != 1:
-            raise ArgumentValueError(
-                "boundary",
-                Verbatim(f"a problem of dimension {self.problem.dimension}"),
-                "d = 1, where the boundary is one point",
-                "Use distances, robust_margin and gap, which are defined for every d.",
-            )
+        require_line(self.problem)
         return boundary_of(self.problem, self.w, self.v, self.preactivations)
+
+
+def require_line(problem: Problem) -> None:
+    """Refuse to give the boundary of a problem whose points are not on a line."""
+    if problem.dimension != 1:
+        raise ArgumentValueError(
+            "boundary",
+            Verbatim(f"a problem of dimension {problem.dimension}"),
+            "d = 1, where the boundary is one point",
+            "Use distances, robust_margin and gap, which are defined for every d.",
+        )
 
 
 def pairs_of(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -23,6 +23,7 @@ from twonn.results.archive import encoded, write_archive
 from twonn.results.external import fields_of
 from twonn.results.outcome import Inactive, LastSample, failures, inactive_since, successes, switches_off
 from twonn.results.records import ACCURACY, VARIABLES, Status
+from twonn.results.sample import Sample
 from twonn.results.states import NetworkStates, pairs_of, parameters_of, preactivations_of
 from twonn.values import Floats, Shown, Value, derived, public
 
@@ -218,6 +219,39 @@ class Trajectory(Shown, Value, NetworkStates):
     @property
     def final(self) -> Params:
         return Params.of_finite_state(self.w[-1], self.b[-1], self.v[-1])
+
+    def at(self, t: int | float | str | None = None, *, log10_t: float | None = None) -> Sample:
+        """Return the network at any step of the run, with the bits of a sample of that step.
+
+        Steps between samples are computed: the run is taken again up to there, by the same engine. With
+        leaps this takes milliseconds at most; otherwise every step is taken again, which shows a progress bar
+        if it takes over a second. Normalized gradient descent begins at a sample shortly before the step,
+        everything else at step 0.
+
+        Parameters
+        ----------
+        t : int, float or str
+            The step, in the forms that `twonn.run` takes. Exactly one of `t` and `log10_t` is given.
+        log10_t : float
+            Its decimal logarithm; the step is rounded to the nearest whole number.
+
+        Returns
+        -------
+        Sample
+            With ``t``, ``params``, ``preactivations``, ``margins``, ``distances``, ``robust_margin``,
+            ``gap``, ``boundary`` (d = 1) and ``pattern``, as in the trajectory.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is not a step of the run: up to its horizon, or to the step at which it ended before.
+        RuntimeError
+            If the trajectory was computed by another version of twonn whose bits were different.
+        """
+        # Results come before the engine that makes them; only here one of them needs it.
+        from twonn.engine.at import sample_at
+
+        return sample_at(self, t, log10_t)
 
     # ----------------------------------------------------------------------------------------------
     # What happened, for people
