@@ -268,6 +268,25 @@ def test_files_of_earlier_formats_answer_or_say_why_not(format_):
         assert_same(sample, again, -1)
 
 
+def test_what_twonn_has_not_computed_is_not_taken_again():
+    t = [0, 1, 5]
+    networks = twonn.Params(w=np.ones((3, 2, 1)))
+    elsewhere = twonn.Trajectory.from_params(PAPER, t, networks)
+    for step in (0, 3, 10**6):
+        with pytest.raises(ValueError, match=rf"t: got {step}; expected a trajectory whose steps twonn has"):
+            elsewhere.at(step)
+
+    def plain(step, params, gradient):
+        return params - 0.01 * gradient
+
+    own = twonn.run(PAPER, START, 100, optimizer=plain, sample_steps=[50])
+    assert_same(own.at(50), own, 1)
+    with pytest.raises(
+        ValueError, match=r"t: got 51; expected a sample, because the function plain is not kept"
+    ):
+        own.at(51)
+
+
 def test_a_trajectory_of_another_run_is_noticed():
     traj = twonn.run(PAPER, START, 10**6)
     states = traj.states.copy()

@@ -189,6 +189,14 @@ def test_a_step_beyond_2_to_the_53_is_written_as_far_as_it_is_known():
     assert written_time(math.inf, 310 * math.log(10)) == "1e+310"
 
 
+def test_parameters_from_elsewhere_are_judged_by_their_samples():
+    networks = twonn.Params(w=[[[0.5], [0.5]], [[-0.5], [0.5]], [[-0.5], [-0.75]], [[-0.5], [-0.75]]])
+    traj = twonn.Trajectory.from_params(LINE, [0, 0.25, 1.5, 7], networks)
+    assert traj.outcome == ("point 1 is not classified: no sample from step 1.5 on has a neuron active on it")
+    assert not traj.success
+    assert twonn.Trajectory.from_params(LINE, [0, 1], twonn.Params(w=[[[1], [-1]], [[1], [-1]]])).success
+
+
 # --------------------------------------------------------------------------------------------------
 # Many runs at once
 

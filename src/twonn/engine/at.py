@@ -12,7 +12,7 @@ import numpy as np
 from twonn.arguments import ArgumentValueError
 from twonn.engine.execution import Execution
 from twonn.engine.watching import LateProgress
-from twonn.optimizers import NormalizedGD
+from twonn.optimizers import Custom, NormalizedGD
 from twonn.problem.horizon import LARGEST_COUNT, horizon, written_steps
 from twonn.problem.params import Params
 from twonn.results.records import Status
@@ -26,11 +26,17 @@ _LARGEST_EXACT = 2**53
 def sample_at(traj: Trajectory, t: object, log10_t: object) -> Sample:
     """Return the network at a step, as `Trajectory.at` does."""
     step = horizon(t, log10_t, ("t", "log10_t"))
+    name, got = ("log10_t", log10_t) if t is None else ("t", t)
+    if traj.status is Status.EXTERNAL:
+        expected = "a trajectory whose steps twonn has taken, not one of parameters from elsewhere"
+        raise ArgumentValueError(name, got, expected, "Its samples are t, w, b and v.")
     if not _is_reached(traj, step):
-        name, got = ("log10_t", log10_t) if t is None else ("t", t)
         expected = f"a step from 0 to {written_steps(_last_step(traj))}, the last one of the run"
         raise ArgumentValueError(name, got, expected, _way_on(traj))
     index = _index_of(traj, step)
+    if index is None and isinstance(traj.optimizer, Custom):
+        expected = f"a sample, because the function {traj.optimizer} is not kept in the trajectory"
+        raise ArgumentValueError(name, got, expected, "Run it again with this step in sample_steps.")
     if index is None:
         traj = _taken_again(traj, step)
         index = -1

@@ -289,7 +289,9 @@ def written_steps(steps: int) -> str:
 
 
 def written_time(t: float, log_t: float) -> str:
-    """Return a recorded step as people write it: from its logarithm where it is beyond binary64."""
+    """Return a recorded step or time as people write it: from its logarithm where it is beyond binary64."""
+    if math.isfinite(t) and t != int(t):
+        return f"{t:.6g}"
     return written_steps(int(t) if math.isfinite(t) else steps_of_log(log_t))
 
 

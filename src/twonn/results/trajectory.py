@@ -244,7 +244,9 @@ class Trajectory(Shown, Value, NetworkStates):
         Raises
         ------
         TypeError, ValueError
-            If it is not a step of the run: up to its horizon, or to the step at which it ended before.
+            If it is not a step of the run: up to its horizon, or to the step at which it ended before. Also
+            if the parameters were computed elsewhere, or by an optimizer that is a function, of which only
+            the samples are known.
         RuntimeError
             If the trajectory was computed by another version of twonn whose bits were different.
         """
