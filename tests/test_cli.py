@@ -91,6 +91,7 @@ def test_run_is_the_run_that_python_does(command, tmp_path):
     result = command("run", write(tmp_path, SPEC))
     assert result.exit_code == 0, result.output
     assert "Saved in spec.npz" in result.stdout
+    assert "outcome     both points are classified" in result.stdout
     assert "All 10,000 steps were taken." in result.stdout
     problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
     start = initializers.sample("he_normal", 1, 42)[0]
