@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from twonn.arguments import ArgumentValueError
+from twonn.engine.bars import LateProgress
 from twonn.engine.execution import Execution
-from twonn.engine.watching import LateProgress
 from twonn.optimizers import Custom, NormalizedGD
 from twonn.problem.horizon import LARGEST_COUNT, horizon, written_steps
 from twonn.problem.params import Params
