@@ -7,6 +7,7 @@
 # make torch       a CPU build of PyTorch for its tests, which are skipped without it
 # make lowest      the tests with the oldest versions that pyproject.toml allows of what is named there
 # make clang       the tests with a kernel that clang has compiled
+# make scalar      the tests with a kernel without the vector types of gcc and clang, in C++
 # make sanitize    the tests that exercise the kernel, many forged files among them, under AddressSanitizer and UBSan
 # make coverage    which lines of the package and of its kernel the tests reach
 # make docs        the documentation, in docs/_build/html
@@ -20,9 +21,9 @@ PARALLEL := -n auto --dist loadgroup -p no:benchmark
 # More options of pytest: make test TESTS="-m core"
 TESTS ?=
 SOURCES := pyproject.toml setup.py $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd' \
-	-o -name '*.pxi' -o -name '*.pyi' -o -name '*.h' -o -path '*/_kernel/*.c' -o -name '*.mplstyle' -o -path '*/templates/*')
+	-o -name '*.pxi' -o -name '*.pyi' -o -name '*.h' -o -path '*/_kernel/*.c' -o -name '*.cpp' -o -name '*.mplstyle' -o -path '*/templates/*')
 
-.PHONY: reproduce test long torch lowest clang sanitize coverage bench bench-quick lint docs dist clean
+.PHONY: reproduce test long torch lowest clang scalar sanitize coverage bench bench-quick lint docs dist clean
 
 reproduce: $(VENV)/installed
 	$(BIN)/twonn reproduce --output reproduction
@@ -63,6 +64,11 @@ BUILT = PYTHONPATH=$(CURDIR)/build/$@
 clang: $(VENV)/installed-test
 	CC=clang && export CC && $(BUILD)
 	$(BUILT) $(BIN)/python -c "from twonn import _core as c; print(c.COMPILER); assert c.COMPILER.startswith('clang')"
+	$(BUILT) $(BIN)/python -m pytest --ignore tests/repository $(PARALLEL) $(TESTS)
+
+scalar: $(VENV)/installed-test
+	export CFLAGS=-DTWONN_NO_VECTOR_TYPES && $(BUILD)
+	$(BUILT) $(BIN)/python -c "from twonn import _core as c; print(c.ISA, c.FLAGS); assert c.ISA == 'scalar'"
 	$(BUILT) $(BIN)/python -m pytest --ignore tests/repository $(PARALLEL) $(TESTS)
 
 # The baseline kernel, with the tests that exercise it. Leaks are not looked for: the interpreter has its own. A test

@@ -29,6 +29,7 @@ SKIPS = [
     "x86 only",
     "this processor has no fused multiply-add",
     "there is one build only",
+    "there is no C++ compiler",
     "no wider type here",
     "longdouble is binary64 here",
 ]

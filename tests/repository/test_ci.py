@@ -76,6 +76,7 @@ def test_a_machine_with_nothing_else_passes_and_says_what_is_left_out(ci):
     assert asked[5:] == ["build/lowest/installed", "lowest TESTS=-m core -q"]
     for line in (
         "sanitizers: left out: there is no gcc with libasan",
+        "scalar: left out: there is no C++ compiler",
         "other Pythons: left out: there are none",
         "clang: left out: there is none",
     ):
@@ -135,7 +136,7 @@ def test_after_the_time_is_up_no_further_stage_begins(ci):
     status, output, asked = ci(TWONN_CI_SECONDS="0")
     assert status == 0
     assert asked == FIRST
-    for name in ("sanitizers", "lowest versions", f"python3.{OTHER}", "clang"):
+    for name in ("sanitizers", "scalar", "lowest versions", f"python3.{OTHER}", "clang"):
         assert f"{name}: left out: 0 s were over" in output
 
 
@@ -152,6 +153,15 @@ def test_the_documentation_is_left_out_where_its_packages_are_not_to_be_had(ci):
     status, output, asked = ci(fail=".venv/installed-docs")
     assert status == 0 and "docs" not in asked
     assert "documentation, installation: left out" in output
+
+
+@pytest.mark.parametrize("compiler", ["g++", "c++"])
+def test_the_build_without_vector_types_needs_a_c_plus_plus_compiler(compiler, ci):
+    script(ci.tools / compiler, "true")
+    status, output, asked = ci()
+    assert status == 0, output
+    assert asked[5:] == ["scalar TESTS=-m core -q", "build/lowest/installed", "lowest TESTS=-m core -q"]
+    assert ci(fail="scalar")[0] == 1
 
 
 def test_clang_and_sanitizers_are_used_where_they_are(ci, tmp_path):

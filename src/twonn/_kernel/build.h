@@ -3,6 +3,7 @@
 #define TWONN_BUILD_H
 
 #include <float.h>
+#include "vector_types.h"
 
 #if defined(__clang__)
 #define TWONN_COMPILER "clang " __clang_version__
@@ -12,7 +13,9 @@
 #define TWONN_COMPILER "unknown"
 #endif
 
-#if defined(__AVX512F__)
+#if defined(TWONN_NO_VECTOR_TYPES)
+#define TWONN_ISA "scalar"
+#elif defined(__AVX512F__)
 #define TWONN_ISA "avx512"
 #elif defined(__AVX2__)
 #define TWONN_ISA "avx2"
@@ -37,6 +40,7 @@ static int twonn_can_run(int avx512)
             && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     return __builtin_cpu_supports("avx2");
 #else
+    (void)avx512;
     return 0;
 #endif
 }

@@ -19,7 +19,7 @@ typedef struct {
     REAL impulse[CHAINS], impulse_low[CHAINS]; /* Σ v S */
 } NAME(DecoupledSmooth);
 
-static inline __attribute__((always_inline)) void NAME(decoupled_stretch)(
+static ALWAYS_INLINE void NAME(decoupled_stretch)(
     NAME(DecoupledSmooth) *block, int n, double h, int loss, int cubic)
 {
     const REAL zero = block->v[0] - block->v[0], inverse_step = 1.0 / h - zero;

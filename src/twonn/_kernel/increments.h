@@ -14,7 +14,7 @@ static inline void NAME(add)(REAL *sum, REAL *low, REAL gain)
    used: if each step rounded what the step before had rounded, thousands of steps that change it by less than half
    of the last place, or by the same part of it, would all err the same way. `now` comes from the change one step
    back, whose sum is ready in time. */
-static inline __attribute__((always_inline)) void NAME(lower)(REAL *now, REAL start, REAL *change, REAL fall)
+static ALWAYS_INLINE void NAME(lower)(REAL *now, REAL start, REAL *change, REAL fall)
 {
     *now = (start + *change) - fall;
     *change -= fall;

@@ -26,7 +26,7 @@ enum { EXPONENTIAL, LOGISTIC };
 #endif
 
 /* The derivatives are s. */
-static inline __attribute__((always_inline)) REAL NAME(exponential_fall)(REAL pull, REAL d, int cubic)
+static ALWAYS_INLINE REAL NAME(exponential_fall)(REAL pull, REAL d, int cubic)
 {
     if (cubic) { /* 1 − d/2 + d²/6 = ((d − 3/2)² + 15/4)/6 */
         const REAL shifted = d - 1.5;
@@ -36,7 +36,7 @@ static inline __attribute__((always_inline)) REAL NAME(exponential_fall)(REAL pu
 }
 
 /* The derivatives are s (1 − s), s (1 − s)(1 − 2s), ... */
-static inline __attribute__((always_inline)) REAL NAME(logistic_fall)(REAL pull, REAL s, REAL d, int cubic)
+static ALWAYS_INLINE REAL NAME(logistic_fall)(REAL pull, REAL s, REAL d, int cubic)
 {
     const REAL rest = 1.0 - s, both = s * rest, tilt = rest - s; /* tilt = 1 − 2s */
     REAL third = (1.0 / 6.0) - both;
@@ -45,7 +45,7 @@ static inline __attribute__((always_inline)) REAL NAME(logistic_fall)(REAL pull,
     return ((pull * rest) * d) * ((1.0 - tilt * (0.5 * d)) + (d * d) * third);
 }
 
-static inline __attribute__((always_inline)) REAL NAME(fall)(REAL pull, REAL s, REAL d, int loss, int cubic)
+static ALWAYS_INLINE REAL NAME(fall)(REAL pull, REAL s, REAL d, int loss, int cubic)
 {
     return loss == LOGISTIC ? NAME(logistic_fall)(pull, s, d, cubic) : NAME(exponential_fall)(pull, d, cubic);
 }

@@ -1,7 +1,13 @@
-/* Two doubles in one register, in GCC/Clang vector types: arithmetic is written with the plain operators,
+/* Two doubles, in one register where there are vector types: arithmetic is written with the plain operators,
    element by element, and rounds as scalars do. Here is what the operators lack. */
 #ifndef TWONN_PAIR_H
 #define TWONN_PAIR_H
+
+#include "vector_types.h"
+
+#ifdef TWONN_NO_VECTOR_TYPES
+#include "scalar_pair.h"
+#else
 
 #include <stdint.h>
 #ifdef __SSE2__
@@ -12,13 +18,8 @@ typedef double pair __attribute__((vector_size(16)));
 typedef int64_t pair_mask __attribute__((vector_size(16)));
 
 static inline pair pair_of(double first, double second) { return (pair){first, second}; }
-static inline pair both(double value) { return (pair){value, value}; }
 static inline double first(pair p) { return p[0]; }
 static inline double second(pair p) { return p[1]; }
-
-/* (a[0], b[0]) and (a[1], b[1]) */
-static inline pair firsts(pair a, pair b) { return (pair){a[0], b[0]}; }
-static inline pair seconds(pair a, pair b) { return (pair){a[1], b[1]}; }
 
 /* All ones where a > b (never where either is NaN), else zeros. */
 static inline pair_mask above(pair a, pair b) { return (pair_mask)(a > b); }
@@ -58,8 +59,16 @@ static inline pair_mask active_neurons(int pattern, int point)
 /* Whether |a| <= bound in both places; false for NaN. */
 static inline int both_within(pair a, double bound)
 {
-    pair_mask m = (pair_mask)(a <= both(bound)) & (pair_mask)(a >= both(-bound));
+    pair_mask m = (pair_mask)(a <= bound) & (pair_mask)(a >= -bound);
     return (m[0] & m[1]) != 0;
 }
+
+#endif /* vector types */
+
+static inline pair both(double value) { return pair_of(value, value); }
+
+/* The first numbers of a and b, and the second ones. */
+static inline pair firsts(pair a, pair b) { return pair_of(first(a), first(b)); }
+static inline pair seconds(pair a, pair b) { return pair_of(second(a), second(b)); }
 
 #endif

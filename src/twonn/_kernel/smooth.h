@@ -4,21 +4,28 @@
 #define TWONN_SMOOTH_H
 
 #include "pair.h"
+#include "vector_types.h"
 
 /* Two registers' worth of runs. */
-#if defined(__AVX512F__)
+#if defined(TWONN_NO_VECTOR_TYPES)
+enum { LANES = 2 };
+#elif defined(__AVX512F__)
 enum { LANES = 16 };
 #elif defined(__AVX__)
 enum { LANES = 8 };
 #else
 enum { LANES = 4 };
 #endif
+#ifdef TWONN_NO_VECTOR_TYPES
+typedef double half;
+#else
 typedef double half __attribute__((vector_size(4 * LANES))); /* one register */
+#endif
 
 enum { GROUP = 8 }; /* steps that are added up before they are added to a compensated sum */
 
 /* Chains of operations that go side by side. A type wider than a register would live in memory. */
-#define EACH_CHAIN _Pragma("GCC unroll 4") for (int c = 0; c < CHAINS; c++)
+#define EACH_CHAIN UNROLL(4) for (int c = 0; c < CHAINS; c++)
 
 #define REAL double
 #define NAME(name) name##_one

@@ -15,14 +15,15 @@ typedef struct {
     REAL sum[2][CHAINS], sum_low[2][CHAINS]; /* Σ ds_k */
 } NAME(FixedSmooth);
 
-static inline __attribute__((always_inline)) void NAME(fixed_stretch)(
+static ALWAYS_INLINE void NAME(fixed_stretch)(
     NAME(FixedSmooth) *block, int n, int loss, int cubic)
 {
+    const REAL zero = {0};
     NAME(FixedSmooth) a = *block;
     for (int step = 0; step < n;) {
         const int end = n - step < GROUP ? n : step + GROUP;
         REAL gain0[CHAINS], gain1[CHAINS];
-        EACH_CHAIN gain0[c] = gain1[c] = (REAL){0};
+        EACH_CHAIN gain0[c] = gain1[c] = zero;
         for (; step < end; step++) {
             EACH_CHAIN {
                 const REAL s0 = a.now[0][c], s1 = a.now[1][c];
@@ -67,7 +68,7 @@ typedef struct {
     REAL impulse[2][2][CHAINS], impulse_low[2][2][CHAINS]; /* Σ v_j S_k */
 } NAME(TrainedSmooth);
 
-static inline __attribute__((always_inline)) void NAME(trained_stretch)(
+static ALWAYS_INLINE void NAME(trained_stretch)(
     NAME(TrainedSmooth) *block, int n, double h, int loss, int cubic)
 {
     NAME(TrainedSmooth) a = *block;
