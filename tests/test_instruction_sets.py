@@ -83,7 +83,7 @@ def test_bits_do_not_depend_on_the_instruction_set(instruction_set):
     program = """
 import sys, test_instruction_sets, twonn
 found = test_instruction_sets.digest()
-print(twonn._core.ISA, sys.modules["twonn.engine.run"]._core.ISA)
+print(twonn._core.ISA, sys.modules["twonn.engine.execution"]._core.ISA)
 print(twonn._core.__name__, "-mavx512f" in twonn._core.FLAGS, "-mavx2" in twonn._core.FLAGS)
 print(found)
 """
