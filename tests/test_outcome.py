@@ -237,6 +237,17 @@ def test_all_runs_of_a_batch_are_judged_like_each_alone(problem):
     assert np.any(codes == Failure.INACTIVE) and np.any(inactive.t > 0)
 
 
+def test_what_was_handed_over_is_judged_as_far_as_it_goes():
+    """Files and parameters from elsewhere may hold what no run reaches."""
+    traj = twonn.run(LINE, twonn.Params(w=[-1.0, 2.0]), steps=0)
+    huge = dataclasses.replace(traj, states=np.full_like(traj.states, 3e299))
+    assert np.isnan(huge.margins).any() and not huge.success
+    assert "is not classified: its margin is beyond the range of binary64" in huge.outcome
+    other = dataclasses.replace(traj, pattern=np.array([0b0100], np.uint8))
+    assert other.outcome.startswith("point 0 is not classified: its margin is -1; point 1 is not classified")
+    assert written_time(math.inf, 1e300) == "e^1e+300" and written_time(math.inf, math.inf) == "e^inf"
+
+
 def test_runs_that_have_no_end_are_not_judged():
     margins = np.array([[np.nan, np.nan], [1.0, 2.0], [1.0, 2.0], [np.inf, 0.0], [1.0, -0.0]])
     diverged = np.array([False, False, True, False, False])

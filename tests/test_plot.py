@@ -498,7 +498,7 @@ def test_network_shows_the_first_and_the_last_sample(far, ax):
         ([10**400], ValueError, r"steps\[0\]: got .* expected a step from 0 to 10,000"),
         ([1, -1], ValueError, r"steps\[1\]: got -1"),
         ([math.nan], ValueError, r"steps\[0\]: got nan"),
-        (["1"], TypeError, r"steps\[0\]: got '1'; expected a number"),
+        (["one"], ValueError, r"steps\[0\]: got 'one'; expected a whole number"),
         ([True], TypeError, r"steps\[0\]: got True"),
         ("100", TypeError, "steps: got '100'"),
         (100, TypeError, "steps: got 100"),

@@ -642,7 +642,7 @@ def test_progress_is_reported():
         ({"in_flight": 0}, ValueError, "in_flight: got 0"),
         ({"progress": 1}, TypeError, "progress: got 1"),
         ({"max_direct": 0}, ValueError, "max_direct: got 0; expected a whole number >= 1"),
-        ({"max_direct": "10"}, TypeError, "max_direct: got '10'"),
+        ({"max_direct": "ten"}, ValueError, "max_direct: got 'ten'"),
         ({"store": 3}, TypeError, "path: got 3"),
     ],
 )

@@ -292,7 +292,11 @@ def written_time(t: float, log_t: float) -> str:
     """Return a recorded step or time as people write it: from its logarithm where it is beyond binary64."""
     if math.isfinite(t) and t != int(t):
         return f"{t:.6g}"
-    return written_steps(int(t) if math.isfinite(t) else steps_of_log(log_t))
+    if math.isfinite(t):
+        return written_steps(int(t))
+    # In a file from a stranger a logarithm may be anything.
+    is_possible = log_t <= LARGEST_LOG10_STEPS * math.log(10)
+    return written_steps(steps_of_log(log_t)) if is_possible else f"e^{log_t:.6g}"
 
 
 def steps_of_log(log_steps: float) -> int:

@@ -204,13 +204,18 @@ class LastSample:
             return f"it is only reached by {_named(sliding)}, sliding along {kinks} there"
         if failure == Failure.ZERO_MARGIN:
             return f"its margin is exactly 0, with {_named(np.flatnonzero(self.active[:, i]))} active on it"
-        margin = f"its margin is {self.margins[i]:.6g}, because"
+        if failure == Failure.UNKNOWN:
+            return "its margin is beyond the range of binary64"
+        margin = f"its margin is {self.margins[i]:.6g}"
         for_it = self.problem.y[i] * self.v
-        wrong = _named(np.flatnonzero(self.active[:, i] & (for_it < 0)))
+        wrong = np.flatnonzero(self.active[:, i] & (for_it < 0))
+        if not len(wrong):  # the pattern in a file may not be that of the network
+            return margin
         if failure == Failure.OUTWEIGHED:
             right = _named(np.flatnonzero(self.active[:, i] & (for_it > 0)))
-            return f"{margin} {wrong} outweighs {right}"
-        return f"{margin} only neurons with output weights of the wrong sign are active on it: {wrong}"
+            return f"{margin}, because {_named(wrong)} outweighs {right}"
+        only = "only neurons with output weights of the wrong sign are active on it"
+        return f"{margin}, because {only}: {_named(wrong)}"
 
     def _inactive(self, i: int, it: str = "it") -> str:
         t, log_t = self.inactive.t[i], self.inactive.log_t[i]
