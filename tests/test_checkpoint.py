@@ -996,7 +996,7 @@ def test_a_damaged_file_gives_way_to_the_one_before_with_one_warning(path, small
             RuntimeWarning, match=r"run\.twonn: .* Using .*previous instead, at step"
         ) as caught:
             traj = twonn.resume(path)
-        assert len(caught) == 1
+        assert [warning.filename for warning in caught] == [__file__]  # the caller's line
         fault.holds(BITS, identical(traj, small))
         # The damaged one did not take the place of the one that was good.
         fault.holds(GOOD, previous(path).read_bytes() == before)
@@ -1192,6 +1192,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_run(path, faults):
             PAPER, START, 10**7, engine="direct", checkpoint=path, checkpoint_every=10**6, on_block=fill
         )
     assert len(caught) >= 8
+    assert __file__ in {warning.filename for warning in caught}  # the caller's line, but for the last one
     fault = faults(DISKS, "it is full")
     fault.holds(BITS, identical(traj, twonn.run(PAPER, START, 10**7, engine="direct")))
     fault.holds(GOOD, path.read_bytes() == held[0])

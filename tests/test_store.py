@@ -310,8 +310,11 @@ def test_marks(held, right, faults):
 
 @contextlib.contextmanager
 def metadata_is_mended():
-    with pytest.warns(RuntimeWarning, match="its metadata or its coordinates were damaged, and are written"):
+    with pytest.warns(
+        RuntimeWarning, match="its metadata or its coordinates were damaged, and are written"
+    ) as caught:
         yield
+    assert {warning.filename for warning in caught} == {__file__}  # the caller's line
 
 
 def test_arrays_that_are_removed(held, pristine, right, faults):

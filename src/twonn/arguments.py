@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import inspect
 import math
 import numbers
 import os
+import re
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +22,19 @@ from numpy.typing import ArrayLike, NDArray
 #: h G_ik v_j² with G_ik quadratic in x, has five factors and fits binary64 with room to spare, so a start
 #: inside the range can only overflow by moving, which is divergence, and no activation underflows.
 SMALLEST_INPUT, LARGEST_INPUT = 1e-50, 1e50
+
+#: What else people call something, in lower case with underscores, and the name that it has here; or, if
+#: there is nothing of the kind, a sentence on what there is. These names are not accepted. They make the
+#: error helpful.
+Synonyms = Mapping[str, str]
+
+_NO_SYNONYMS: Synonyms = MappingProxyType({})
+
+#: A misspelt name has to be this similar to one of the names, and to a synonym.
+_SIMILAR, _ALMOST_THE_SAME = 0.4, 0.8
+
+N = TypeVar("N", bound=str)
+C = TypeVar("C", bound=Callable[..., Any])
 
 
 class ArgumentError(Exception):
@@ -162,20 +179,59 @@ def flag(argument: str, value: object) -> bool:
     return bool(value)
 
 
-def one_of(argument: str, value: object, names: Sequence[str]) -> str:
-    """Return `value` if it is one of `names`, or refuse and name the closest match."""
-    if isinstance(value, str) and value in names:
-        return value
-    expected = "one of " + ", ".join(repr(name) for name in names)
+def one_of(argument: str, value: object, names: Sequence[N], synonyms: Synonyms = _NO_SYNONYMS) -> N:
+    """Return `value` if it is one of `names`, or refuse and name the one that is meant."""
     if not isinstance(value, str):
-        raise ArgumentTypeError(argument, value, expected, "Give its name as a string.")
-    raise ArgumentValueError(argument, value, expected, closest(value, names))
+        raise ArgumentTypeError(argument, value, listed(names), "Give its name as a string.")
+    for name in names:
+        if value == name:
+            return name
+    raise ArgumentValueError(argument, value, listed(names), closest(value, names, synonyms))
 
 
-def closest(value: str, names: Sequence[str]) -> str:
-    """Return a hint naming the closest of `names`."""
-    match = difflib.get_close_matches(value.lower(), names, n=1, cutoff=0.4)
-    return f"Did you mean {match[0]!r}?" if match else "Choose one of these."
+def listed(names: Sequence[str]) -> str:
+    """Return what is expected where names are to choose from."""
+    return f"one of {', '.join(map(repr, names))}"
+
+
+def closest(value: str, names: Sequence[str], synonyms: Synonyms = _NO_SYNONYMS) -> str:
+    """Return a hint to the one of `names` that is meant by a name that is not among them."""
+    written = re.sub(r"[\s-]+", "_", value.strip().lower()).strip("_")
+    others = difflib.get_close_matches(written, synonyms, cutoff=_ALMOST_THE_SAME)
+    match = difflib.get_close_matches(written, [*names, *others], n=1, cutoff=_SIMILAR)
+    if not match:
+        return "Choose one of these."
+    meant = synonyms.get(match[0], match[0])
+    return f"Did you mean {meant!r}?" if meant in names else meant
+
+
+def suggesting(synonyms: Synonyms) -> Callable[[C], C]:
+    """Have a function or a class answer an unknown keyword with the one that is meant.
+
+    Python itself would only say that the keyword is unexpected.
+    """
+
+    def decorated(thing: C) -> C:
+        if isinstance(thing, type):
+            thing.__init__ = _refusing(thing.__init__, thing.__name__, synonyms)  # type: ignore[misc]
+            return thing
+        return _refusing(thing, thing.__name__, synonyms)
+
+    return decorated
+
+
+def _refusing(function: C, name: str, synonyms: Synonyms) -> C:
+    known = [parameter for parameter in inspect.signature(function).parameters if parameter != "self"]
+
+    @functools.wraps(function)
+    def checked(*arguments: Any, **keywords: Any) -> Any:
+        for keyword in keywords:
+            if keyword not in known:
+                got = Verbatim(f"the keyword {keyword!r}")
+                raise ArgumentTypeError(name, got, listed(known), closest(keyword, known, synonyms))
+        return function(*arguments, **keywords)
+
+    return checked  # type: ignore[return-value]
 
 
 def checked_path(path: object, argument: str = "path") -> Path:

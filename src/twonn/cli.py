@@ -25,6 +25,7 @@ from twonn.engine.run import so_far
 from twonn.engine.watching import first_signal
 from twonn.files import CheckpointError, check_place, is_checkpoint, previous
 from twonn.problem.horizon import written_steps, written_time
+from twonn.problem.runspec import ENGINE_SYNONYMS, ENGINES
 from twonn.results.records import Status
 from twonn.results.saved import load
 from twonn.results.trajectory import Trajectory
@@ -354,7 +355,7 @@ def reproduce(
             full=full,
             runs=runs,
             steps=steps,
-            engine=engine,
+            engine=None if engine is None else one_of("engine", engine, ENGINES, ENGINE_SYNONYMS),
             seed=seed,
         )
     typer.echo(result.summary)

@@ -11,15 +11,79 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.random import Generator
 
-from twonn.arguments import ArgumentValueError, flag, one_of, positive_number, whole_number
+from twonn.arguments import ArgumentValueError, flag, one_of, positive_number, suggesting, whole_number
 from twonn.problem.params import Params
 from twonn.values import Floats
 
 __all__ = ["NAMES", "sample"]
+
+InitializerName = Literal[
+    "he_normal",
+    "he_normal_bias",
+    "he_uniform",
+    "glorot_normal",
+    "glorot_uniform",
+    "lecun_normal",
+    "torch_default",
+    "small",
+    "symmetric",
+    "binary",
+    "ntk",
+    "mean_field",
+    "balanced",
+    "orthogonal",
+]
+
+#: The names that `sample` knows.
+NAMES: tuple[InitializerName, ...] = get_args(InitializerName)
+
+_NOT_LECUN_UNIFORM = "Of LeCun's there is 'lecun_normal'; uniform are 'he_uniform' and 'torch_default'."
+
+_SYNONYMS = {
+    "he": "he_normal",
+    "kaiming": "he_normal",
+    "kaiming_normal": "he_normal",
+    "kaiming_uniform": "he_uniform",
+    "glorot": "glorot_normal",
+    "xavier": "glorot_normal",
+    "xavier_normal": "glorot_normal",
+    "xavier_uniform": "glorot_uniform",
+    "lecun": "lecun_normal",
+    "lecun_uniform": _NOT_LECUN_UNIFORM,
+    "default": "torch_default",
+    "pytorch": "torch_default",
+    "torch": "torch_default",
+    "linear": "torch_default",
+    "rademacher": "binary",
+    "signs": "binary",
+    "standard_normal": "ntk",
+    "neural_tangent_kernel": "ntk",
+    "meanfield": "mean_field",
+    "mf": "mean_field",
+    "haar": "orthogonal",
+    "orthonormal": "orthogonal",
+}
+
+#: What other libraries call the arguments of `sample`.
+_ARGUMENT_SYNONYMS = {
+    "n": "runs",
+    "size": "runs",
+    "n_runs": "runs",
+    "samples": "runs",
+    "random_state": "seed",
+    "rng": "seed",
+    "dim": "d",
+    "dimension": "d",
+    "std": "scale",
+    "gain": "scale",
+    "scheme": "name",
+    "initializer": "name",
+}
 
 #: Hidden neurons: the fan-out of the input layer and the fan-in of the output layer.
 _NEURONS = 2
@@ -156,7 +220,7 @@ def _orthogonal(d: int) -> _Scheme:
     return _Scheme(w=_orthonormal_rows)
 
 
-_SCHEMES: dict[str, Callable[..., _Scheme]] = {
+_SCHEMES: dict[InitializerName, Callable[..., _Scheme]] = {
     "he_normal": _he_normal,
     "he_normal_bias": _he_normal_bias,
     "he_uniform": _he_uniform,
@@ -173,12 +237,10 @@ _SCHEMES: dict[str, Callable[..., _Scheme]] = {
     "orthogonal": _orthogonal,
 }
 
-#: The names that `sample` knows.
-NAMES = tuple(_SCHEMES)
 
-
+@suggesting(_ARGUMENT_SYNONYMS)
 def sample(
-    name: str,
+    name: InitializerName,
     runs: int,
     seed: int,
     d: int = 1,
@@ -292,8 +354,8 @@ def sample(
     return Params(w=w, b=b, v=scheme.v(rng, w, b))
 
 
-def _scheme(name: str, d: int, scale: float | None) -> _Scheme:
-    scheme = _SCHEMES[one_of("name", name, NAMES)]
+def _scheme(name: InitializerName, d: int, scale: float | None) -> _Scheme:
+    scheme = _SCHEMES[one_of("name", name, NAMES, _SYNONYMS)]
     if scale is None:
         return scheme(d)
     if name != "small":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,54 @@ from twonn.arguments import (
     ArgumentTypeError,
     ArgumentValueError,
     Verbatim,
+    closest,
     one_of,
     positive_number,
     real_number,
+    suggesting,
 )
 from twonn.values import public
 
 __all__ = ["Adam", "Momentum", "NormalizedGD", "Optimizer"]
+
+OptimizerName = Literal["gd", "momentum", "normalized_gd", "adam"]
+OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
+
+_SYNONYMS = {
+    "sgd": "gd",
+    "gradient_descent": "gd",
+    "full_batch": "gd",
+    "vanilla": "gd",
+    "heavy_ball": "momentum",
+    "heavyball": "momentum",
+    "polyak": "momentum",
+    "sgdm": "momentum",
+    "ngd": "normalized_gd",
+    "normgd": "normalized_gd",
+    "normalized": "normalized_gd",
+    "normalised": "normalized_gd",
+    "normalised_gd": "normalized_gd",
+    "normalized_gradient_descent": "normalized_gd",
+    "nesterov": "Nesterov's method is not built in; 'momentum' is the heavy ball.",
+    "nag": "Nesterov's method is not built in; 'momentum' is the heavy ball.",
+    "adamw": "Weight decay is not built in; 'adam' has none.",
+}
+
+#: Where the step size is asked for, but is not.
+STEP_SIZE_SYNONYMS = dict.fromkeys(
+    ("lr", "learning_rate", "eta", "step_size"), "The step size is an argument of twonn.Problem: step_size."
+)
+
+#: What other libraries call the options.
+_OPTION_SYNONYMS = {
+    **STEP_SIZE_SYNONYMS,
+    "momentum": "beta",
+    "mu": "beta",
+    "beta_1": "beta1",
+    "beta_2": "beta2",
+    "betas": "The two are beta1 and beta2.",
+    "eps": "epsilon",
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +85,7 @@ class Optimizer:
 
 
 @public
+@suggesting(_OPTION_SYNONYMS)
 @dataclass(frozen=True)
 class Momentum(Optimizer):
     """Heavy ball: u ← β u + ∇L, p ← p − η u (PyTorch's SGD with momentum and without dampening).
@@ -67,6 +109,7 @@ class Momentum(Optimizer):
 
 
 @public
+@suggesting(_OPTION_SYNONYMS)
 @dataclass(frozen=True)
 class NormalizedGD(Optimizer):
     """Gradient descent whose step is divided by the loss: p ← p − η ∇L/L.
@@ -82,6 +125,7 @@ class NormalizedGD(Optimizer):
 
 
 @public
+@suggesting(_OPTION_SYNONYMS)
 @dataclass(frozen=True)
 class Adam(Optimizer):
     """Adam, elementwise on w, b and trained v, with bias correction.
@@ -155,14 +199,15 @@ def chosen(optimizer: object) -> Optimizer | None:
     if isinstance(optimizer, Mapping):
         options = dict(optimizer)
         optimizer = options.pop("name", "")
-    name = one_of("optimizer", optimizer, ("gd", *_KINDS))
+    name = one_of("optimizer", optimizer, OPTIMIZERS, _SYNONYMS)
     known = [] if name == "gd" else [field.name for field in fields(_KINDS[name])]
     for option in options:
         if option not in known:
             expected = f"options of {name}: {', '.join(known) or 'none'}"
-            raise ArgumentValueError(
-                "optimizer", Verbatim(f"the option {option!r}"), expected, "Leave it out."
-            )
+            fix = STEP_SIZE_SYNONYMS.get(option, "Leave it out.")
+            if known:
+                fix = closest(str(option), known, _OPTION_SYNONYMS)
+            raise ArgumentValueError("optimizer", Verbatim(f"the option {option!r}"), expected, fix)
     return None if name == "gd" else _KINDS[name](**options)
 
 

@@ -17,6 +17,7 @@ from twonn import initializers
 from twonn.arguments import ArgumentError, closest, whole_number
 from twonn.engine.fields import CHECKPOINT_EVERY
 from twonn.engine.run import run
+from twonn.initializers import InitializerName
 from twonn.problem.horizon import direct_limit
 from twonn.problem.params import Params, check_compatible
 from twonn.problem.problem import Problem
@@ -323,7 +324,7 @@ def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
 
 def _drawn(
     problem: Problem,
-    name: str,
+    name: InitializerName,
     seed: int,
     run: int = 0,
     runs: int | None = None,

@@ -70,7 +70,7 @@ def reopened(place: Path, asked: int | None = None, limit: int | None = None) ->
         run = Execution(replace(run.spec, options=changed), _resampled(values, options, changed, place))
     if damage is not None:
         message = f"{damage} Using {previous(place)} instead, at step {written_steps(run.steps_taken)}."
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
     return Reopened(run, values, damage is None)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from twonn.arguments import ArgumentValueError, checked_path
+from twonn.arguments import ArgumentValueError, checked_path, suggesting
 from twonn.config import provenance_of
 from twonn.engine.checkpoint import interval
 from twonn.engine.execution import Execution
@@ -18,25 +18,26 @@ from twonn.engine.saver import UNDER_WAY, Saver, provenance_since
 from twonn.engine.stepping import Rule, stepped
 from twonn.engine.watching import Watcher, first_signal, reporting
 from twonn.files import CheckpointError, locked, place_of, previous
-from twonn.optimizers import Optimizer
+from twonn.optimizers import Optimizer, OptimizerName
 from twonn.problem.horizon import direct_limit, horizon
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
-from twonn.problem.runspec import MAX_DIRECT, RunOptions, RunSpec
+from twonn.problem.runspec import MAX_DIRECT, RUN_SYNONYMS, Engine, RunOptions, RunSpec, Sliding
 from twonn.results.records import Status
 from twonn.results.trajectory import Trajectory
 from twonn.values import public
 
 
 @public
+@suggesting(RUN_SYNONYMS)
 def run(
     problem: Problem,
     params: Params,
     steps: int | float | str | None = None,
     *,
     log10_steps: float | None = None,
-    engine: str = "auto",
-    sliding: str = "average",
+    engine: Engine = "auto",
+    sliding: Sliding = "average",
     samples_per_decade: float | None = None,
     sample_steps: Sequence[int | float | str] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -44,7 +45,7 @@ def run(
     progress: bool | Callable[[int, int], None] | None = None,
     on_block: Callable[[int, Params], object] | None = None,
     max_direct: int | float | str = MAX_DIRECT,
-    optimizer: str | Optimizer | Mapping[str, Any] | Rule = "gd",
+    optimizer: OptimizerName | Optimizer | Mapping[str, Any] | Rule = "gd",
 ) -> Trajectory:
     """Run gradient descent and return the sampled trajectory.
 
@@ -173,6 +174,7 @@ def run(
 
 
 @public
+@suggesting(RUN_SYNONYMS)
 def resume(
     path: str | os.PathLike[str],
     steps: int | float | str | None = None,

@@ -110,7 +110,7 @@ class Saver:
                 f"checkpoint: {self._place} could not be written at step {written_steps(self._step)}: "
                 f"{error.strerror or error}. The previous checkpoint is still there.",
                 RuntimeWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
 
     def _save(self, outcome: str) -> None:

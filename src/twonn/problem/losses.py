@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
 from twonn.values import Floats
 
-__all__ = ["LOSSES", "Loss"]
+__all__ = ["LOSSES", "LOSS_NAMES", "LOSS_SYNONYMS", "Loss", "LossName"]
+
+LossName = Literal["exponential", "logistic"]
+LOSS_NAMES: tuple[LossName, ...] = get_args(LossName)
 
 _Function = Callable[[Floats], Floats]
 
@@ -23,7 +27,6 @@ class Loss:
 
     Attributes
     ----------
-    name : str
     log_value : callable
         ln ℓ(m), also where ℓ underflows.
     slope : callable
@@ -32,7 +35,6 @@ class Loss:
         s(m) e^m, which grows to 1 as m does.
     """
 
-    name: str
     log_value: _Function
     slope: _Function
     tail: _Function
@@ -48,18 +50,32 @@ def _log_of_logistic(margins: Floats) -> Floats:
 
 
 _EXPONENTIAL = Loss(
-    name="exponential",
     log_value=lambda margins: -margins,
     slope=lambda margins: np.exp(-margins),
     tail=lambda margins: np.ones_like(margins),
 )
 
 _LOGISTIC = Loss(
-    name="logistic",
     log_value=_log_of_logistic,
     slope=lambda margins: 1 / (1 + np.exp(margins)),
     tail=lambda margins: 1 / (1 + np.exp(-margins)),
 )
 
 #: All of them, by name. CONTRIBUTING.md says what else a new one needs.
-LOSSES = {loss.name: loss for loss in (_EXPONENTIAL, _LOGISTIC)}
+LOSSES: dict[LossName, Loss] = {"exponential": _EXPONENTIAL, "logistic": _LOGISTIC}
+
+LOSS_SYNONYMS = {
+    "exp": "exponential",
+    "bce": "logistic",
+    "bce_with_logits": "logistic",
+    "binary_cross_entropy": "logistic",
+    "binary_crossentropy": "logistic",
+    "cross_entropy": "logistic",
+    "crossentropy": "logistic",
+    "deviance": "logistic",
+    "log": "logistic",
+    "log_loss": "logistic",
+    "logloss": "logistic",
+    "nll": "logistic",
+    "softplus": "logistic",
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,14 +19,39 @@ from twonn.arguments import (
     one_of,
     positive_number,
     real_array,
+    suggesting,
 )
-from twonn.problem.losses import LOSSES
+from twonn.problem.losses import LOSS_NAMES, LOSS_SYNONYMS, LossName
 from twonn.values import frozen_array, public, set_fields
 
-REDUCTIONS = ("mean", "sum")
+Reduction = Literal["mean", "sum"]
+REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
+
+_REDUCTION_SYNONYMS = {"average": "mean", "avg": "mean", "total": "sum", "add": "sum"}
+
+#: What other libraries call the arguments of `Problem`.
+PROBLEM_SYNONYMS = {
+    "lr": "step_size",
+    "learning_rate": "step_size",
+    "eta": "step_size",
+    "step": "step_size",
+    "data": "x",
+    "inputs": "x",
+    "points": "x",
+    "labels": "y",
+    "targets": "y",
+    "criterion": "loss",
+    "loss_function": "loss",
+    "objective": "loss",
+    "biases": "bias",
+    "use_bias": "bias",
+    "train_v": "train_output",
+    "train_outer": "train_output",
+}
 
 
 @public
+@suggesting(PROBLEM_SYNONYMS)
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class Problem:
     """Two labelled points and the gradient descent that trains on them.
@@ -74,8 +99,8 @@ class Problem:
     x: NDArray[np.float64]
     y: NDArray[np.int64]
     step_size: float
-    loss: str
-    reduction: str
+    loss: LossName
+    reduction: Reduction
     bias: bool
     train_output: bool
 
@@ -84,8 +109,8 @@ class Problem:
         x: ArrayLike,
         y: ArrayLike,
         step_size: float,
-        loss: str = "exponential",
-        reduction: str = "mean",
+        loss: LossName = "exponential",
+        reduction: Reduction = "mean",
         bias: bool = True,
         train_output: bool = False,
     ) -> None:
@@ -102,8 +127,8 @@ class Problem:
             x=frozen_array(points),
             y=frozen_array(labels),
             step_size=_step_size(step_size),
-            loss=one_of("loss", loss, tuple(LOSSES)),
-            reduction=one_of("reduction", reduction, REDUCTIONS),
+            loss=one_of("loss", loss, LOSS_NAMES, LOSS_SYNONYMS),
+            reduction=one_of("reduction", reduction, REDUCTIONS, _REDUCTION_SYNONYMS),
             bias=flag("bias", bias),
             train_output=flag("train_output", train_output),
         )

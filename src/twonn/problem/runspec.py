@@ -8,13 +8,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twonn.arguments import ArgumentValueError, Verbatim, one_of, positive_number, whole_number
-from twonn.optimizers import Custom, Optimizer, chosen, optimizer_dict, recorded, require_steps
+from twonn.optimizers import (
+    STEP_SIZE_SYNONYMS,
+    Custom,
+    Optimizer,
+    chosen,
+    optimizer_dict,
+    recorded,
+    require_steps,
+)
 from twonn.problem.horizon import (
     LARGEST_COUNT,
     direct_limit,
@@ -29,9 +37,50 @@ from twonn.problem.problem import Problem, problem_dict
 #: Steps that the engine "auto" takes one by one by default before it gives up.
 MAX_DIRECT = 10**10
 
-ENGINES = ("auto", "direct", "leap")
+Engine = Literal["auto", "direct", "leap"]
+ENGINES: tuple[Engine, ...] = get_args(Engine)
 
-SLIDING = ("average", "step")
+ENGINE_SYNONYMS = {
+    "default": "auto",
+    "automatic": "auto",
+    "best": "auto",
+    "exact": "direct",
+    "step": "direct",
+    "stepping": "direct",
+    "loop": "direct",
+    "jump": "leap",
+    "leapfrog": "leap",
+    "skip": "leap",
+}
+
+Sliding = Literal["average", "step"]
+SLIDING: tuple[Sliding, ...] = get_args(Sliding)
+
+_SLIDING_SYNONYMS = {"mean": "average", "direct": "step", "exact": "step"}
+
+#: What other libraries call the arguments of `run` and `sweep`.
+RUN_SYNONYMS = {
+    "n_steps": "steps",
+    "num_steps": "steps",
+    "max_steps": "steps",
+    "horizon": "steps",
+    "iterations": "steps",
+    "n_iter": "steps",
+    "max_iter": "steps",
+    "epochs": "steps",
+    "log_steps": "log10_steps",
+    "method": "engine",
+    "solver": "engine",
+    "backend": "engine",
+    "optim": "optimizer",
+    "optimiser": "optimizer",
+    "callback": "on_block",
+    "verbose": "progress",
+    "init": "params",
+    "start": "params",
+    "starts": "params",
+    **STEP_SIZE_SYNONYMS,
+}
 
 #: Steps to record, and logarithms of those that are too many to be counted.
 Schedule = tuple[NDArray[np.int64], NDArray[np.float64]]
@@ -61,8 +110,8 @@ class RunOptions:
     """
 
     horizon: int
-    engine: str = "auto"
-    sliding: str = "average"
+    engine: Engine = "auto"
+    sliding: Sliding = "average"
     samples_per_decade: float | None = None
     sample_steps: Sequence[int] | None = None
     optimizer: Optimizer | None = None
@@ -73,8 +122,8 @@ class RunOptions:
             # As ints in a tuple, so that options are compared, and stay as they are.
             steps = tuple(listed_steps(self.sample_steps, self.horizon))
             object.__setattr__(self, "sample_steps", steps)
-        one_of("engine", self.engine, ENGINES)
-        one_of("sliding", self.sliding, SLIDING)
+        one_of("engine", self.engine, ENGINES, ENGINE_SYNONYMS)
+        one_of("sliding", self.sliding, SLIDING, _SLIDING_SYNONYMS)
         if self.optimizer is not None:
             require_steps(self.optimizer, self.engine)
 

@@ -15,6 +15,7 @@ from twonn.engine.bars import LateProgress
 from twonn.engine.watching import first_signal
 from twonn.problem.horizon import horizon
 from twonn.problem.problem import problem_dict
+from twonn.problem.runspec import ENGINE_SYNONYMS, ENGINES, Engine
 from twonn.report import figures
 from twonn.report.page import page
 from twonn.report.runs import INITIALIZER, PROBLEM
@@ -25,8 +26,6 @@ from twonn.report.tables import write_table
 
 __all__ = ["SECTIONS", "Reproduction", "make", "reproduce"]
 
-ENGINES = ("direct", "auto", "leap")
-
 
 @dataclass(frozen=True)
 class Size:
@@ -34,7 +33,7 @@ class Size:
 
     runs: int
     steps: int
-    engine: str
+    engine: Engine
 
 
 #: A part of the paper's experiment with every step taken, and all of it.
@@ -67,7 +66,7 @@ def reproduce(
     full: bool = False,
     runs: int | None = None,
     steps: int | float | str | None = None,
-    engine: str | None = None,
+    engine: Engine | None = None,
     seed: int = 42,
     progress: bool = True,
 ) -> Reproduction:
@@ -134,7 +133,7 @@ def _size(sections: Sequence[Section], full: bool, **given: Any) -> Size:
         fix = f"Leave {name} out, or make the section paper, too."
         raise ArgumentValueError(name, value, expected, fix)
     size = replace(FULL if full else PART, **given)
-    one_of("engine", size.engine, ENGINES)
+    one_of("engine", size.engine, ENGINES, ENGINE_SYNONYMS)
     return replace(size, steps=horizon(size.steps, None))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -41,7 +41,7 @@ __all__ = [
 
 #: The paper's.
 PROBLEM = Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01, loss="exponential", reduction="mean")
-INITIALIZER = "he_normal"
+INITIALIZER: Final = "he_normal"
 
 #: Starts of each scheme or problem, in the experiments around the paper's.
 STARTS = 32

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from twonn.engine.bars import LateProgress
 from twonn.problem.params import Params
+from twonn.problem.runspec import Engine
 from twonn.report.tables import Table
 
 if TYPE_CHECKING:  # Matplotlib is imported when something is drawn
@@ -51,7 +52,7 @@ class Setting:
 
     starts: Params
     steps: int
-    engine: str
+    engine: Engine
     seed: int
     bar: LateProgress
     pressed: Callable[[], int]

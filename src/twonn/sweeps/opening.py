@@ -140,7 +140,7 @@ def _mend(path: Path, layout: Layout) -> None:
     warnings.warn(
         f"{path}: its metadata or its coordinates were damaged, and are written again.",
         RuntimeWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
     with _made(path, layout) as made:
         # The second copy last, so that one of the two is there always.

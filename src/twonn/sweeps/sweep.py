@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from twonn import config
-from twonn.arguments import flag, whole_number
+from twonn.arguments import flag, suggesting, whole_number
 from twonn.engine.watching import Progressing, first_signal, reporting_runs
-from twonn.optimizers import Optimizer
+from twonn.optimizers import Optimizer, OptimizerName
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
-from twonn.problem.runspec import RunOptions
+from twonn.problem.runspec import RUN_SYNONYMS, Engine, RunOptions, Sliding
 from twonn.sweeps.chunks import Chunk, Report
 from twonn.sweeps.claims import clear
 from twonn.sweeps.executors import Abandoned, Choice, Pool, carried_out, opened, said
@@ -34,6 +34,7 @@ _MAX_DIRECT = 10**8
 
 
 @public
+@suggesting(RUN_SYNONYMS)
 def sweep(
     problem: Problem | Sequence[Problem],
     params: Params,
@@ -42,8 +43,8 @@ def sweep(
     log10_steps: float | None = None,
     store: str | os.PathLike[str] | None = None,
     executor: Choice = None,
-    engine: str = "auto",
-    sliding: str = "average",
+    engine: Engine = "auto",
+    sliding: Sliding = "average",
     trajectories: bool | Sequence[str] = False,
     samples_per_decade: float | None = None,
     sample_steps: Sequence[int | float | str] | None = None,
@@ -55,7 +56,7 @@ def sweep(
     verify: bool = True,
     progress: bool | Progressing = False,
     max_direct: int | float | str = _MAX_DIRECT,
-    optimizer: str | Optimizer | Mapping[str, Any] = "gd",
+    optimizer: OptimizerName | Optimizer | Mapping[str, Any] = "gd",
 ) -> SweepResult:
     """Run every problem from every start, in chunks, on many workers.
 

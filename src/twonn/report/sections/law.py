@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twonn import initializers
+from twonn.initializers import InitializerName
 from twonn.plot.parts import legend_above, note
 from twonn.report.figures import NO_SUCCESS, scaled_gap, step_axis
 from twonn.report.fits import extremes, fitted, is_within
@@ -29,7 +30,7 @@ SCHEMES = tuple(name for name in initializers.NAMES if name != "orthogonal")
 
 
 def experiment(
-    setting: Setting, *, schemes: Sequence[str] = SCHEMES, starts: int = STARTS
+    setting: Setting, *, schemes: Sequence[InitializerName] = SCHEMES, starts: int = STARTS
 ) -> ExperimentResult:
     """Run every initializer to 10^1000 steps and fit the law of each successful run."""
     rows: list[dict[str, Any]] = []
