@@ -26,7 +26,7 @@ SOURCES := pyproject.toml setup.py $(shell find src -name '*.py' -o -name '*.pyx
 .PHONY: reproduce test long torch lowest clang scalar sanitize coverage bench bench-quick lint docs dist clean
 
 reproduce: $(VENV)/installed
-	$(BIN)/twonn reproduce --output reproduction
+	$(BIN)/twonn reproduce --output reproduction --force
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest $(PARALLEL) $(TESTS)

@@ -385,7 +385,7 @@ def test_plot_takes_steps(command, in_the_plane, monkeypatch):
     asked = []
     for kind in ("network", "decision_regions"):
         monkeypatch.setattr(twonn.plot, kind, lambda traj, ax, **options: asked.append(options))
-    arguments = ("plot", "plane.npz", "--kind")
+    arguments = ("plot", "plane.npz", "--force", "--kind")
     assert command(*arguments, "network", "--step", "0", "--step", "10^3").exit_code == 0
     assert command(*arguments, "decision_regions", "--step", "1e2").exit_code == 0
     assert command(*arguments, "decision_regions").exit_code == 0
@@ -624,7 +624,7 @@ def test_checkpoints_that_cannot_be_used(refused, command, tmp_path):
     assert "output: got 'a.npz'" in refused("resume", "a.npz")
     assert "there is no such folder" in refused("run", name, "--checkpoint", "nowhere/a.twonn")
     assert command("run", name, "--checkpoint", "a.twonn").exit_code == 0
-    refusal = refused("run", name, "--checkpoint", "a.twonn")
+    refusal = refused("run", name, "--checkpoint", "a.twonn", "--force")  # that is for the trajectory
     assert re.match(r"twonn: checkpoint: got 'a\.twonn'; expected .* a file that does not exist", refusal)
     assert "missing: there is no such file" in refused("resume", "missing")
     assert "not a twonn checkpoint" in refused("resume", name)

@@ -167,7 +167,9 @@ def test_what_is_enough_changes_nothing():
     assert traj.states.tobytes() == beyond.states.tobytes()
 
 
-@pytest.mark.parametrize("options", [{"engine": "direct"}, {"engine": "leap"}, {"optimizer": "momentum"}])
+@pytest.mark.parametrize(
+    "options", [{"engine": "direct"}, {"engine": "leap"}, {"engine": "direct", "optimizer": "momentum"}]
+)
 def test_only_auto_has_a_limit(options):
     assert twonn.run(CYCLE, CYCLING, 2000, max_direct=1, **options).status is twonn.Status.COMPLETED
     assert twonn.run(CYCLE, CYCLING, 2000, max_direct=1).status is twonn.Status.OBSTRUCTED

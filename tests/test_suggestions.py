@@ -141,7 +141,7 @@ SYNONYMS = [
     (optimizers._SYNONYMS, optimizers.OPTIMIZERS),
     (optimizers._OPTION_SYNONYMS, ("beta", "beta1", "beta2", "epsilon")),
     (initializers._SYNONYMS, initializers.NAMES),
-    (initializers._ARGUMENT_SYNONYMS, tuple(inspect.signature(initializers.sample).parameters)),
+    (initializers.SAMPLE_SYNONYMS, tuple(inspect.signature(initializers.sample).parameters)),
 ]
 
 

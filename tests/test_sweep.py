@@ -632,7 +632,12 @@ def test_progress_is_reported():
         ({"sliding": "no"}, ValueError, "sliding: got 'no'"),
         ({"optimizer": "adm"}, ValueError, "optimizer: got 'adm'.* Did you mean 'adam'"),
         ({"optimizer": "adam", "engine": "leap"}, ValueError, "engine: got 'leap'.* steps are all taken"),
-        ({"optimizer": "adam", "steps": 2**63}, ValueError, r"steps: got .*; expected at most 2\^63 - 1"),
+        (
+            {"optimizer": "adam", "steps": 2**63, "max_direct": 2**64},
+            ValueError,
+            r"steps: got .*; expected at most 2\^63 - 1",
+        ),
+        ({"optimizer": "adam", "steps": 10**9}, ValueError, r"at most 100,000,000 \(max_direct\)"),
         ({"trajectories": "gap"}, TypeError, "trajectories: got 'gap'"),
         ({"trajectories": ["gup"]}, ValueError, "Did you mean 'gap'"),
         ({"sample_steps": [3]}, ValueError, "sample_steps: got .* Add trajectories=True"),

@@ -16,16 +16,17 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from twonn import _core, config
+from twonn import _core, completion, config, summaries
 from twonn.arguments import ArgumentValueError, Verbatim, one_of, required
 from twonn.engine.checkpoint import digest
 from twonn.engine.fields import CHECKPOINT_EVERY, FIELDS
+from twonn.engine.reopen import spec_in
 from twonn.engine.run import resume as resume_run
 from twonn.engine.run import so_far
 from twonn.engine.watching import first_signal
 from twonn.files import CheckpointError, check_place, is_checkpoint, previous
-from twonn.problem.horizon import written_steps, written_time
-from twonn.problem.runspec import ENGINE_SYNONYMS, ENGINES
+from twonn.problem.horizon import horizon, written_steps, written_time
+from twonn.problem.runspec import ENGINE_SYNONYMS, ENGINES, are_same_run
 from twonn.results.records import Status
 from twonn.results.saved import load
 from twonn.results.trajectory import Trajectory
@@ -62,6 +63,17 @@ _EVERY = typer.Option(
     metavar="TIME|STEPS",
     help="Time or steps between checkpoints, such as 60s, 10min, 2h or 10^9.",
 )
+
+_SET = typer.Option(
+    "--set",
+    metavar="TABLE.KEY=VALUE",
+    autocompletion=completion.settings,
+    help="Replace or add an entry of the spec file: problem.step_size=.05. May be given several times.",
+)
+
+_JSON = typer.Option("--json", help="Print a summary as JSON instead.")
+
+_FORCE = typer.Option("--force", help="Replace an existing output file; never a checkpoint.")
 
 _MAX_DIRECT = typer.Option(
     "--max-direct",
@@ -108,7 +120,7 @@ app = typer.Typer(
     cls=_Command,
     help="How slowly does gradient descent find the robust classifier?",
     no_args_is_help=True,
-    add_completion=False,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
 
@@ -143,14 +155,17 @@ def run(
     spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", show_default=False)],
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.npz", help="Where to save it; SPEC.npz by default."),
+        typer.Option("--output", "-o", metavar="FILE.npz", help="Where to save it; SPEC.npz by default."),
     ] = None,
+    changes: Annotated[list[str] | None, _SET] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="File from which twonn resume continues; must not exist yet."),
     ] = None,
     every: Annotated[str, _EVERY] = CHECKPOINT_EVERY,
     max_direct: Annotated[str | None, _MAX_DIRECT] = None,
+    force: Annotated[bool, _FORCE] = False,
+    as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Run a spec file and save the trajectory.
 
@@ -159,43 +174,52 @@ def run(
     """
     from twonn.spec import Spec
 
-    asked = Spec(spec)
+    asked = Spec(spec, changes or ())
     output = spec.with_suffix(".npz") if output is None else output
-    check_place(output)
     _check_apart(output, checkpoint)
+    _check_free(output, force)
     with first_signal() as came:
         traj = asked.run(checkpoint, every, max_direct)
-        _save(traj, output)
-    _finish(traj, checkpoint, came())
+        traj.save(output)
+    _finish(traj, output, checkpoint, came(), as_json)
 
 
 @app.command()
 def resume(
     file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)],
     steps: Annotated[
-        str | None, typer.Option(help="A new horizon, such as 10^12, counted from step 0.")
+        str | None,
+        typer.Option(metavar="STEPS", help="A new horizon, such as 10^12, counted from step 0."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.npz", help="Where to save the trajectory; FILE.npz by default."),
+        typer.Option(
+            "--output", "-o", metavar="FILE.npz", help="Where to save the trajectory; FILE.npz by default."
+        ),
     ] = None,
     every: Annotated[str | None, _EVERY] = None,
     max_direct: Annotated[str | None, _MAX_DIRECT] = None,
+    force: Annotated[bool, _FORCE] = False,
+    as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Continue a run from its checkpoint, and save the trajectory."""
+    """Continue a run from its checkpoint, and save the trajectory.
+
+    An earlier part of the same run, saved under that name, is replaced; anything else only with --force.
+    """
+    asked = None if steps is None else horizon(steps, None)
     output = file.with_suffix(".npz") if output is None else output
-    check_place(output)
     _check_apart(output, file)
+    _check_free(output, force or _is_part(output, file, asked))
     with first_signal() as came:
         traj = resume_run(
             file,
-            steps,
+            asked,
             checkpoint_every=every,
             progress=True,
             max_direct=max_direct,
         )
-        _save(traj, output)
-    _finish(traj, file, came())
+        traj.save(output)
+    _finish(traj, output, file, came(), as_json)
 
 
 @app.command()
@@ -204,10 +228,12 @@ def sweep(
     store: Annotated[
         Path, typer.Option(metavar="DIR", help="Zarr store for the results; an existing one is continued.")
     ],
+    changes: Annotated[list[str] | None, _SET] = None,
     executor: Annotated[
         str | None,
         typer.Option(
             metavar="threads:N|processes:N|dask:ADDRESS",
+            autocompletion=completion.names(("threads:", "processes:", "dask:")),
             help="Where to run; by default on one thread per core.",
         ),
     ] = None,
@@ -217,6 +243,7 @@ def sweep(
         typer.Option(metavar="i/n", help="Run only part i of n, counted from 0, as one job of an array."),
     ] = None,
     every: Annotated[str, _EVERY] = "60s",
+    as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Run every problem of a spec file from every start.
 
@@ -227,14 +254,14 @@ def sweep(
 
     asked = (0, 1) if part is None else _part(part)
     with first_signal() as came:
-        result = SweepSpec(spec).sweep(
+        result = SweepSpec(spec, changes or ()).sweep(
             store,
             executor,
             max_direct=max_direct,
             part=asked,
             checkpoint_every=every,
         )
-    typer.echo(repr(result))
+    typer.echo(summaries.as_json(summaries.of_sweep(result)) if as_json else repr(result))
     if result.interrupted:
         raise typer.Exit(_exit_code(came()))
     if not result.complete:
@@ -242,15 +269,23 @@ def sweep(
 
 
 @app.command()
-def inspect(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]) -> None:
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)],
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
     """Print the contents of a saved trajectory or a checkpoint; check the store of a sweep.
 
     Exits 1 if anything in a store differs from what was computed.
     """
     if file.is_dir():
-        _inspect_store(file)
+        _inspect_store(file, as_json)
         return
     traj, values = _opened(file)
+    if as_json:
+        held = {} if values is None else {"checkpoint": {"digest": digest(values), **_single(values)}}
+        rows = {"transitions": traj.transitions, "slides": traj.slides}
+        typer.echo(summaries.as_json({**summaries.of_trajectory(traj), **rows, **held}))
+        return
     typer.echo(repr(traj))
     if values is not None:
         _print(_checkpoint(values))
@@ -261,28 +296,51 @@ def inspect(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=Fa
 
 
 @app.command()
-def fit(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]) -> None:
+def fit(
+    file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)],
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
     """Fit the law of the gap in a saved trajectory; print the report and, if known, the closed form."""
     from twonn.analysis.asymptote import asymptote
     from twonn.analysis.fit_rate import fit_rate
 
     traj = _opened(file)[0]
-    typer.echo(fit_rate(traj).report())
-    typer.echo(f"[[Closed form]]\n{asymptote(traj.problem, traj).report()}")
+    found, closed = fit_rate(traj), asymptote(traj.problem, traj)
+    if as_json:
+        both = {**summaries.of_fit(found), "closed_form": summaries.of_asymptote(closed)}
+        typer.echo(summaries.as_json(both))
+        return
+    typer.echo(found.report())
+    typer.echo(f"[[Closed form]]\n{closed.report()}")
 
 
 @app.command()
 def plot(
     file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)],
-    kind: Annotated[str, typer.Option(help=f"One of {', '.join((*PLOTS, *SWEEP_PLOTS))}.")] = "gap",
+    kind: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND",
+            autocompletion=completion.names((*PLOTS, *SWEEP_PLOTS)),
+            help=f"One of {', '.join((*PLOTS, *SWEEP_PLOTS))}.",
+        ),
+    ] = "gap",
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FIGURE", help="Where to save it (.png, .pdf, .svg); FILE-KIND.png by default."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FIGURE",
+            help="Where to save it (.png, .pdf, .svg); FILE-KIND.png by default.",
+        ),
     ] = None,
     step: Annotated[
         list[str] | None,
-        typer.Option(help="Step to draw, such as 10^6: several of network, one of decision_regions."),
+        typer.Option(
+            metavar="STEP", help="Step to draw, such as 10^6: several of network, one of decision_regions."
+        ),
     ] = None,
+    force: Annotated[bool, _FORCE] = False,
 ) -> None:
     """Draw a saved trajectory, the run in a checkpoint so far, or the constants of a sweep."""
     from twonn import plot as plots
@@ -291,20 +349,24 @@ def plot(
     options = _chosen_steps(kind, step or [])
     shown = _sweep_in(file) if kind in SWEEP_PLOTS else _opened(file)[0]
     output = file.with_name(f"{file.stem}-{kind}.png") if output is None else output
-    check_place(output)
+    _check_free(output, force)
     with plots.written_to(output) as ax:
         getattr(plots, kind)(shown, ax, **options)
     typer.echo(f"Saved in {output}")
 
 
 @app.command(name="config")
-def show_config() -> None:
+def show_config(as_json: Annotated[bool, _JSON] = False) -> None:
     """Print the versions, the build and a self-check of the floating-point arithmetic.
 
     Exits 1 if the self-check finds a fault.
     """
-    _print(_table("configuration", ("", ""), config.configuration().items()))
-    if _core.arithmetic_faults():
+    faults = _core.arithmetic_faults()
+    if as_json:
+        typer.echo(summaries.as_json({**config.configuration(), "faults": faults}))
+    else:
+        _print(_table("configuration", ("", ""), config.configuration().items()))
+    if faults:
         raise typer.Exit(1)
 
 
@@ -322,7 +384,12 @@ def _list_sections(wanted: bool) -> None:
 def reproduce(
     sections: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SECTION", show_default=False, help="Sections to make; all by default."),
+        typer.Argument(
+            metavar="SECTION",
+            show_default=False,
+            autocompletion=completion.sections,
+            help="Sections to make; all by default.",
+        ),
     ] = None,
     listed: Annotated[
         bool, typer.Option("--list", callback=_list_sections, is_eager=True, help="List the sections.")
@@ -330,15 +397,27 @@ def reproduce(
     full: Annotated[
         bool, typer.Option("--full", help="At the paper's size: 10,000 starts, 10^7 steps, with leaps.")
     ] = False,
-    runs: Annotated[int | None, typer.Option(help="Number of random starts; 200 by default.")] = None,
-    steps: Annotated[str | None, typer.Option(help="Steps of each run, such as 10^6, the default.")] = None,
-    engine: Annotated[
-        str | None, typer.Option(help="direct, auto or leap; direct by default, auto with --full.")
+    runs: Annotated[
+        int | None, typer.Option(metavar="RUNS", help="Number of random starts; 200 by default.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of all starts.")] = 42,
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the report.")] = Path(
-        "reproduction"
-    ),
+    steps: Annotated[
+        str | None, typer.Option(metavar="STEPS", help="Steps of each run, such as 10^6, the default.")
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENGINE",
+            autocompletion=completion.engines,
+            help="direct, auto or leap; direct by default, auto with --full.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="SEED", help="Seed of all starts.")] = 42,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the report.")
+    ] = Path("reproduction"),
+    force: Annotated[
+        bool, typer.Option("--force", help="Write into a folder that is not empty, over an earlier report.")
+    ] = False,
 ) -> None:
     """Reproduce arXiv 2603.02095 and related questions, as one page with numbers and figures.
 
@@ -348,6 +427,7 @@ def reproduce(
     """
     from twonn import report
 
+    _check_empty(output, force)
     with first_signal() as came:
         result = report.reproduce(
             output,
@@ -368,6 +448,36 @@ def reproduce(
 # Numbers, files and tables
 
 
+def _check_free(output: Path, force: bool) -> None:
+    """Refuse a place for a file before the run, not after it."""
+    check_place(output)
+    if output.exists() and not force:
+        expected = "the name of a file that does not exist"
+        fix = "Replace it with --force, or choose another --output."
+        raise ArgumentValueError("output", str(output), expected, fix)
+
+
+def _check_empty(folder: Path, force: bool) -> None:
+    """Refuse to write a report over another one, or into a folder with other things."""
+    if folder.is_dir() and any(folder.iterdir()) and not force:
+        expected = "a new or empty folder"
+        fix = "Write into it with --force, or choose another --output."
+        raise ArgumentValueError("output", str(folder), expected, fix)
+
+
+def _is_part(output: Path, checkpoint: Path, steps: int | None) -> bool:
+    """Whether a file has a trajectory that the run in a checkpoint is going to contain."""
+    if not output.exists():
+        return True
+    spec = spec_in(checkpoint)
+    try:
+        held = load(output)
+    except CheckpointError:
+        return False
+    last = spec.options.horizon if steps is None else steps
+    return isinstance(held, Trajectory) and are_same_run(held.spec, spec) and held.end_step <= last
+
+
 def _check_apart(output: Path, checkpoint: Path | None) -> None:
     """Refuse to write the trajectory over the checkpoint."""
     if checkpoint is not None and output.resolve() == checkpoint.resolve():
@@ -382,17 +492,17 @@ def _opened(file: Path) -> tuple[Trajectory, Mapping[str, Any] | None]:
     return load(file), None
 
 
-def _save(traj: Trajectory, output: Path) -> None:
-    traj.save(output)
-    typer.echo(repr(traj))
-    typer.echo(f"Saved in {output}")
-
-
-def _finish(traj: Trajectory, checkpoint: Path | None, signum: int) -> None:
-    """Say how to continue a run that stopped before its end, and exit as a shell expects it."""
+def _finish(traj: Trajectory, output: Path, checkpoint: Path | None, signum: int, as_json: bool) -> None:
+    """Print what was saved and how a run that stopped early continues; exit as a shell expects it."""
+    further = ""
     if checkpoint is not None and traj.status in (Status.INTERRUPTED, Status.OBSTRUCTED):
         more = " --max-direct STEPS" if traj.status is Status.OBSTRUCTED else ""
-        typer.echo(f"Continue with: twonn resume {checkpoint}{more}")
+        further = f"twonn resume {checkpoint}{more}"
+    if as_json:
+        files = {"output": output, "checkpoint": checkpoint, "continue_with": further or None}
+        typer.echo(summaries.as_json({**summaries.of_trajectory(traj), **files}))
+    else:
+        typer.echo(f"{traj!r}\nSaved in {output}" + (f"\nContinue with: {further}" if further else ""))
     if traj.status is Status.INTERRUPTED:
         raise typer.Exit(_exit_code(signum))
 
@@ -404,10 +514,15 @@ def _exit_code(signum: int) -> int:
 
 def _checkpoint(values: Mapping[str, Any]) -> Table:
     """Return the single numbers and texts of a checkpoint as a table."""
-    shown = [field for field in FIELDS if field.shape == () and field.name in values]
-    rows = [(field.name, _brief(values[field.name]), field.meaning) for field in shown]
+    meanings = {field.name: field.meaning for field in FIELDS}
+    rows = [(name, _brief(value), meanings[name]) for name, value in _single(values).items()]
     title = f"checkpoint, digest {digest(values)[:16]}"
     return _table(title, ("field", "value", "meaning"), rows)
+
+
+def _single(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the single numbers and texts of a checkpoint."""
+    return {field.name: values[field.name] for field in FIELDS if field.shape == () and field.name in values}
 
 
 def _brief(value: object) -> str:
@@ -424,7 +539,7 @@ def _part(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _inspect_store(path: Path) -> None:
+def _inspect_store(path: Path, as_json: bool) -> None:
     """Print the contents of the store of a sweep, and what is damaged in it."""
     from twonn.sweeps.store import Store
 
@@ -437,9 +552,18 @@ def _inspect_store(path: Path) -> None:
         checked = "for unreadable files: this format has no digests"
     found = number_of(len(faults), "fault") if faults else "nothing is damaged"
     try:
-        asked = _asked(json.loads(store.attributes["spec"]))
+        spec = json.loads(store.attributes["spec"])
+        asked = _asked(spec)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its spec is not that of a sweep ({error!r}).") from error
+    if as_json:
+        counts = {"runs": store.runs, "done": done, "chunks": store.chunks, "chunks_done": len(complete)}
+        held = {name: str(store.attributes[name]) for name in ("format", "spec_sha256")}
+        named = [{"what": what, "fault": fault} for what, fault in faults]
+        sizes = {"chunk_size": store.chunk_size, "has_digests": store.checked}
+        steps = summaries.steps("horizon", int(spec["steps"], 16))
+        typer.echo(summaries.as_json({**counts, **sizes, "faults": named, **held, **steps, "spec": spec}))
+        raise typer.Exit(1 if faults else 0)
     facts = {
         "runs": f"{done:,} of {store.runs:,} are done",
         "chunks": f"{len(complete):,} of {store.chunks:,}, with {store.chunk_size:,} runs each",

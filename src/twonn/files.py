@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import socket
 import time
 import uuid
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +24,8 @@ __all__ = [
     "Lock",
     "check_place",
     "is_checkpoint",
+    "is_store",
+    "is_trajectory",
     "locked",
     "make_durable",
     "naming",
@@ -29,6 +33,7 @@ __all__ = [
     "previous",
     "regular",
     "replacing",
+    "what_it_is",
 ]
 
 
@@ -75,6 +80,51 @@ def regular(path: Path) -> BinaryIO:
     if path.exists() and not path.is_file():
         raise CheckpointError(f"{path}: not a regular file.")
     return open(path, "rb")
+
+
+# --------------------------------------------------------------------------------------------------
+# What is in a file
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file begins like a checkpoint."""
+    try:
+        with regular(path) as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except (OSError, CheckpointError):
+        return False
+
+
+def is_trajectory(path: Path) -> bool:
+    """Whether a file looks like a saved trajectory."""
+    try:
+        with regular(path) as file, zipfile.ZipFile(file) as archive:
+            return {"format.npy", "start_w.npy"} <= set(archive.namelist())
+    except (OSError, CheckpointError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
+
+
+def is_store(path: Path) -> bool:
+    """Whether a folder looks like the store of a sweep."""
+    try:
+        held = json.loads((path / "zarr.json").read_bytes())
+        return str(held["attributes"]["format"]).startswith("twonn sweep ")
+    except (OSError, KeyError, TypeError, ValueError, RecursionError):
+        return False
+
+
+def what_it_is(path: Path) -> str:
+    """Say which kind of file of twonn this is and what it is for; "" for anything else."""
+    if is_checkpoint(path):
+        return "a checkpoint; twonn.resume continues from it and returns the trajectory."
+    if is_trajectory(path):
+        return (
+            "a saved trajectory, which twonn.load reads and twonn inspect shows. Only a checkpoint can be "
+            "continued; twonn.run(…, checkpoint=FILE) writes one, and so does twonn run --checkpoint FILE."
+        )
+    if is_store(path):
+        return "the store of a sweep; the same call of twonn.sweep, or twonn sweep --store, continues it."
+    return ""
 
 
 # --------------------------------------------------------------------------------------------------
@@ -292,12 +342,3 @@ def _holder(number: int) -> str:
             return text
         time.sleep(0.01)
     return "of unknown id"
-
-
-def is_checkpoint(path: Path) -> bool:
-    """Whether a file begins like a checkpoint."""
-    try:
-        with regular(path) as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except (OSError, CheckpointError):
-        return False

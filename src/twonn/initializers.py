@@ -70,7 +70,7 @@ _SYNONYMS = {
 }
 
 #: What other libraries call the arguments of `sample`.
-_ARGUMENT_SYNONYMS = {
+SAMPLE_SYNONYMS = {
     "n": "runs",
     "size": "runs",
     "n_runs": "runs",
@@ -238,7 +238,7 @@ _SCHEMES: dict[InitializerName, Callable[..., _Scheme]] = {
 }
 
 
-@suggesting(_ARGUMENT_SYNONYMS)
+@suggesting(SAMPLE_SYNONYMS)
 def sample(
     name: InitializerName,
     runs: int,

@@ -14,18 +14,29 @@ from pathlib import Path
 from typing import Any
 
 from twonn import initializers
-from twonn.arguments import ArgumentError, closest, whole_number
+from twonn.arguments import (
+    ArgumentError,
+    ArgumentValueError,
+    Synonyms,
+    Verbatim,
+    closest,
+    listed,
+    whole_number,
+)
 from twonn.engine.fields import CHECKPOINT_EVERY
 from twonn.engine.run import run
-from twonn.initializers import InitializerName
+from twonn.files import what_it_is
+from twonn.initializers import SAMPLE_SYNONYMS, InitializerName
+from twonn.overrides import Override, apply, parsed
 from twonn.problem.horizon import direct_limit
 from twonn.problem.params import Params, check_compatible
-from twonn.problem.problem import Problem
+from twonn.problem.problem import PROBLEM_SYNONYMS, Problem
+from twonn.problem.runspec import RUN_SYNONYMS
 from twonn.results.trajectory import Trajectory
 from twonn.sweeps.result import SweepResult
 from twonn.sweeps.sweep import sweep
 
-__all__ = ["Spec", "SweepSpec"]
+__all__ = ["TABLES", "Spec", "SweepSpec"]
 
 #: Arguments of `run` and of `sweep` that no table sets.
 _NOT_OPTIONS = {
@@ -66,15 +77,46 @@ _SWEEP_KEYS: _Keys = {
     ),
 }
 
+#: All that a spec file of either kind may have.
+TABLES: _Keys = {**_SWEEP_KEYS, **_KEYS}
+
+#: What else people call the keys of a table.
+_SYNONYMS: Mapping[str, Synonyms] = {
+    "problem": PROBLEM_SYNONYMS,
+    "initializer": SAMPLE_SYNONYMS,
+    "run": RUN_SYNONYMS,
+    "sweep": RUN_SYNONYMS,
+}
+
 
 class _Tables:
-    """The tables of a spec file, with names checked against `keys`, and the line of each entry."""
+    """The tables of a spec file, with names checked against `keys`, and where each entry is.
 
-    def __init__(self, path: str | os.PathLike[str], keys: _Keys, several: Sequence[str] = ()) -> None:
+    Parameters
+    ----------
+    path : str or path
+    keys : mapping
+        The tables that it may have, and their keys.
+    several : sequence of str
+        Tables that may be there more than once.
+    settings : sequence of str
+        What replaces entries of the file, each like ``problem.step_size=0.05``.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        keys: _Keys,
+        several: Sequence[str] = (),
+        settings: Sequence[str] = (),
+    ) -> None:
         self._path = Path(path)
         self._keys = keys
-        self._several = several  # tables that may be there more than once
+        self._several = several
+        self._overrides: list[Override] = [parsed(setting) for setting in settings]
         self._text, self._tables = _parsed(self._path)
+        self._in_file = frozenset(self._tables)
+        apply(self._overrides, self._tables)
         self._check_names()
 
     # ----------------------------------------------------------------------------------------------
@@ -95,13 +137,20 @@ class _Tables:
         if ("params" in self._tables) == ("initializer" in self._tables):
             got = "both" if "params" in self._tables else "neither"
             raise ValueError(
-                f"{self._path}: got {got} of [params] and [initializer]; expected exactly one. "
+                f"{self._either()}: got {got} of [params] and [initializer]; expected exactly one. "
                 "[params] gives the start, [initializer] draws it."
             )
 
+    def _either(self) -> Path | Override:
+        """Return which override has brought a second way to start, or the file."""
+        added = (one for one in self._overrides if one.keys[0] in ("params", "initializer"))
+        return next((one for one in added if one.keys[0] not in self._in_file), self._path)
+
     def _check_table(self, table: object, name: str, *index: int) -> None:
         if not isinstance(table, dict):
-            raise ValueError(f"{self._place(name)}: {name!r} must be a table, [{name}].")
+            several = name == "problem" and isinstance(table, list)
+            hint = f" To run several problems, {self._way_to_sweep()}" if several else ""
+            raise ValueError(f"{self._place(name)}: {name!r} must be a table, [{name}].{hint}")
         required, optional = self._keys[name]
         self._check_known(f"key in [{name}]", table, required + optional, name, *index)
         for key in required:
@@ -113,10 +162,25 @@ class _Tables:
     ) -> None:
         for key in table:
             if key not in known:
+                hint = self._hint(key, known, str(parents[0]) if parents else "")
                 raise ValueError(
-                    f"{self._place(*parents, key)}: unknown {kind}: {key!r}; expected one of "
-                    f"{', '.join(map(repr, known))}. {closest(key, known)}"
+                    f"{self._place(*parents, key)}: unknown {kind}: {key!r}; expected {listed(known)}. {hint}"
                 )
+
+    def _hint(self, key: str, known: Sequence[str], table: str) -> str:
+        """Return what may be meant by an unknown key of a table, or by an unknown table."""
+        synonyms = _SYNONYMS.get(table, {})
+        if table and synonyms.get(key) not in known:
+            for other, keys in self._keys.items():
+                meant = _SYNONYMS.get(other, {}).get(key, key)
+                if other != table and meant in (*keys[0], *keys[1]):
+                    return f"Did you mean {meant!r} in [{other}]?"
+        if not table and key in _SWEEP_KEYS:
+            return f"It is for sweeps. To run one, {self._way_to_sweep()}"
+        return closest(key, known, synonyms)
+
+    def _way_to_sweep(self) -> str:
+        return f"call: twonn sweep {self._path} --store DIR"
 
     @contextmanager
     def _located(self, table: str, *index: int, also: str | None = None) -> Iterator[None]:
@@ -129,14 +193,26 @@ class _Tables:
                 raise
             if also is not None and argument in self._tables[also]:
                 table = also
-            held = self._tables[table]
-            for one in index:
-                held = held[one]
-            keys: tuple[str | int, ...] = (table, *index, argument) if argument in held else (table, *index)
             kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"{self._place(*keys)}, [{table}]: {error}") from error
+            raise kind(f"{self._place_of(argument, table, *index)}: {error}") from error
+
+    def _place_of(self, argument: str, table: str, *index: int) -> str:
+        """Return where an argument is given, with the table if that is in the file."""
+        held = self._tables[table]
+        for one in index:
+            held = held[one]
+        if argument not in held:  # an option of an optimizer; or it is not given
+            for override in self._overrides:
+                if override.keys[0] == table and override.names(argument):
+                    return str(override)
+        place = self._place(table, *index, *([argument] if argument in held else []))
+        return place if place.startswith("--set") else f"{place}, [{table}]"
 
     def _place(self, *keys: str | int) -> str:
+        """Return the line of the file, or the override, that has an entry or a table."""
+        for override in reversed(self._overrides):
+            if override.concerns(keys) or (override.keys[0] == keys[0] and keys[0] not in self._in_file):
+                return str(override)
         return f"{self._path}, line {_line(self._text, keys)}"
 
 
@@ -151,6 +227,8 @@ class Spec(_Tables):
     Parameters
     ----------
     path : str or path
+    settings : sequence of str
+        What replaces entries of the file, each like ``problem.step_size=0.05``.
 
     Attributes
     ----------
@@ -161,7 +239,7 @@ class Spec(_Tables):
     Raises
     ------
     TypeError, ValueError
-        Naming the file, and the line of the entry that is unknown, missing or refused.
+        Naming the file and the line, or the setting, that has the entry that is unknown, missing or refused.
     OSError
         If the file cannot be read.
 
@@ -170,15 +248,40 @@ class Spec(_Tables):
     Where a scheme draws b or v at random, these depend on ``runs``; see `initializers.sample`.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(path, _KEYS)
+    def __init__(self, path: str | os.PathLike[str], settings: Sequence[str] = ()) -> None:
+        super().__init__(path, _KEYS, settings=settings)
         with self._located("problem"):
             self.problem = Problem(**self._tables["problem"])
         start = "params" if "params" in self._tables else "initializer"
         with self._located(start):
             keys = self._tables[start]
-            self.params = Params(**keys) if start == "params" else _drawn(self.problem, **keys)
+            self.params = self._given(**keys) if start == "params" else self._drawn(**keys)
             check_compatible(self.problem, self.params)
+
+    def _given(self, **keys: Any) -> Params:
+        params = Params(**keys)
+        if params.runs is not None:
+            got, expected = Verbatim(f"{params.runs} starts"), "one, w of shape (2,) or (2, d)"
+            raise ArgumentValueError("w", got, expected, f"To run them all, {self._way_to_sweep()}")
+        return params
+
+    def _drawn(
+        self,
+        name: InitializerName,
+        seed: int,
+        run: int | None = None,
+        runs: int | None = None,
+        scale: float | None = None,
+    ) -> Params:
+        if run is None and runs is not None and whole_number("runs", runs, least=1, fix="Leave it out.") > 1:
+            expected = "one start, or with run = i, counted from 0, one of so many"
+            fix = f"To run them all, {self._way_to_sweep()}"
+            raise ArgumentValueError("runs", runs, expected, fix)
+        run = whole_number("run", 0 if run is None else run, least=0, fix="Give the index of one start.")
+        fix = "Give a number of runs larger than the index of the start."
+        runs = whole_number("runs", run + 1 if runs is None else runs, least=run + 1, fix=fix)
+        bias, dimension = self.problem.bias, self.problem.dimension
+        return initializers.sample(name, runs, seed, dimension, bias=bias, scale=scale)[run]
 
     def run(
         self,
@@ -227,6 +330,9 @@ class SweepSpec(_Tables):
     Parameters
     ----------
     path : str or path
+    settings : sequence of str
+        What replaces entries of the file, each like ``problem.step_size=0.05``; if there are several
+        problems, of each.
 
     Attributes
     ----------
@@ -237,7 +343,7 @@ class SweepSpec(_Tables):
     Raises
     ------
     TypeError, ValueError
-        Naming the file, and the line of the entry that is unknown, missing or refused.
+        Naming the file and the line, or the setting, that has the entry that is unknown, missing or refused.
     OSError
         If the file cannot be read.
 
@@ -246,8 +352,8 @@ class SweepSpec(_Tables):
     Biases are drawn only if all problems have them.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(path, _SWEEP_KEYS, several=("problem",))
+    def __init__(self, path: str | os.PathLike[str], settings: Sequence[str] = ()) -> None:
+        super().__init__(path, _SWEEP_KEYS, several=("problem",), settings=settings)
         tables = self._tables["problem"]
         self.problems: list[Problem] = []
         for index, table in enumerate(tables if isinstance(tables, list) else [tables]):
@@ -314,27 +420,13 @@ def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         text = path.read_bytes().decode()
         return text, tomllib.loads(text)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a UTF-8 text, so not a spec file.") from error
+    except (IsADirectoryError, UnicodeDecodeError) as error:
+        why = what_it_is(path) or "not a UTF-8 text, so not a spec file."
+        raise ValueError(f"{path}: {why}") from error
     except RecursionError as error:
         raise ValueError(f"{path}: nested too deeply for a spec file.") from error
     except ValueError as error:  # its message has the line
         raise ValueError(f"{path}: not valid TOML: {error}.") from error
-
-
-def _drawn(
-    problem: Problem,
-    name: InitializerName,
-    seed: int,
-    run: int = 0,
-    runs: int | None = None,
-    scale: float | None = None,
-) -> Params:
-    run = whole_number("run", run, least=0, fix="Give the index of one start.")
-    fix = "Give a number of runs larger than the index of the start."
-    runs = whole_number("runs", run + 1 if runs is None else runs, least=run + 1, fix=fix)
-    starts = initializers.sample(name, runs, seed, problem.dimension, bias=problem.bias, scale=scale)
-    return starts[run]
 
 
 #: What a TOML text consists of, as far as it matters for where an item ends.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -20,6 +21,7 @@ class LateProgress(Progress):
             TimeRemainingColumn(),
             transient=True,
             disable=disable,
+            console=Console(stderr=True),  # standard output is for results, which may go into a pipe
         )
         self._shown_from = time.monotonic() + 1.0
 

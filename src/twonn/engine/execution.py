@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from twonn import _core
 from twonn.arguments import ArgumentValueError, Verbatim
 from twonn.engine.kernel import prepared
 from twonn.engine.pace import Pace
+from twonn.engine.reach import out_of_reach
 from twonn.problem.horizon import LARGEST_COUNT, steps_of_log, written_steps
 from twonn.problem.params import Params
 from twonn.problem.runspec import RunSpec
@@ -82,17 +84,31 @@ class Execution:
 
     def try_to_end(self) -> None:
         """Refuse a horizon that stepping cannot reach, unless the run comes to rest or diverges by itself."""
-        end = self._kernel.step + TRIAL_STEPS
+        cost = self._cost_of_trial()
+        if self.status is None:
+            raise out_of_reach(
+                self.spec.options, cost, f", unless the run ends by itself within {self._trial:,} steps"
+            )
+
+    def refusal_of_horizon(self) -> ArgumentValueError:
+        """Return the error that refuses the horizon of many runs like this one; some steps are tried."""
+        return out_of_reach(self.spec.options, self._cost_of_trial())
+
+    @property
+    def _trial(self) -> int:
+        """How many steps are tried: fewer where one costs more, and no more than may be taken."""
+        options, dimension = self.spec.options, self.spec.problem.dimension
+        steps = TRIAL_STEPS if options.optimizer is None else TRIAL_STEPS // dimension
+        return max(1, min(steps, options.most_steps))
+
+    def _cost_of_trial(self) -> float | None:
+        """Try some steps; return the seconds that one took, None if there were none."""
+        first, begun = self._kernel.step, time.perf_counter()
+        end = min(first + self._trial, self.spec.options.horizon - 1)
         while self.status is None and self._kernel.step < end:
             self.advance(end - self._kernel.step)
-        if self.status is None:
-            raise ArgumentValueError(
-                "steps",
-                Verbatim(written_steps(self.spec.options.horizon)),
-                "at most 2^63 - 1 steps for the direct engine, unless the run comes to rest within "
-                f"its first {TRIAL_STEPS:,}",
-                'Ask for fewer steps, or use engine="auto".',
-            )
+        taken = self._kernel.step - first
+        return (time.perf_counter() - begun) / taken if taken else None
 
     def interrupt(self) -> None:
         """End a run that is under way."""

@@ -17,7 +17,7 @@ from twonn.engine.fields import PER_SAMPLE
 from twonn.engine.saver import OUTCOMES
 from twonn.files import CheckpointError, previous
 from twonn.problem.horizon import default_stride, written_steps
-from twonn.problem.runspec import RunOptions
+from twonn.problem.runspec import RunOptions, RunSpec
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,21 @@ class Reopened:
     run: Execution
     values: Mapping[str, Any]
     intact: bool
+
+
+def spec_in(place: Path) -> RunSpec:
+    """Return which run is in a file.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no readable file.
+    """
+    values, _ = read(place)
+    try:
+        return spec_of(values)
+    except (KeyError, TypeError, ValueError) as error:  # the checksum is right: not twonn's
+        raise CheckpointError(f"{place}: not what a checkpoint has to be ({error}).") from error
 
 
 def reopened(place: Path, asked: int | None = None, limit: int | None = None) -> Reopened:

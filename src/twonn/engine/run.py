@@ -17,7 +17,15 @@ from twonn.engine.reopen import reopened
 from twonn.engine.saver import UNDER_WAY, Saver, provenance_since
 from twonn.engine.stepping import Rule, stepped
 from twonn.engine.watching import Watcher, first_signal, reporting
-from twonn.files import CheckpointError, locked, place_of, previous
+from twonn.files import (
+    CheckpointError,
+    is_store,
+    is_trajectory,
+    locked,
+    place_of,
+    previous,
+    what_it_is,
+)
 from twonn.optimizers import Optimizer, OptimizerName
 from twonn.problem.horizon import direct_limit, horizon
 from twonn.problem.params import Params
@@ -96,13 +104,15 @@ def run(
         Total number of steps, >= 1, that "auto" takes one by one before it gives up. The run then ends as
         ``Status.OBSTRUCTED``, with the samples so far and the reason. A leap counts as the number of steps
         that cost as much. So every run ends, at a step that does not depend on a clock. The default, 10^10,
-        takes a few minutes. "direct", "leap" and other optimizers have no such limit.
+        takes a few minutes. With another optimizer "auto" takes every step, so a longer horizon is refused at
+        once, unless the run ends by itself within about a million steps. "direct" and "leap" have no such
+        limit.
     optimizer : {"gd", "momentum", "normalized_gd", "adam"}, Optimizer, mapping or callable
         Full-batch gradient descent with constant step size, or another optimizer: its name, an instance of
         `Momentum`, `NormalizedGD` or `Adam`, a table with ``name`` and options, or a function. Every step of
-        another optimizer is taken, whatever the horizon: "auto" does not leap, and "leap" is refused. With
-        momentum or Adam the parameters keep moving after all neurons have become inactive, and a neuron may
-        become active again. Such a run is at rest only once its velocity is 0.
+        another optimizer is taken: "auto" does not leap, and "leap" is refused. With momentum or Adam the
+        parameters keep moving after all neurons have become inactive, and a neuron may become active again.
+        Such a run is at rest only once its velocity is 0.
 
         A function is called as ``optimizer(step, params, gradient)`` with the steps taken so far, the
         parameters there and the gradient of the objective there (both `Params`). It returns the parameters
@@ -229,6 +239,7 @@ def resume(
     extended. The steps in between are run again. If the run was given ``sample_steps``, these stay as they
     are, except that the last step is the new one.
     """
+    _refuse_other_kinds(checked_path(path))
     place = place_of(path)
     if checkpoint_every is not None:
         interval(checkpoint_every)
@@ -265,6 +276,12 @@ def so_far(path: str | os.PathLike[str]) -> tuple[Trajectory, dict[str, Any]]:
     return run.trajectory(provenance_of(values["provenance"])), dict(values)
 
 
+def _refuse_other_kinds(path: Path) -> None:
+    """Refuse what twonn has written for another purpose, unless there is a checkpoint as well."""
+    if (is_trajectory(path) or is_store(path)) and not previous(path).exists():
+        raise CheckpointError(f"{path}: {what_it_is(path)}")
+
+
 def _refuse_existing(place: Path) -> None:
     if place.exists() or previous(place).exists():
         raise ArgumentValueError(
@@ -278,7 +295,7 @@ def _refuse_existing(place: Path) -> None:
 def _carried_out(run: Execution, saver: Saver | None, watcher: Watcher) -> Trajectory:
     """Drive a run until it ends, or is interrupted."""
     reachable = run.spec.options.reachable_steps
-    if run.spec.options.horizon > reachable:
+    if not run.spec.options.is_affordable:
         run.try_to_end()
     if saver is not None:
         saver.begin()

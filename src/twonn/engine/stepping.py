@@ -11,6 +11,7 @@ import numpy as np
 from twonn import _core, config
 from twonn.arguments import ArgumentTypeError, ArgumentValueError, OutOfRangeError
 from twonn.engine.pace import CHUNK_SECONDS
+from twonn.engine.reach import out_of_reach
 from twonn.engine.watching import Watcher, first_signal, reporting
 from twonn.geometry.distances import arrays_of
 from twonn.geometry.objective import gradient_of
@@ -33,7 +34,8 @@ def stepped(spec: RunSpec, rule: Rule, watcher: Watcher) -> Trajectory:
     TypeError, ValueError
         If the rule returns something else than one network of this problem.
     """
-    spec.options.require_countable()
+    if not spec.options.is_affordable:
+        raise out_of_reach(spec.options, None)  # what a step of it costs only its author knows
     progress = _Steps(spec)
     with first_signal() as came, reporting(watcher.progress is None or watcher.progress) as report:
         status = Status.INTERRUPTED

@@ -29,7 +29,6 @@ from twonn.problem.horizon import (
     horizon,
     listed_steps,
     sample_schedule,
-    written_steps,
 )
 from twonn.problem.params import Params, check_compatible, single_run
 from twonn.problem.problem import Problem, problem_dict
@@ -156,19 +155,22 @@ class RunOptions:
         return min(self.horizon, LARGEST_COUNT) if self.is_stepped else self.horizon
 
     @property
+    def most_steps(self) -> int:
+        """The most steps that are taken one by one where every step is: what counts, or `max_direct`."""
+        return LARGEST_COUNT if self.engine == "direct" else self.max_direct
+
+    @property
+    def is_affordable(self) -> bool:
+        """Whether the horizon is one that stepping may reach, where every step is taken."""
+        return not self.is_stepped or self.horizon <= self.most_steps
+
+    @property
     def samples_by_default(self) -> bool:
         return self.samples_per_decade is None and self.sample_steps is None
 
     def schedule(self) -> Schedule:
         """Return which steps to record."""
         return sample_schedule(self.reachable_steps, self.samples_per_decade, self.sample_steps)
-
-    def require_countable(self) -> None:
-        """Refuse a horizon that stepping cannot reach."""
-        if self.horizon > self.reachable_steps:
-            expected = "at most 2^63 - 1 steps where each is taken one by one"
-            fix = 'Ask for fewer steps, or use engine="auto".'
-            raise ArgumentValueError("steps", Verbatim(written_steps(self.horizon)), expected, fix)
 
     def require_kernel(self) -> None:
         """Refuse an optimizer that the kernel does not have."""
@@ -244,6 +246,14 @@ class RunSpec:
     def from_dict(cls, values: Mapping[str, Any]) -> RunSpec:
         """Return what `to_dict` has written; any error means that it has not."""
         return cls(Problem(**values["problem"]), Params(**values["start"]), RunOptions.from_dict(values))
+
+
+def are_same_run(one: RunSpec, other: RunSpec) -> bool:
+    """Whether two runs have the same steps and samples, as far as both go."""
+    asked = [spec.to_dict() for spec in (one, other)]
+    for values in asked:
+        del values["horizon"], values["max_direct"]
+    return asked[0] == asked[1]
 
 
 _STEPS = re.compile("0x(0|[1-9a-f][0-9a-f]*)")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from twonn import _core
 from twonn.config import provenance_of
-from twonn.files import CheckpointError, is_checkpoint, regular, replacing
+from twonn.files import CheckpointError, is_checkpoint, regular, replacing, what_it_is
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem, problem_dict
 from twonn.problem.runspec import MAX_DIRECT, RunOptions, RunSpec, read_steps
@@ -205,9 +205,7 @@ _LONGEST_STEPS, _LONGEST_TEXT = 1_000_000, 100_000
 
 def _read(path: Path, raw: BinaryIO) -> dict[str, Any]:
     if is_checkpoint(path):
-        raise CheckpointError(
-            f"{path}: a checkpoint; twonn.resume continues from it and returns the trajectory."
-        )
+        raise CheckpointError(f"{path}: {what_it_is(path)}")
     if not zipfile.is_zipfile(raw):
         raise CheckpointError(f"{path}: not an .npz file that Trajectory.save has written.")
     raw.seek(0)

@@ -24,10 +24,11 @@ from twonn.arguments import (
 )
 from twonn.engine.batch import BITS
 from twonn.engine.checkpoint import interval
+from twonn.engine.execution import Execution
 from twonn.problem.horizon import LARGEST_COUNT
 from twonn.problem.params import Params, check_compatible
 from twonn.problem.problem import Problem, problem_dict
-from twonn.problem.runspec import RunOptions, Schedule
+from twonn.problem.runspec import RunOptions, RunSpec, Schedule
 from twonn.results.records import VARIABLES
 from twonn.sweeps.chunks import Chunk
 from twonn.sweeps.layout import Layout
@@ -133,8 +134,9 @@ def planned(
         Naming the argument, what was got, what was expected, and the fix.
     """
     problems, starts = _crossed(problem, params)
-    options.require_countable()
     options.require_kernel()
+    if not options.is_affordable:
+        raise Execution(RunSpec(problems[0], starts[0], options)).refusal_of_horizon()
     sampled = _chosen(trajectories, starts.dimension)
     if not sampled and options.sample_steps is not None:
         expected = "None without trajectories"

@@ -102,7 +102,8 @@ def sweep(
         True shows a progress bar if the sweep takes over a second. A callable is called after every chunk
         with the number of runs done and the number of all runs.
     max_direct : int, float or str
-        As in `twonn.run`, for every run. The default, 10^8, takes a second or two.
+        As in `twonn.run`, for every run. The default, 10^8, takes a second or two. With another optimizer a
+        longer horizon is refused at once.
 
     Returns
     -------
