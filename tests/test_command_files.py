@@ -510,7 +510,13 @@ def test_a_shell_completes_commands_options_and_names():
 
 
 def test_settings_are_completed_with_their_values():
-    assert completion.settings("run.opt") == ["run.optimizer="]
+    assert completion.settings("run.s") == [
+        "run.steps=",
+        "run.sliding=",
+        "run.samples_per_decade=",
+        "run.sample_steps=",
+    ]
+    assert completion.settings("run.sl") == ["run.sliding=average", "run.sliding=step"]
     assert completion.settings("run.optimizer=n") == ["run.optimizer=normalized_gd"]
     assert completion.settings("initializer.name=glorot") == [
         "initializer.name=glorot_normal",

@@ -28,12 +28,14 @@ def sections(incomplete: str) -> list[tuple[str, str]]:
 
 
 def settings(incomplete: str) -> list[str]:
-    """Return the entries of a spec file that begin so, up to the =, and after it their values."""
-    path, equals, _ = incomplete.partition("=")
+    """Return the entries of a spec file that begin so; if there is one, with its values."""
     entries = _values()
-    if not equals:
-        return [f"{entry}=" for entry in entries if entry.startswith(incomplete)]
-    return names(f"{path}={value}" for value in entries.get(path, ()))(incomplete)
+    path, equals, _ = incomplete.partition("=")
+    begun = [path] if equals else [entry for entry in entries if entry.startswith(path)]
+    if len(begun) == 1 and (values := entries.get(begun[0], ())):
+        # All of it at once: bash, for which a word ends at the =, does not ask again after it.
+        return names(f"{begun[0]}={value}" for value in values)(incomplete)
+    return [] if equals else [f"{entry}=" for entry in begun]
 
 
 def _values() -> dict[str, tuple[str, ...]]:
