@@ -21,8 +21,8 @@ from twonn.arguments import ArgumentValueError, Verbatim, one_of, required
 from twonn.engine.checkpoint import digest
 from twonn.engine.fields import CHECKPOINT_EVERY, FIELDS
 from twonn.engine.reopen import spec_in
+from twonn.engine.run import require_checkpoint, so_far
 from twonn.engine.run import resume as resume_run
-from twonn.engine.run import so_far
 from twonn.engine.watching import first_signal
 from twonn.files import CheckpointError, check_place, is_checkpoint, previous
 from twonn.problem.horizon import horizon, written_steps, written_time
@@ -207,6 +207,7 @@ def resume(
     An earlier part of the same run, saved under that name, is replaced; anything else only with --force.
     """
     asked = None if steps is None else horizon(steps, None)
+    require_checkpoint(file)
     output = file.with_suffix(".npz") if output is None else output
     _check_apart(output, file)
     _check_free(output, force or _is_part(output, file, asked))

@@ -239,7 +239,7 @@ def resume(
     extended. The steps in between are run again. If the run was given ``sample_steps``, these stay as they
     are, except that the last step is the new one.
     """
-    _refuse_other_kinds(checked_path(path))
+    require_checkpoint(checked_path(path))
     place = place_of(path)
     if checkpoint_every is not None:
         interval(checkpoint_every)
@@ -276,7 +276,7 @@ def so_far(path: str | os.PathLike[str]) -> tuple[Trajectory, dict[str, Any]]:
     return run.trajectory(provenance_of(values["provenance"])), dict(values)
 
 
-def _refuse_other_kinds(path: Path) -> None:
+def require_checkpoint(path: Path) -> None:
     """Refuse what twonn has written for another purpose, unless there is a checkpoint as well."""
     if (is_trajectory(path) or is_store(path)) and not previous(path).exists():
         raise CheckpointError(f"{path}: {what_it_is(path)}")
