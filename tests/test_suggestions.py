@@ -55,7 +55,7 @@ MEANT = {
         "sgd": "gd",
         "GD": "gd",
         "heavy-ball": "momentum",
-        "nesterov": "Nesterov's method is not built in; 'momentum' is the heavy ball",
+        "nesterov": "Nesterov's method is not built in: give a function, or take 'momentum'",
         "adamw": "Weight decay is not built in",
     },
     "engine": {"exact": "direct", "Auto": "auto", "leaping": "leap", "step": "direct"},

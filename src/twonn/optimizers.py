@@ -26,6 +26,8 @@ __all__ = ["Adam", "Momentum", "NormalizedGD", "Optimizer"]
 OptimizerName = Literal["gd", "momentum", "normalized_gd", "adam"]
 OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
 
+_NO_NESTEROV = "Nesterov's method is not built in: give a function, or take 'momentum', the heavy ball."
+
 _SYNONYMS = {
     "sgd": "gd",
     "gradient_descent": "gd",
@@ -41,9 +43,9 @@ _SYNONYMS = {
     "normalised": "normalized_gd",
     "normalised_gd": "normalized_gd",
     "normalized_gradient_descent": "normalized_gd",
-    "nesterov": "Nesterov's method is not built in; 'momentum' is the heavy ball.",
-    "nag": "Nesterov's method is not built in; 'momentum' is the heavy ball.",
-    "adamw": "Weight decay is not built in; 'adam' has none.",
+    "nesterov": _NO_NESTEROV,
+    "nag": _NO_NESTEROV,
+    "adamw": "Weight decay is not built in: give a function, or take 'adam', which has none.",
 }
 
 #: Where the step size is asked for, but is not.
