@@ -9,6 +9,7 @@ import pytest
 import twonn
 from twonn.engine import execution
 from twonn.engine.reach import duration
+from twonn.problem.runspec import RunOptions, RunSpec
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 START = twonn.initializers.sample("he_normal", 1, 42)[0]
@@ -72,6 +73,34 @@ def test_the_trial_does_not_show_in_the_bits(monkeypatch):
     short = twonn.run(wild, start, 10**6, optimizer="momentum")
     long = twonn.run(wild, start, 10**16, optimizer="momentum")
     assert np.array_equal(short.states[-1], long.states[-1]) and short.end_step == long.end_step
+
+
+def test_the_trial_ends_before_a_horizon_that_is_near(short_trial):
+    """Where a run goes on from a file, that may be nearer than the trial is long."""
+    options = RunOptions(1001, optimizer=twonn.Adam(), max_direct=1000)
+    run = execution.Execution(RunSpec(PAPER, START, options))
+    run.advance(900)
+    with pytest.raises(ValueError, match=r"at most 1,000 \(max_direct\)"):
+        run.try_to_end()
+    assert run.steps_taken == 1000
+
+
+def test_no_more_is_tried_than_may_be_taken(short_trial):
+    with pytest.raises(ValueError, match="by itself within 500 steps"):
+        twonn.run(PAPER, START, 10**6, optimizer="adam", max_direct=500)
+
+
+def test_a_function_is_not_called_for_a_horizon_that_is_refused():
+    def rule(step, params, gradient):
+        raise AssertionError("it is called")
+
+    sentence = (
+        r"^steps: got 10\^16; expected at most 10,000,000,000 \(max_direct\) with the optimizer rule, which"
+    )
+    with pytest.raises(ValueError, match=sentence):
+        twonn.run(PAPER, START, 10**16, optimizer=rule)
+    with pytest.raises(AssertionError, match="it is called"):
+        twonn.run(PAPER, START, 10**16, optimizer=rule, max_direct=10**16)
 
 
 def test_in_many_dimensions_fewer_steps_are_tried(short_trial):
