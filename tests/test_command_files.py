@@ -147,6 +147,8 @@ def test_set_replaces_and_adds_entries():
     changes = ("problem.step_size=.05", "run.steps=2_000", 'run.optimizer={name = "adam", beta1 = 0.8}')
     options = [word for change in changes for word in ("--set", change)]
     done("run", "spec.toml", *options, "--set", "problem.x=[-.5, 1.5]", "--set", "run.engine=direct")
+    done("run", "spec.toml", "-o", "far.npz", "--set", "run.steps=10^20")
+    assert twonn.load("far.npz").horizon == 10**20
     traj = twonn.load("spec.npz")
     assert traj.problem == twonn.Problem(x=[-0.5, 1.5], y=[-1, 1], step_size=0.05)
     assert (traj.horizon, traj.optimizer, traj.spec.options.engine) == (
@@ -356,6 +358,7 @@ def test_json_of_a_run_and_of_a_trajectory():
     said = strict(done("run", "spec.toml", "--json", "--set", "run.steps=10_000_000_000_000_000"))
     traj = twonn.load("spec.npz")
     assert (said["status"], said["message"]) == ("completed", traj.message)
+    assert (said["success"], said["outcome"]) == (True, traj.outcome)
     assert (said["horizon"], said["end_step"], said["log10_end_step"]) == ("1e16", "1e16", 16.0)
     assert said["problem"]["step_size"] == 0.01 and said["options"]["engine"] == "auto"
     assert said["final"]["w"] == traj.final.w.tolist()

@@ -89,6 +89,8 @@ def of_trajectory(traj: Trajectory) -> dict[str, Any]:
     options = traj.spec.options
     return {
         "status": traj.status,
+        "success": traj.success,
+        "outcome": traj.outcome,
         "message": traj.message,
         "obstacle": traj.obstacle,
         **steps("horizon", traj.horizon),
