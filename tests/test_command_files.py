@@ -133,10 +133,12 @@ def test_a_sweep_continues_its_store_and_no_other(folder):
     arguments = ("sweep", "sweep.toml", "--store", "store")
     assert done(*arguments) == done(*arguments)
     sentence = refused(*arguments, "--set", "problem.step_size=.02")
-    assert "store: got store, which holds another sweep" in sentence
+    assert sentence.startswith("twonn: store: got store, which holds another sweep")  # not a line of the file
     (folder / "other").mkdir()
     (folder / "other" / "file").touch()
     assert "expected a new or empty folder" in refused("sweep", "sweep.toml", "--store", "other")
+    options = ("--store", "third", "--executor", "nothing")
+    assert refused("sweep", "sweep.toml", *options).startswith("twonn: executor: got 'nothing'; expected")
 
 
 # --------------------------------------------------------------------------------------------------

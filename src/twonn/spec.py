@@ -52,7 +52,7 @@ _NOT_OPTIONS = {
 }
 
 #: Arguments of the caller, not of the file: an error in them has no line.
-_CALLERS = {"checkpoint", "checkpoint_every", "part"}
+_CALLERS = {"checkpoint", "checkpoint_every", "store", "executor", "part"}
 
 #: The keys of every table: those that must be there, and those that may.
 _Keys = Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
