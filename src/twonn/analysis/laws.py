@@ -93,6 +93,14 @@ class Law(enum.Enum):
         return next(law for law in Law if law.shape is self.form and not law.limited)
 
     @property
+    def leading(self) -> Law:
+        """The law without limit, and without shift where C means the same without: to leading order."""
+        if self.shape is None:
+            return self
+        same = (law for law in Law if law.shape is not None and law.formula == self.form.constant_of)
+        return next(same, self.without_limit)
+
+    @property
     def form(self) -> Shape:
         """The shape of a law that has one."""
         assert self.shape is not None, f"{self.formula} has no shape"

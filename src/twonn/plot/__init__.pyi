@@ -1,3 +1,5 @@
+from .classification import distances, loss, margins
+from .comparison import compare
 from .curves import gap, local_exponent, parameters, scaled_gap
 from .histograms import constants
 from .parts import written_to
@@ -5,10 +7,14 @@ from .planes import decision_regions, network, phase_plane
 from .ribbons import pattern, slides
 
 __all__ = [
+    "compare",
     "constants",
     "decision_regions",
+    "distances",
     "gap",
     "local_exponent",
+    "loss",
+    "margins",
     "network",
     "parameters",
     "pattern",

@@ -6,11 +6,12 @@ import functools
 import math
 import os
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,9 @@ if TYPE_CHECKING:  # Matplotlib is imported when something is drawn: it takes lo
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.legend import Legend
     from matplotlib.patheffects import AbstractPathEffect
+    from matplotlib.text import Text
     from matplotlib.ticker import Locator
 
 STYLE = Path(__file__).parent.with_name("twonn.mplstyle")
@@ -43,29 +46,88 @@ _NEAR = 5.0
 #: What the label of a tick takes of the length of its axis.
 _TICK_ROOM = 0.09
 
+#: Number of characters at which a sentence above a legend is wrapped at the latest.
+_LONGEST = 72
+
+#: Numbers of characters at which the entries of a legend that is too wide are wrapped, in turn.
+_WRAPPED = (48, 36, 24)
+
+#: What a legend may take of the width that its axes have in their figure.
+_LEGEND_WIDTH = 0.95
+
 P = ParamSpec("P")
+R = TypeVar("R")
+
+#: Sentences for the legend, each with an artist that shows nothing but stays on the axes.
+_remarks: WeakKeyDictionary[Artist, str] = WeakKeyDictionary()
+
+#: Axes of figures that were made here, and so have the style of twonn for good.
+_own_axes: WeakSet[Axes] = WeakSet()
 
 
 # --------------------------------------------------------------------------------------------------
 # Style and files
 
 
-def styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
     """Make a function draw in the style of twonn."""
 
     @functools.wraps(draw)
-    def draw_in_style(*args: P.args, **kwargs: P.kwargs) -> Axes:
+    def draw_in_style(*args: P.args, **kwargs: P.kwargs) -> R:
         import matplotlib
         from matplotlib import style
 
         with style.context(STYLE):
-            ax = draw(*args, **kwargs)
+            _fit_to_background()
+            drawn = draw(*args, **kwargs)
+            for ax in np.atleast_1d(np.asarray(drawn, dtype=object)):
+                if ax in _own_axes:
+                    _keep_colours(ax)
             interactive = matplotlib.is_interactive()
         # A backend of a notebook that was loaded for this figure has switched interactive mode on for good.
         matplotlib.interactive(interactive)
-        return ax
+        return drawn
 
     return draw_in_style
+
+
+def _fit_to_background() -> None:
+    """Change what is dark on light in the style where the user has chosen a dark background."""
+    import matplotlib
+    from cycler import cycler
+    from matplotlib.colors import to_hex, to_rgb
+
+    if not is_dark(matplotlib.rcParams["axes.facecolor"]):
+        return
+    light = to_hex(matplotlib.rcParams["text.color"])
+    colours = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
+    colours = [light if max(to_rgb(colour)) < 0.1 else colour for colour in colours]
+    matplotlib.rcParams.update({"axes.prop_cycle": cycler("color", colours), "grid.color": "0.25"})
+
+
+def _keep_colours(ax: Axes) -> None:
+    """Make colours of the cycle final: a line looks up "C1" when it is drawn, in the style of that time."""
+    from matplotlib.colors import to_hex
+
+    legend = ax.get_legend()
+    for line in (*ax.lines, *(legend.get_lines() if legend else [])):
+        line.set_color(to_hex(line.get_color(), keep_alpha=True))
+
+
+def is_dark(colour: Any) -> bool:
+    """Return whether light text is legible on a colour."""
+    from matplotlib.colors import to_rgb
+
+    red, green, blue = to_rgb(colour)
+    return 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+
+
+def ink(ax: Axes, strength: float = 1.0) -> tuple[float, ...]:
+    """Return the colour of the labels of axes, or paler, mixed with their background."""
+    from matplotlib.colors import to_rgb
+
+    text, ground = to_rgb(ax.xaxis.label.get_color()), to_rgb(ax.get_facecolor())
+    return tuple(strength * one + (1 - strength) * other for one, other in zip(text, ground, strict=True))
 
 
 @contextmanager
@@ -94,6 +156,7 @@ def written_to(*paths: str | os.PathLike[str]) -> Iterator[Axes]:
     from matplotlib.figure import Figure
 
     with style.context(STYLE):
+        _fit_to_background()
         figure = Figure()
         yield figure.subplots()
         for path in paths:
@@ -106,28 +169,29 @@ def written_to(*paths: str | os.PathLike[str]) -> Iterator[Axes]:
 
 def checked_axes(ax: object) -> Axes:
     """Return `ax`, or new axes where it is None; refuse anything else."""
-    from matplotlib.axes import Axes
-
     if ax is None:
         from matplotlib import pyplot
 
-        return pyplot.subplots()[1]
+        ax = pyplot.subplots()[1]
+        has_own_style(ax)
+        return ax
+    return given_axes("ax", ax)
+
+
+def given_axes(argument: str, ax: object) -> Axes:
+    """Return axes, or refuse what are none."""
+    from matplotlib.axes import Axes
+
     if not isinstance(ax, Axes):
-        raise ArgumentTypeError("ax", ax, "Matplotlib Axes or None", "Pick one, as in ax=axes[0].")
+        raise ArgumentTypeError(argument, ax, "Matplotlib Axes or None", "Pick one, as in ax=axes[0].")
     return ax
 
 
-def checked_trajectory(traj: object) -> Trajectory:
+def checked_trajectory(traj: object, argument: str = "traj") -> Trajectory:
     """Return `traj` if it is one, or refuse."""
     if not isinstance(traj, Trajectory):
-        raise ArgumentTypeError("traj", traj, "a twonn.Trajectory", "Get one from twonn.run or twonn.load.")
+        raise ArgumentTypeError(argument, traj, "a twonn.Trajectory", "Get one from twonn.run or twonn.load.")
     return traj
-
-
-def checked_trajectories(traj: Trajectory | Iterable[Trajectory]) -> list[Trajectory]:
-    """Return one trajectory or several as a list, or refuse."""
-    several = traj if isinstance(traj, Iterable) else [traj]
-    return [checked_trajectory(one) for one in several]
 
 
 def nearest_sample(argument: str, step: object, traj: Trajectory) -> int:
@@ -145,6 +209,11 @@ def nearest_sample(argument: str, step: object, traj: Trajectory) -> int:
         expected = f"a step from 0 to {last}, the last one of the run"
         raise ArgumentValueError(argument, Verbatim(brief(step)), expected, "Choose a step within the run.")
     return int(np.abs(np.maximum(traj.log_t, -1.0) - log_step).argmin())
+
+
+def has_own_style(ax: Axes) -> None:
+    """Have axes keep the style of twonn that they were made in."""
+    _own_axes.add(ax)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -199,6 +268,31 @@ def value_axis(axis: Axis) -> None:
     from matplotlib.ticker import FuncFormatter
 
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"${number_text(value, 5)}$"))
+
+
+def far_scale(ax: Axes, width: float) -> None:
+    """Make the axis of y linear within a width of 0 and logarithmic farther out."""
+    ax.set_yscale("asinh", linear_width=width)
+    ax.autoscale_view(scalex=False)  # margins to the limits are those of the new scale
+
+
+def far_axis(axis: Axis) -> None:
+    """Label an axis that is linear near 0 and logarithmic farther out with powers of ten and their signs."""
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    axis.set_major_locator(roomy_locator(axis, _signed_powers))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _signed_power(value)))
+
+
+def _signed_powers(low: float, high: float) -> Floats:
+    powers = 10.0 ** np.arange(-50, math.ceil(math.log10(max(abs(low), abs(high)))) + 1)
+    return np.concatenate([-powers, [0.0], powers])
+
+
+def _signed_power(value: float) -> str:
+    sign = "-" if value < 0 else ""
+    return "0" if value == 0 else f"${sign}{power_of_ten(math.log10(abs(value)))}$"
 
 
 def roomy_locator(axis: Axis, candidates: Callable[[float, float], Floats]) -> Locator:
@@ -272,14 +366,20 @@ def step_text(traj: Trajectory, sample: int) -> str:
 
 
 def note(ax: Axes, text: str) -> None:
-    """Say in the middle of empty axes why there is nothing to see."""
+    """Say in the middle of axes why there is nothing to see, unless there is."""
+    written_note(ax, text)
+
+
+def written_note(ax: Axes, text: str) -> Text | None:
+    """Do the same, and return the text if it was written."""
     if np.isfinite(ax.dataLim.get_points()).all():
-        return  # the caller's axes show something else
+        return None
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_ticks([], minor=False)
     ax.grid(False)
     wrapped = textwrap.fill(text, 42)
-    ax.text(0.5, 0.5, wrapped, transform=ax.transAxes, ha="center", va="center", color="0.35")
+    look: dict[str, Any] = {"ha": "center", "va": "center", "color": ink(ax, 0.65)}
+    return ax.text(0.5, 0.5, wrapped, transform=ax.transAxes, **look)
 
 
 def marker_of(points: Floats) -> str:
@@ -294,7 +394,54 @@ def outlined() -> list[AbstractPathEffect]:
     return [withStroke(linewidth=1.5, foreground="white")]
 
 
+def remark(ax: Axes, text: str) -> None:
+    """Add a sentence to the legend, above its entries."""
+    (carrier,) = ax.plot([], [], label="_nolegend_")
+    _remarks[carrier] = text
+
+
 def legend_above(ax: Axes, handles: list[Artist] | None = None, columns: int = 3) -> None:
-    """Put the legend above the axes, where it hides nothing."""
-    known = {} if handles is None else {"handles": handles}
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, **known)
+    """Put the legend above the axes, where it hides nothing, in as many columns as there is room for."""
+    from matplotlib import rcParams
+
+    if handles is None:
+        handles = ax.get_legend_handles_labels()[0]
+    if not handles:
+        return
+    look: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    remarks = [_remarks[artist] for artist in ax.get_children() if artist in _remarks]
+    if remarks:
+        look["title"] = _wrapped_title(ax, remarks)
+        look["title_fontsize"] = rcParams["legend.fontsize"]
+    for number in range(min(columns, len(handles)), 0, -1):
+        legend = ax.legend(handles=handles, ncols=number, **look)
+        if _fits(ax, legend):
+            return
+    for width in _WRAPPED:
+        for text in legend.get_texts():
+            if "$" not in text.get_text():
+                text.set_text(textwrap.fill(text.get_text(), width))
+        if _fits(ax, legend):
+            return
+
+
+def _wrapped_title(ax: Axes, remarks: Sequence[str]) -> str:
+    """Return sentences wrapped as little as there is room for."""
+    from matplotlib import rcParams
+
+    for width in (_LONGEST, *_WRAPPED):
+        title = "\n".join(textwrap.fill(text, width) for text in remarks)
+        if _fits(ax, ax.legend(handles=[], title=title, title_fontsize=rcParams["legend.fontsize"])):
+            break
+    return title
+
+
+def _fits(ax: Axes, legend: Legend) -> bool:
+    """Return whether a legend is no wider than the part of the figure that its axes have."""
+    place = ax.get_subplotspec()
+    figure: Any = ax.get_figure(root=False)
+    share = ax.get_position().width
+    if place is not None:
+        margins = figure.subplotpars
+        share = place.get_position(figure).width / (margins.right - margins.left)
+    return bool(legend.get_window_extent().width <= _LEGEND_WIDTH * share * figure.bbox.width)

@@ -18,11 +18,10 @@ from twonn.plot.parts import (
     checked_trajectory,
     decades,
     evenly_spaced,
+    far_axis,
     legend_above,
     nearest_sample,
     outlined,
-    power_of_ten,
-    roomy_locator,
     step_text,
     styled,
     value_axis,
@@ -407,17 +406,14 @@ def _in_weights(traj: Trajectory, coordinates: str | None) -> bool:
 
 def _set_plane(ax: Axes, paths: Floats) -> None:
     """Set scales and limits so that the start and the end of the paths can be seen."""
-    from matplotlib.ticker import FuncFormatter, NullLocator
-
     value_axis(ax.xaxis)
     value_axis(ax.yaxis)
     start, reach = float(np.abs(paths[:, 0]).max()), float(np.abs(paths).max())
     if start > 0 and reach > _LONG * start:
-        for axis, set_scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
-            set_scale("asinh", linear_width=start)
-            axis.set_major_locator(roomy_locator(axis, _signed_powers))
-            axis.set_minor_locator(NullLocator())
-            axis.set_major_formatter(FuncFormatter(lambda value, _: _signed_power(value)))
+        ax.set_xscale("asinh", linear_width=start)
+        ax.set_yscale("asinh", linear_width=start)
+        far_axis(ax.xaxis)
+        far_axis(ax.yaxis)
     for axis, values, limit in (
         (ax.xaxis, paths[..., 0], ax.set_xlim),
         (ax.yaxis, paths[..., 1], ax.set_ylim),
@@ -426,16 +422,6 @@ def _set_plane(ax: Axes, paths: Floats) -> None:
         shown = scale.transform(np.append(values, np.array([-0.2, 0.2]) * start))
         room = 0.08 * (float(np.ptp(shown)) or 1.0)
         limit(*scale.inverted().transform(np.array([shown.min() - room, shown.max() + room])))
-
-
-def _signed_powers(low: float, high: float) -> Floats:
-    powers = 10.0 ** np.arange(-50, math.ceil(math.log10(max(abs(low), abs(high)))) + 1)
-    return np.concatenate([-powers, [0.0], powers])
-
-
-def _signed_power(value: float) -> str:
-    sign = "-" if value < 0 else ""
-    return "0" if value == 0 else f"${sign}{power_of_ten(math.log10(abs(value)))}$"
 
 
 def _thresholds(across: Floats, points: Floats | None, bottom: float, top: float) -> list[Floats]:
