@@ -14,8 +14,8 @@ from twonn.plot.parts import (
     checked_axes,
     decades,
     far_scale,
-    ink,
     legend_above,
+    number_text,
     power_of_ten,
     roomy_locator,
     step_axis,
@@ -110,8 +110,7 @@ def margins(
     ax = checked_axes(ax)
     curves, several = placed(ax, curves)
     ax.set_ylabel("margins $y_i f(x_i)$")
-    if draw_families(ax, curves, several, lambda one: _of_points(one.margins)):
-        _mark(ax, 0.0, "_nolegend_")
+    draw_families(ax, curves, several, lambda one: _of_points(one.margins), [0.0])
     return ax
 
 
@@ -148,11 +147,8 @@ def distances(
     ax = checked_axes(ax)
     curves, several = placed(ax, curves)
     ax.set_ylabel("distances (units of $x$)")
-    if draw_families(ax, curves, several, lambda one: _of_points(one.distances)):
-        for optimal in sorted({optimal_margin(curve.traj.problem) for curve in curves}):
-            if math.isfinite(optimal):
-                _mark(ax, optimal, "optimal margin")
-        legend_above(ax)
+    optimal = sorted({optimal_margin(curve.traj.problem) for curve in curves} - {math.inf})
+    draw_families(ax, curves, several, lambda one: _of_points(one.distances), optimal, "optimal margin")
     return ax
 
 
@@ -182,11 +178,11 @@ def _loss_axis(ax: Axes) -> None:
         far_scale(ax, 5.0)
     ax.yaxis.set_major_locator(roomy_locator(ax.yaxis, _round_losses))
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda decade, _: f"${power_of_ten(decade)}$"))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda decade, _: f"${_loss_text(decade)}$"))
 
 
 def _round_losses(low: float, high: float) -> Floats:
-    """Return where to label log10 L: whole decades, within one or two also 2 and 5 times a power of ten."""
+    """Return where to label log10 L: at whole decades, or within few of them at round numbers."""
     from matplotlib.ticker import MaxNLocator
 
     if high - low > _FAR_DECADES:
@@ -194,8 +190,24 @@ def _round_losses(low: float, high: float) -> Floats:
         return np.concatenate([-powers, [0.0], powers])
     if high - low > 1.7:
         return np.asarray(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True).tick_values(low, high))
-    whole = np.arange(math.floor(low), math.ceil(high) + 1)
-    return np.add.outer(whole, np.log10([1, 2, 5])).ravel()
+    if high - low > 0.8:
+        whole = np.arange(math.floor(low), math.ceil(high) + 1)
+        return np.add.outer(whole, np.log10([1, 2, 5])).ravel()
+    # Relative to a power of ten, as the loss itself may be beyond binary64.
+    base = math.floor(low)
+    ticks = np.asarray(MaxNLocator(6).tick_values(10 ** (low - base), 10 ** (high - base)))
+    return np.asarray(base + np.log10(ticks[ticks > 0]))
+
+
+def _loss_text(decade: float) -> str:
+    """Return 10^decade in mathematical notation."""
+    whole = round(decade)
+    if abs(decade - whole) < 1e-9:
+        return power_of_ten(whole)
+    if abs(decade) < 4:
+        return number_text(10**decade, 4)
+    below = math.floor(decade)
+    return rf"{number_text(10 ** (decade - below), 4)}\cdot 10^{{{below}}}"
 
 
 def _of_points(values: Floats) -> list[Member]:
@@ -203,13 +215,3 @@ def _of_points(values: Floats) -> list[Member]:
         Member(f"$x_{point}$", values[:, point], {"linestyle": style})
         for point, style in enumerate(("-", "--"))
     ]
-
-
-def _mark(ax: Axes, height: float, label: str) -> None:
-    """Draw a dotted line across, unless there is one, and explain such lines once."""
-    drawn = [line for line in ax.lines if line.get_linestyle() == ":"]
-    if any(np.array_equal(line.get_ydata(), [height, height]) for line in drawn):
-        return
-    line = ax.axhline(height, color=ink(ax), linestyle=":", linewidth=0.8)
-    if label not in [other.get_label() for other in drawn]:
-        line.set_label(label)

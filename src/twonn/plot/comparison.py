@@ -118,7 +118,7 @@ def _draw_scaled_gaps(ax: Axes, curves: Sequence[Curve], several: bool) -> None:
 
 
 def _draw_local_exponents(ax: Axes, curves: Sequence[Curve], several: bool) -> None:
-    draw_local_exponents(ax, curves, several, logarithmic=True)
+    draw_local_exponents(ax, curves, logarithmic=True)
 
 
 def _draw_losses(ax: Axes, curves: Sequence[Curve], several: bool) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
 #: A gap below this many times its error has no place among the local exponents. That is its whole error: a
 #: line that is drawn has no interval, unlike a law that is fitted.
 _CERTAIN = 10.0
+
+#: Where most local exponents of a line are, once its gap falls.
+_usual: WeakKeyDictionary[Line2D, Floats] = WeakKeyDictionary()
 
 #: What `law` of `gap` may be beside a function.
 _LAWS = ("auto", "found", "closed form")
@@ -111,7 +115,7 @@ def gap(
     draw_gaps(ax, curves, several, bands, by_default)
     _draw_laws(ax, curves, law, several)
     _draw_errors(ax, curves, several)
-    if any(len(_positive_gap(curve.traj)[0]) for curve in curves):
+    if several or any(len(_positive_gap(curve.traj)[0]) for curve in curves):
         _explain_gaps(ax, several)
     return ax
 
@@ -201,8 +205,8 @@ def local_exponent(
     """
     curves = checked_curves(traj, line)
     ax = checked_axes(ax)
-    curves, several = placed(ax, curves)
-    draw_local_exponents(ax, curves, several)
+    curves, _ = placed(ax, curves)
+    draw_local_exponents(ax, curves)
     legend_above(ax)
     return ax
 
@@ -509,36 +513,30 @@ def _one_each(c: ArrayLike, count: int) -> Floats:
 # The local exponent
 
 
-def draw_local_exponents(
-    ax: Axes, curves: Sequence[Curve], several: bool, *, logarithmic: bool = False
-) -> None:
+def draw_local_exponents(ax: Axes, curves: Sequence[Curve], *, logarithmic: bool = False) -> None:
     """Draw the local exponents of runs, over an axis of steps that is logarithmic in ln t or not."""
     ends: list[float] = []
-    lows, highs = [0.0], [1.2]
     for curve in curves:
         traj = curve.traj
         known = (traj.log_t > 0) & (traj.gap > 0) & (traj.gap >= _CERTAIN * traj.gap_error)
         log_t, exponents = exponents_between(traj.log_t[known], traj.gap[known])
         lacking = "gap below its error" if np.any(traj.gap > 0) else _lack_of_gap(traj)
-        draw_curve(ax, decades(log_t), exponents, curve, lacking=lacking)
+        drawn = draw_curve(ax, decades(log_t), exponents, curve, lacking=lacking)
         if len(log_t):
             falling = log_t >= traj.log_t[np.nanargmax(traj.gap)]
-            low, high = np.quantile(exponents[falling] if falling.any() else exponents, (0.1, 0.9))
-            lows.append(low)
-            highs.append(high)
+            _usual[drawn] = np.quantile(exponents[falling] if falling.any() else exponents, (0.1, 0.9))
             ends.append(float(decades(log_t[-1])))
     ax.set_ylabel(r"$-\,\mathrm{d}\ln\mathrm{gap}\;/\;\mathrm{d}\ln\ln t$")
-    if not ends:
+    usual = [_usual[line] for line in ax.lines if line in _usual]  # also of earlier calls
+    if not usual:
         few = "fewer than two samples past step 1 whose gap is above its error"
         has_gap = any(np.any(curve.traj.gap > 0) for curve in curves)
         note_until_joined(ax, few if has_gap else _why_no_gap(curves))
         return
-    step_axis(ax, max(ends), logarithmic=logarithmic)
+    step_axis(ax, max(ends, default=0.0), logarithmic=logarithmic)
     value_axis(ax.yaxis)
-    low, high = min(lows), max(highs)
+    low, high = min(0.0, *(one[0] for one in usual)), max(1.2, *(one[1] for one in usual))
     low, high = low - 0.1 * (high - low), high + 0.25 * (high - low)
-    if several and not ax.get_autoscaley_on():  # limits for the runs that were there before
-        low, high = min(low, ax.get_ylim()[0]), max(high, ax.get_ylim()[1])
     ax.set_ylim(low, high)
     _mark_exponents(ax, high - low)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 #: Where one run goes this many times farther from 0 than another, the axis is logarithmic far from 0.
 _FAR = 30.0
+
+#: Dotted lines across.
+_marks: WeakSet[Artist] = WeakSet()
 
 #: How far runs go from 0, by their first lines.
 _reach: WeakKeyDictionary[Artist, float] = WeakKeyDictionary()
@@ -61,9 +64,14 @@ class Member:
 
 
 def draw_families(
-    ax: Axes, curves: Sequence[Curve], several: bool, members_of: Callable[[Trajectory], list[Member]]
-) -> bool:
-    """Draw all members of all runs over the steps from 1 on, with a legend; return whether any has one."""
+    ax: Axes,
+    curves: Sequence[Curve],
+    several: bool,
+    members_of: Callable[[Trajectory], list[Member]],
+    marks: Iterable[float] = (),
+    name_of_marks: str = "_nolegend_",
+) -> None:
+    """Draw all members of all runs over the steps from 1 on, and dotted lines across, with a legend."""
     ends: list[float] = []
     keys: dict[str, Member] = {}
     for curve in curves:
@@ -73,6 +81,8 @@ def draw_families(
         ends += _draw_family(ax, curve, members, simple)
         keys |= {} if simple else {member.name: member for member in members}
     if ends:
+        for height in marks:
+            _mark(ax, height, name_of_marks)
         leave_diverged_out_of_view(ax)
         step_axis(ax, max(ends))
         _scale(ax, several)
@@ -81,9 +91,20 @@ def draw_families(
     for member in keys.values():
         (key,) = ax.plot([], [], color=ink(ax, 0.65), label=member.name, **member.style)
         passing(key)
-    if ends:
-        legend_above(ax, columns=3 if keys else 6)
-    return bool(ends)
+    if ends or several:
+        handles = sorted(ax.get_legend_handles_labels()[0], key=_marks.__contains__)
+        legend_above(ax, handles, columns=3 if keys else 6)
+
+
+def _mark(ax: Axes, height: float, label: str) -> None:
+    """Draw a dotted line across, unless there is one, and explain such lines once."""
+    drawn = [line for line in ax.lines if line in _marks]
+    if any(np.array_equal(line.get_ydata(), [height, height]) for line in drawn):
+        return
+    line = ax.axhline(height, color=ink(ax), linestyle=":", linewidth=0.8)
+    _marks.add(line)
+    if not drawn:
+        line.set_label(label)
 
 
 def _draw_family(ax: Axes, curve: Curve, members: list[Member], simple: bool) -> list[float]:

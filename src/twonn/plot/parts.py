@@ -107,11 +107,11 @@ def _fit_to_background() -> None:
 
 def _keep_colours(ax: Axes) -> None:
     """Make colours of the cycle final: a line looks up "C1" when it is drawn, in the style of that time."""
-    from matplotlib.colors import to_hex
+    from matplotlib.colors import to_hex, to_rgba
 
     legend = ax.get_legend()
     for line in (*ax.lines, *(legend.get_lines() if legend else [])):
-        line.set_color(to_hex(line.get_color(), keep_alpha=True))
+        line.set_color(to_hex(line.get_color(), keep_alpha=to_rgba(line.get_color())[3] < 1))
 
 
 def is_dark(colour: Any) -> bool:

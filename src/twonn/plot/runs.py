@@ -289,6 +289,8 @@ def _join(ax: Axes) -> None:
         change = _when_joined.pop(artist, None)
         if change is not None:
             change(artist)
+    if not ax.collections and not ax.images:  # which would be forgotten
+        ax.relim()  # the limits are not those of what was removed
 
 
 def renamed(label: str, artist: Artist) -> None:
