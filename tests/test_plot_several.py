@@ -177,11 +177,18 @@ def test_what_is_drawn_for_a_single_run_only_goes_when_others_join(ax):
 
 def test_what_was_asked_for_stays_when_others_join(ax, four):
     far = twonn.run(PAPER, START, 10**12)
-    plot.gap(far, ax, law="closed form", envelope=True, label="far")
-    plot.gap(four["Adam"], ax, label="Adam")
-    assert len(ax.collections) == 1
-    assert len(ax.lines) == 3
-    assert {"far", "Adam", "closed form,\n" + Law.SHIFTED_LOG.label} < set(entries(ax))
+    asked = {"law": "closed form", "envelope": True}
+    plot.gap(far, ax, label="far", **asked)
+    plot.gap(four["Adam"], ax, label="Adam", **asked)
+    at_once = mpl.figure.Figure().subplots()
+    plot.gap({"far": far, "Adam": four["Adam"]}, at_once, **asked)
+    assert len(ax.collections) == len(at_once.collections) == 1
+    assert ax.collections[0].get_facecolor().tolist() == at_once.collections[0].get_facecolor().tolist()
+    lines, others = described(ax)[0], described(at_once)[0]
+    assert sorted(map(repr, lines)) == sorted(map(repr, others))
+    assert entries(ax)[:3] in (["far", Law.SHIFTED_LOG.label, "Adam"], ["far", "Adam", Law.SHIFTED_LOG.label])
+    assert entries(ax)[3:] == entries(at_once)[3:]
+    assert entries(ax)[3].startswith(r"gap$\cdot\ln t$ in $[")
 
 
 def test_more_runs_than_colours_have_other_line_styles(fifty, ax):

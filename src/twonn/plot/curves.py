@@ -15,7 +15,7 @@ from twonn.analysis.exponents import exponents_between
 from twonn.arguments import ArgumentTypeError, ArgumentValueError, Verbatim, flag, real_array
 from twonn.geometry.optimal import optimal_margin
 from twonn.plot.families import Member, draw_families
-from twonn.plot.found import closed_form, draw_band, found_law, law_of_band
+from twonn.plot.found import brief_label, closed_form, draw_band, found_law, law_of_band
 from twonn.plot.parts import (
     NEURON_COLOURS,
     checked_axes,
@@ -39,6 +39,7 @@ from twonn.plot.runs import (
     passing,
     placed,
     renamed,
+    restyled,
 )
 from twonn.results.records import Status
 from twonn.results.trajectory import Trajectory
@@ -313,12 +314,18 @@ def _draw_envelope(ax: Axes, curve: Curve, start: float, several: bool, by_defau
     found = law_of_band(curve.traj) if np.count_nonzero(late) >= 2 else None
     if found is None:
         return
-    look: dict[str, Any] = {"color": "C5", "alpha": 0.35, "linewidth": 1.0}
+    in_several = {"color": curve.look["color"], "alpha": 0.2, "linewidth": 0.0}
+    look = in_several if several else {"color": "C5", "alpha": 0.35, "linewidth": 1.0}
+    band = draw_band(ax, found, log_t[late], gaps[late], **look)
+    if band is None:
+        return
+    name = str(band.get_label())
     if several:
-        look = {"color": curve.look["color"], "alpha": 0.2, "linewidth": 0.0}
-    band = draw_band(ax, found, log_t[late], gaps[late], several, **look)
-    if band is not None and by_default:
+        band.set_label(brief_label(name))
+    elif by_default:
         passing(band)
+    else:
+        joined_by_others(band, partial(restyled, {**in_several, "label": brief_label(name)}))
 
 
 def _check_law(law: object) -> None:
@@ -331,7 +338,8 @@ def _draw_laws(
     ax: Axes, curves: Sequence[Curve], law: Callable[[Floats], ArrayLike] | str | None, several: bool
 ) -> None:
     """Draw the laws of runs, or one law that was given."""
-    look = {"color": ink(ax), "linewidth": 0.9} if several else {"color": "C1"}
+    in_several = {"color": ink(ax), "linewidth": 0.9}
+    look = in_several if several else {"color": "C1"}
     shown = [(curve.traj, _positive_gap(curve.traj)[0]) for curve in curves]
     shown = [(traj, log_t) for traj, log_t in shown if len(log_t)]
     if law is None or (law == "auto" and several) or not shown:
@@ -339,7 +347,9 @@ def _draw_laws(
     if callable(law):
         steps = np.concatenate([log_t for _, log_t in shown])
         largest = max(optimal_margin(traj.problem) for traj, _ in shown)
-        _draw_law(ax, law, "law", np.sort(steps), largest, look)
+        drawn = _draw_law(ax, law, "law", np.sort(steps), largest, look)
+        if drawn is not None:
+            joined_by_others(drawn, partial(restyled, in_several))
         return
     find = closed_form if law == "closed form" else found_law
     for traj, log_t in shown:
@@ -347,8 +357,12 @@ def _draw_laws(
         if found is not None:
             name = found.law.label if several else found.label
             drawn = _draw_law(ax, found.gap, name, log_t, optimal_margin(traj.problem), look)
-            if drawn is not None and law == "auto":
+            if drawn is None or several:
+                continue
+            if law == "auto":
                 passing(drawn)
+            else:
+                joined_by_others(drawn, partial(restyled, {**in_several, "label": found.law.label}))
 
 
 def _draw_law(

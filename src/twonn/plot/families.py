@@ -20,6 +20,7 @@ from twonn.plot.runs import (
     note_until_joined,
     passing,
     register,
+    restyled,
 )
 from twonn.results.records import Status
 from twonn.results.trajectory import Trajectory
@@ -28,7 +29,6 @@ from twonn.values import Floats
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.lines import Line2D
 
 
 #: Where one run goes this many times farther from 0 than another, the axis is logarithmic far from 0.
@@ -127,7 +127,7 @@ def _draw_family(ax: Axes, curve: Curve, members: list[Member], simple: bool) ->
             beside_others = {"color": curve.look["color"], **member.style, **curve.given}
             for column, line in enumerate(lines):
                 name = "run 0" if index == column == 0 else "_nolegend_"
-                joined_by_others(line, partial(_restyle, {**beside_others, "label": name}))
+                joined_by_others(line, partial(restyled, {**beside_others, "label": name}))
     return [float(x[-1])] if len(x) else []
 
 
@@ -147,7 +147,3 @@ def _scale(ax: Axes, several: bool) -> None:
         far_axis(ax.yaxis)
     else:
         value_axis(ax.yaxis)
-
-
-def _restyle(look: dict[str, Any], line: Line2D) -> None:
-    line.set(**look)

@@ -84,13 +84,11 @@ def law_of_band(traj: Trajectory) -> FoundLaw | None:
     return next((law for law in (closed_form(traj), fitted(traj)) if law and law.has_band), None)
 
 
-def draw_band(
-    ax: Axes, found: FoundLaw, log_t: Floats, gap: Floats, brief: bool, **look: Any
-) -> PolyCollection | None:
+def draw_band(ax: Axes, found: FoundLaw, log_t: Floats, gap: Floats, **look: Any) -> PolyCollection | None:
     """Shade between the least and the largest constant C with which the law gives one of these gaps.
 
     Where C means the same without the shift κ, the law is taken without it. So the band says how close the
-    gap is to Θ of the law. Its entry in the legend is brief, or also has the step where the band begins.
+    gap is to Θ of the law.
     """
     leading = found.law.leading
     limit = found.numbers.get("limit", 0.0) if found.law.limited and found.law is not Law.CONSTANT else 0.0
@@ -104,10 +102,15 @@ def draw_band(
     shape = _shape(leading, found, ends)
     name = _scaled(leading, found, limit)
     start = power_of_ten(float(decades(log_t[usable])[0]))
-    label = f"{name} {_between(low, high)}" + ("" if brief else f"\nfrom step ${start}$")
+    label = f"{name} {_between(low, high)}\nfrom step ${start}$"
     return ax.fill_between(
         decades(ends), limit + low * shape, limit + high * shape, **{"label": label, **look}
     )
+
+
+def brief_label(label: str) -> str:
+    """Return the label of a band without the step where it begins."""
+    return label.partition("\n")[0]
 
 
 def _shape(law: Law, found: FoundLaw, log_t: Floats) -> Floats:

@@ -46,11 +46,11 @@ _NEAR = 5.0
 #: What the label of a tick takes of the length of its axis.
 _TICK_ROOM = 0.09
 
-#: Number of characters at which a sentence above a legend is wrapped at the latest.
-_LONGEST = 72
-
 #: Numbers of characters at which the entries of a legend that is too wide are wrapped, in turn.
 _WRAPPED = (48, 36, 24)
+
+#: The same for a sentence above the legend, before those.
+_LONG = (72, 64, 56)
 
 #: What a legend may take of the width that its axes have in their figure.
 _LEGEND_WIDTH = 0.95
@@ -429,7 +429,7 @@ def _wrapped_title(ax: Axes, remarks: Sequence[str]) -> str:
     """Return sentences wrapped as little as there is room for."""
     from matplotlib import rcParams
 
-    for width in (_LONGEST, *_WRAPPED):
+    for width in (*_LONG, *_WRAPPED):
         title = "\n".join(textwrap.fill(text, width) for text in remarks)
         if _fits(ax, ax.legend(handles=[], title=title, title_fontsize=rcParams["legend.fontsize"])):
             break

@@ -298,6 +298,11 @@ def renamed(label: str, artist: Artist) -> None:
     artist.set_label(label)
 
 
+def restyled(look: Mapping[str, Any], artist: Artist) -> None:
+    """Give an artist another look; a change for `joined_by_others`."""
+    artist.set(**look)
+
+
 def _remove(artist: Artist) -> None:
     artist.remove()
 
