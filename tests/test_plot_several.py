@@ -667,6 +667,49 @@ def test_compare_of_a_single_run_and_of_none(four):
 
 
 # --------------------------------------------------------------------------------------------------
+# phase_plane
+
+
+def test_paths_of_several_runs_share_the_plane(four, ax):
+    plot.phase_plane(four, ax)
+    paths = [line for line in ax.lines if len(line.get_xdata()) in {len(traj.t) for traj in four.values()}]
+    runs = list(four.values())
+    assert len(paths) == 2 * len(runs)
+    for index, path in enumerate(paths):
+        run, neuron = divmod(index, 2)
+        assert np.array_equal(path.get_xdata(), runs[run].w[:, neuron, 0])
+        assert np.array_equal(path.get_ydata(), runs[run].b[:, neuron])
+        assert to_hex(path.get_color()) == cycle(4)[run]
+    assert len({path.get_linewidth() for path in paths[::2]}) == 1
+    assert {path.get_linewidth() for path in paths[1::2]} == {0.6}
+    assert entries(ax) == [*four, "neuron 0", "neuron 1", "start", "transition", "end"]
+    (low, high), reach = ax.get_xlim(), max(abs(traj.w).max() for traj in runs)
+    assert low < -reach / 2
+    assert high > max(traj.w.max() for traj in runs)
+
+
+def test_paths_take_keywords_and_share_a_label(fifty, four, ax):
+    plot.phase_plane(fifty, ax)
+    assert entries(ax)[0] == "50 runs"
+    own = mpl.figure.Figure().subplots()
+    plot.phase_plane(four["Adam"], own, label="Adam", color="#123456", linewidth=3)
+    paths = [line for line in own.lines if line.get_linewidth() == 3]
+    assert [line.get_color() for line in paths] == ["#123456"] * 2
+    assert entries(own)[0] == "Adam"
+
+
+def test_paths_need_a_common_plane(four, ax):
+    other = twonn.run(twonn.Problem(x=[-2.0, 1.0], y=[-1, 1], step_size=0.01), START, steps=100)
+    with pytest.raises(ValueError, match=r"traj: got runs with the points .* expected runs with the same"):
+        plot.phase_plane({**four, "other": other})
+    with pytest.raises(TypeError, match="colour: got 'red'; expected a keyword"):
+        plot.phase_plane(four, colour="red")
+    assert pyplot.get_fignums() == []
+    plot.phase_plane([], ax)
+    assert ax.texts[0].get_text() == "no run"
+
+
+# --------------------------------------------------------------------------------------------------
 # Style
 
 

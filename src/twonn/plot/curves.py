@@ -15,7 +15,7 @@ from twonn.analysis.exponents import exponents_between
 from twonn.arguments import ArgumentTypeError, ArgumentValueError, Verbatim, flag, real_array
 from twonn.geometry.optimal import optimal_margin
 from twonn.plot.families import Member, draw_families
-from twonn.plot.found import brief_label, closed_form, draw_band, found_law, law_of_band
+from twonn.plot.found import Laws, brief_label, draw_band
 from twonn.plot.parts import (
     NEURON_COLOURS,
     checked_axes,
@@ -113,8 +113,9 @@ def gap(
     curves, several = placed(ax, curves)
     by_default = envelope is None and envelope_from is None
     bands = starts if banded or (by_default and not several) else []
-    draw_gaps(ax, curves, several, bands, by_default)
-    _draw_laws(ax, curves, law, several)
+    laws = [Laws(curve.traj) for curve in curves]
+    draw_gaps(ax, curves, several, list(zip(laws, bands, strict=False)), by_default)
+    _draw_laws(ax, curves, laws, law, several)
     _draw_errors(ax, curves, several)
     if several or any(len(_positive_gap(curve.traj)[0]) for curve in curves):
         _explain_gaps(ax, several)
@@ -274,15 +275,15 @@ def draw_gaps(
     ax: Axes,
     curves: Sequence[Curve],
     several: bool,
-    bands: Sequence[float] = (),
+    bands: Sequence[tuple[Laws, float]] = (),
     by_default: bool = False,
 ) -> None:
-    """Draw the gaps of runs, each with the band from the sample that `bands` has for it, if any."""
+    """Draw the gaps of runs, each with a band of its law from the ln t that `bands` has for it, if any."""
     ends: list[float] = []
     for index, curve in enumerate(curves):
         log_t, gaps = _positive_gap(curve.traj)
         if len(bands):
-            _draw_envelope(ax, curve, bands[index], several, by_default)
+            _draw_envelope(ax, curve, *bands[index], several, by_default)
         x = decades(log_t)
         draw_curve(ax, x, gaps, curve, alone="gap", lacking=_lack_of_gap(curve.traj), zorder=3)
         ends += [float(x[-1])] if len(x) else []
@@ -307,11 +308,11 @@ def _envelope_start(traj: Trajectory, envelope_from: float | None) -> float:
     return float(traj.log_t[nearest_sample("envelope_from", envelope_from, traj)])
 
 
-def _draw_envelope(ax: Axes, curve: Curve, start: float, several: bool, by_default: bool) -> None:
+def _draw_envelope(ax: Axes, curve: Curve, laws: Laws, start: float, several: bool, by_default: bool) -> None:
     """Shade between the least and the largest constant C of the law that the gap was found to follow."""
     log_t, gaps = _positive_gap(curve.traj)
     late = log_t >= start
-    found = law_of_band(curve.traj) if np.count_nonzero(late) >= 2 else None
+    found = laws.of_band if np.count_nonzero(late) >= 2 else None
     if found is None:
         return
     in_several = {"color": curve.look["color"], "alpha": 0.2, "linewidth": 0.0}
@@ -335,28 +336,31 @@ def _check_law(law: object) -> None:
 
 
 def _draw_laws(
-    ax: Axes, curves: Sequence[Curve], law: Callable[[Floats], ArrayLike] | str | None, several: bool
+    ax: Axes,
+    curves: Sequence[Curve],
+    laws: Sequence[Laws],
+    law: Callable[[Floats], ArrayLike] | str | None,
+    several: bool,
 ) -> None:
     """Draw the laws of runs, or one law that was given."""
     in_several = {"color": ink(ax), "linewidth": 0.9}
     look = in_several if several else {"color": "C1"}
-    shown = [(curve.traj, _positive_gap(curve.traj)[0]) for curve in curves]
-    shown = [(traj, log_t) for traj, log_t in shown if len(log_t)]
+    shown = [(one, _positive_gap(curve.traj)[0]) for curve, one in zip(curves, laws, strict=True)]
+    shown = [(one, log_t) for one, log_t in shown if len(log_t)]
     if law is None or (law == "auto" and several) or not shown:
         return
     if callable(law):
         steps = np.concatenate([log_t for _, log_t in shown])
-        largest = max(optimal_margin(traj.problem) for traj, _ in shown)
+        largest = max(optimal_margin(one.traj.problem) for one, _ in shown)
         drawn = _draw_law(ax, law, "law", np.sort(steps), largest, look)
         if drawn is not None:
             joined_by_others(drawn, partial(restyled, in_several))
         return
-    find = closed_form if law == "closed form" else found_law
-    for traj, log_t in shown:
-        found = find(traj)
+    for one, log_t in shown:
+        found = one.closed_form if law == "closed form" else one.found
         if found is not None:
             name = found.law.label if several else found.label
-            drawn = _draw_law(ax, found.gap, name, log_t, optimal_margin(traj.problem), look)
+            drawn = _draw_law(ax, found.gap, name, log_t, optimal_margin(one.traj.problem), look)
             if drawn is None or several:
                 continue
             if law == "auto":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,32 +57,42 @@ class FoundLaw:
         return self.law is Law.CONSTANT or self.law.shape is not None
 
 
-def closed_form(traj: Trajectory) -> FoundLaw | None:
-    """Return the closed form of a run, None where it is not known."""
-    limit = asymptote(traj)
-    law = Law(limit.law)
-    if not limit.known or law in (Law.UNKNOWN, Law.NONE):
-        return None
-    return FoundLaw(law, "closed form", {"limit": limit.limit}, limit.gap)
+@dataclass(frozen=True)
+class Laws:
+    """What is known of the law of one run; a fit takes a while, and is made when it is first asked for."""
 
+    traj: Trajectory
 
-def fitted(traj: Trajectory) -> FoundLaw | None:
-    """Return the law that is fitted to a run, None where no fit is to be had: the run is too short, say."""
-    try:
-        rate = fit_rate(traj)
-    except ArgumentValueError:
-        return None
-    return FoundLaw(Law(rate.law), "fitted law", dict(rate.best.numbers), rate.predict)
+    @cached_property
+    def closed_form(self) -> FoundLaw | None:
+        """The closed form, None where it is not known."""
+        limit = asymptote(self.traj)
+        law = Law(limit.law)
+        if not limit.known or law in (Law.UNKNOWN, Law.NONE):
+            return None
+        return FoundLaw(law, "closed form", {"limit": limit.limit}, limit.gap)
 
+    @cached_property
+    def fitted(self) -> FoundLaw | None:
+        """The law that is fitted, None where no fit is to be had: the run is too short, say."""
+        try:
+            rate = fit_rate(self.traj)
+        except ArgumentValueError:
+            return None
+        return FoundLaw(Law(rate.law), "fitted law", dict(rate.best.numbers), rate.predict)
 
-def found_law(traj: Trajectory) -> FoundLaw | None:
-    """Return the closed form, or else the fitted law, or None."""
-    return closed_form(traj) or fitted(traj)
+    @property
+    def found(self) -> FoundLaw | None:
+        """The closed form, or else the fitted law, or None."""
+        return self.closed_form or self.fitted
 
-
-def law_of_band(traj: Trajectory) -> FoundLaw | None:
-    """Return the law whose constants bound a band; None if none was found."""
-    return next((law for law in (closed_form(traj), fitted(traj)) if law and law.has_band), None)
+    @property
+    def of_band(self) -> FoundLaw | None:
+        """The one whose constants bound a band, or None."""
+        closed = self.closed_form
+        if closed is not None and closed.has_band:
+            return closed
+        return self.fitted
 
 
 def draw_band(ax: Axes, found: FoundLaw, log_t: Floats, gap: Floats, **look: Any) -> PolyCollection | None:

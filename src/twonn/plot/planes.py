@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,13 @@ from twonn.plot.parts import (
     far_axis,
     legend_above,
     nearest_sample,
+    note,
     outlined,
     step_text,
     styled,
     value_axis,
 )
+from twonn.plot.runs import MOST_COLOURS, Curve, checked_curves, described, placed
 from twonn.problem.problem import Problem
 from twonn.results.trajectory import Trajectory
 from twonn.values import Floats
@@ -41,6 +43,9 @@ _REGIONS = ("inactive", "active\non $x_0$", "active\non $x_1$", "active\non both
 
 #: How many samples `network` shows by default.
 _GRAPHS = 5
+
+#: Width of the paths of neuron 1 beside those of other runs.
+_THIN = 0.6
 
 #: Paths that go this many times farther than they start are drawn on axes that are logarithmic far out.
 _LONG = 30.0
@@ -341,22 +346,32 @@ def _explain_regions(ax: Axes, step: str) -> None:
 
 
 @styled
-def phase_plane(traj: Trajectory, ax: Axes | None = None, *, coordinates: str | None = None) -> Axes:
+def phase_plane(
+    traj: Trajectory | Iterable[Trajectory] | Mapping[Any, Trajectory],
+    ax: Axes | None = None,
+    *,
+    coordinates: str | None = None,
+    **line: Any,
+) -> Axes:
     """Draw the paths of both neurons in the plane of (w, b) or of their two pre-activations.
 
     Parameters
     ----------
-    traj : Trajectory
+    traj : Trajectory, sequence of Trajectory, or mapping of label to Trajectory
+        A single run has one colour per neuron. Several, of problems with the same points, have one colour
+        each, and neuron 1 has thin lines. More than 7 share one colour and label.
     ax : Axes, optional
         Where to draw; by default a new figure.
     coordinates : {"weights", "preactivations"}, optional
         (w_j, b_j), which is for d = 1 with biases and is the default there, or (z_j0, z_j1), which is for
         every problem.
+    **line : Any
+        Keywords of Matplotlib's Line2D for the paths, such as `color`, `label` and `alpha`.
 
     Returns
     -------
     Axes
-        Both neurons share the plane, because the regions in which they are active on no point, on one, or on
+        All neurons share the plane, because the regions in which they are active on no point, on one, or on
         both are the same. An open square is the start of a path, a dot its end. Small open circles are
         transitions, placed on the path by their ln t. Where a neuron slides, the path is broad and its
         transitions are not marked. For a path that goes far, axes are linear near 0 and logarithmic farther
@@ -365,26 +380,54 @@ def phase_plane(traj: Trajectory, ax: Axes | None = None, *, coordinates: str | 
     Raises
     ------
     TypeError, ValueError
-        If these coordinates are unknown, or not defined for this problem.
+        If these coordinates are unknown, or not defined for this problem, if the points of several runs
+        differ, or if a keyword is not one of Line2D.
     """
-    checked_trajectory(traj)
-    weights = _in_weights(traj, coordinates)
+    curves = checked_curves(traj, line, MOST_COLOURS)
+    weights = all(_in_weights(curve.traj, coordinates) for curve in curves)
+    x = _common_points(curves)
     ax = checked_axes(ax)
-    paths = (
-        np.stack([traj.w[..., 0], traj.b], axis=-1).swapaxes(0, 1)
-        if weights
-        else traj.preactivations.swapaxes(0, 1)
-    )
+    if x is None:
+        note(ax, "no run")
+        return ax
+    curves, several = placed(ax, curves)
+    edges = x[:, 0] if weights else None
+    paths = [_paths_of(curve.traj, weights) for curve in curves]
     _set_plane(ax, paths)
-    _shade_regions(ax, traj.problem.x[:, 0] if weights else None)
-    for neuron, (path, colour) in enumerate(zip(paths, NEURON_COLOURS, strict=True)):
-        _draw_path(ax, traj, neuron, path, colour)
-    _name_regions(ax, paths, traj.problem.x[:, 0] if weights else None)
+    _shade_regions(ax, edges)
+    simple = not (several or curves[0].label or "color" in curves[0].given)
+    for curve, both in zip(curves, paths, strict=True):
+        for neuron, path in enumerate(both):
+            _draw_path(ax, curve, neuron, path, simple)
+    _name_regions(ax, np.concatenate([both.reshape(-1, 2) for both in paths]), edges)
     names = ("$w_j$ (1/[$x$])", "$b_j$") if weights else ("$z_{j0} = w_j\\cdot x_0 + b_j$", "$z_{j1}$")
     ax.set(xlabel=names[0], ylabel=names[1])
     ax.grid(False)
-    _explain_paths(ax, bool(len(traj.slides)))
+    _explain_paths(ax, [] if simple else curves, any(len(curve.traj.slides) for curve in curves))
     return ax
+
+
+def _common_points(curves: Sequence[Curve]) -> Floats | None:
+    """Return the points of all problems, None if there is no run; refuse them if they differ."""
+    if not curves:
+        return None
+    x = curves[0].traj.problem.x
+    for curve in curves:
+        if not np.array_equal(curve.traj.problem.x, x):
+            raise ArgumentValueError(
+                "traj",
+                Verbatim(f"runs with the points {x.tolist()} and {curve.traj.problem.x.tolist()}"),
+                "runs with the same points, which bound the regions",
+                "Draw them on axes of their own.",
+            )
+    return x
+
+
+def _paths_of(traj: Trajectory, weights: bool) -> Floats:
+    """Return the paths of both neurons, shape (2, n, 2)."""
+    if weights:
+        return np.stack([traj.w[..., 0], traj.b], axis=-1).swapaxes(0, 1)
+    return traj.preactivations.swapaxes(0, 1)
 
 
 def _in_weights(traj: Trajectory, coordinates: str | None) -> bool:
@@ -404,20 +447,19 @@ def _in_weights(traj: Trajectory, coordinates: str | None) -> bool:
     return weights
 
 
-def _set_plane(ax: Axes, paths: Floats) -> None:
+def _set_plane(ax: Axes, paths: Sequence[Floats]) -> None:
     """Set scales and limits so that the start and the end of the paths can be seen."""
     value_axis(ax.xaxis)
     value_axis(ax.yaxis)
-    start, reach = float(np.abs(paths[:, 0]).max()), float(np.abs(paths).max())
+    start = max(float(np.abs(both[:, 0]).max()) for both in paths)
+    reach = max(float(np.abs(both).max()) for both in paths)
     if start > 0 and reach > _LONG * start:
         ax.set_xscale("asinh", linear_width=start)
         ax.set_yscale("asinh", linear_width=start)
         far_axis(ax.xaxis)
         far_axis(ax.yaxis)
-    for axis, values, limit in (
-        (ax.xaxis, paths[..., 0], ax.set_xlim),
-        (ax.yaxis, paths[..., 1], ax.set_ylim),
-    ):
+    across, up = np.concatenate([both.reshape(-1, 2) for both in paths]).T
+    for axis, values, limit in ((ax.xaxis, across, ax.set_xlim), (ax.yaxis, up, ax.set_ylim)):
         scale = axis.get_transform()
         shown = scale.transform(np.append(values, np.array([-0.2, 0.2]) * start))
         room = 0.08 * (float(np.ptp(shown)) or 1.0)
@@ -457,8 +499,11 @@ def _grid(ax: Axes) -> Floats:
     return np.sort(np.concatenate([even[even != 0], [0.0, np.nextafter(0.0, 1.0)]]))
 
 
-def _draw_path(ax: Axes, traj: Trajectory, neuron: int, path: Floats, colour: str) -> None:
-    ax.plot(*path.T, color=colour, zorder=3)
+def _draw_path(ax: Axes, curve: Curve, neuron: int, path: Floats, simple: bool) -> None:
+    traj = curve.traj
+    colour = NEURON_COLOURS[neuron] if simple else curve.look["color"]
+    own = {} if simple or neuron == 0 else {"linewidth": _THIN}
+    ax.plot(*path.T, **{"color": colour, "zorder": 3, **own, **curve.given})
     decade = np.maximum(decades(traj.log_t), -1.0)  # step 0 has its place before step 1
     changed = (traj.transitions["before"] ^ traj.transitions["after"]) >> (2 * neuron) & 3 != 0
     marked = traj.transitions[changed]
@@ -479,7 +524,7 @@ def _name_regions(ax: Axes, paths: Floats, points: Floats | None) -> None:
     where = scale.inverted().transform(cells)
     thresholds = _thresholds(where[:, 0], points, *ax.get_ylim())
     codes = sum((where[:, 1] > limit).astype(int) << i for i, limit in enumerate(thresholds))
-    taken = np.unique(scale.transform(paths.reshape(-1, 2)).round(2), axis=0)
+    taken = np.unique(scale.transform(paths).round(2), axis=0)
     for code, name in enumerate(_REGIONS):
         inside, avoided = cells[codes == code], np.concatenate([cells[codes != code], taken])
         if not len(inside):
@@ -493,12 +538,19 @@ def _name_regions(ax: Axes, paths: Floats, points: Floats | None) -> None:
             ax.text(inside[best, 0], inside[best, 1], name, transform=ax.transAxes, **look)
 
 
-def _explain_paths(ax: Axes, sliding: bool) -> None:
+def _explain_paths(ax: Axes, curves: Sequence[Curve], sliding: bool) -> None:
+    """Explain the lines of a single run, or those of the runs that are given."""
     from matplotlib.lines import Line2D
 
     keys: list[Artist] = [
-        Line2D([], [], color=colour, label=f"neuron {neuron}") for neuron, colour in enumerate(NEURON_COLOURS)
+        Line2D([], [], **{**curve.look, "label": described(curve)}) for curve in curves if curve.label
     ]
+    neurons: list[dict[str, Any]] = (
+        [{"color": "0.3"}, {"color": "0.3", "linewidth": _THIN}]
+        if curves
+        else [{"color": colour} for colour in NEURON_COLOURS]
+    )
+    keys += [Line2D([], [], label=f"neuron {neuron}", **look) for neuron, look in enumerate(neurons)]
     for marker, face, size, label in (
         ("s", "white", 4, "start"),
         ("o", "white", 3, "transition"),
