@@ -65,6 +65,22 @@ def test_a_shape_is_positive_and_has_the_exponents_that_it_says(law):
     assert math.isfinite(late[0])
 
 
+def test_a_law_to_leading_order_has_no_shift_where_c_means_the_same_without():
+    leading = {law.formula: law.leading.formula for law in Law if law.leading is not law}
+    assert leading == {
+        "limit + C/ln t": "C/ln t",
+        "C/(ln t + κ)": "C/ln t",
+        "limit + C/(ln t + κ)": "C/ln t",
+        "C/(√(ln t) + κ)": "C/√(ln t)",
+        "limit + C/(√(ln t) + κ)": "C/√(ln t)",
+        "limit + C/(ln t)^α": "C/(ln t)^α",
+        "C/m": "C/ln t",
+        "C/(√m + κ)": "C/√(ln t)",
+        "limit + C/(√m + κ)": "C/√(ln t)",
+        "limit + C·t^−α": "C·t^−α",
+    }
+
+
 def test_labels_are_set_by_matplotlib():
     pytest.importorskip("matplotlib")
     from matplotlib.mathtext import MathTextParser

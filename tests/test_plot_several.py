@@ -12,8 +12,9 @@ from matplotlib.colors import to_hex
 
 import twonn
 from twonn import plot
-from twonn.analysis.laws import Law
+from twonn.analysis.laws import FITTED, Law
 from twonn.plot import runs as runs_module
+from twonn.plot.found import FoundLaw, draw_band
 from twonn.plot.parts import STYLE, number_text
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
@@ -339,6 +340,40 @@ def test_the_band_of_a_gap_with_a_limit_is_about_the_limit(ax):
     expected = (law.limit + scaled.min() / traj.log_t[-1], law.limit + scaled.max() / traj.log_t[-1])
     assert corners_at(band, 1e12) == pytest.approx(expected, rel=1e-15)
     assert entries(ax)[0].startswith(rf"(gap $-\,{number_text(law.limit)}$)$\cdot\ln t$ in $[")
+
+
+#: A run's numbers of each shape, and the C that they go with in the legend.
+NUMBERS = {"shift": -1.25, "exponent": 1.25, "power": 0.75, "offset": 0.5}
+
+
+@pytest.mark.parametrize("law", [*FITTED, Law.INVERSE_CUBE, Law.CONSTANT], ids=lambda law: law.formula)
+def test_every_law_has_its_band(law, ax):
+    log_t = np.geomspace(4.0, 40.0, 100)
+    limit = 0.25 if law.limited and law is not Law.CONSTANT else 0.0
+    numbers = {**NUMBERS, "limit": 0.25}
+    leading = law.leading
+    shape = np.ones(100)
+    if law is not Law.CONSTANT:
+        shape = leading.form.function(log_t, *(numbers[name] for name in leading.form.own))
+    gap = limit + (2 + np.sin(np.arange(100))) * shape
+    found = FoundLaw(law, "fitted law", numbers, lambda log_t: log_t)
+    band = draw_band(ax, found, log_t, gap)
+    constants = 2 + np.sin(np.arange(100))
+    low, high = constants.min(), constants.max()
+    corners = band.get_paths()[0].vertices
+    for index in (0, -1):
+        at = np.abs(corners[:, 0] - log_t[index] / math.log(10)) < 1e-9
+        edges = corners[at, 1].min(), corners[at, 1].max()
+        # The limit is taken off a gap, which leaves its rounding relative to what may be far smaller.
+        expected = (limit + low * shape[index], limit + high * shape[index])
+        assert edges == pytest.approx(expected, rel=1e-12)
+    name, _, start = band.get_label().partition("\n")
+    assert start == "from step $54.6$"
+    assert ("0.25" in name) == bool(limit)
+    assert not any(letter in name for letter in (r"\alpha", r"\kappa"))
+    assert f"in $[{number_text(low)}" in name
+    ax.legend()
+    ax.figure.canvas.draw()  # mathematics that cannot be set is an error
 
 
 def test_a_law_is_fitted_where_there_is_no_closed_form(ax):
