@@ -267,6 +267,16 @@ def test_other_keywords_are_refused(draw, four):
     assert pyplot.get_fignums() == []
 
 
+def test_keywords_of_the_function_itself_may_have_been_meant(four):
+    for name, meant, draw in (
+        ("envelop", "envelope", plot.gap),
+        ("kind", "kinds", plot.compare),
+        ("coordinate", "coordinates", plot.phase_plane),
+    ):
+        with pytest.raises(TypeError, match=rf"^{name}: got 1; .* Did you mean '{meant}'\?$"):
+            draw(four, **{name: 1})
+
+
 def test_labels_that_do_not_fit_are_refused(four):
     with pytest.raises(ValueError, match=r"^label: got 'GD'; expected no label beside a mapping"):
         plot.gap(four, label="GD")
@@ -581,7 +591,20 @@ def test_a_loss_beyond_binary64_has_its_place(ax):
     assert y[-1] == pytest.approx(far.log_loss[-1] / math.log(10), rel=1e-15)
     assert y[-1] < -990
     assert ax.get_ylim()[1] < 10
+    assert plot.compare(far)[2].get_ylim()[1] < 10
     assert "$10^{-1000}$" in [label.get_text() for label in ax.get_yticklabels()]
+
+
+@pytest.mark.parametrize("kind", LINES)
+def test_a_far_axis_begins_where_the_runs_do(kind, four, ax):
+    far = twonn.run(PAPER, START, log10_steps=1000.0, samples_per_decade=2)
+    LINES[kind](four["gradient descent"], ax)
+    LINES[kind](far, ax)
+    own = LINES[kind](far)
+    for one in (own, ax):
+        low, high = one.get_xlim()
+        assert -2 < low < 1  # a twentieth of the axis before step 1
+        assert 1000 <= high < 2500
 
 
 def test_ticks_of_a_loss_that_hardly_falls(ax):
@@ -754,9 +777,9 @@ def test_the_style_stays_when_a_figure_is_drawn_later():
         orange = to_hex(mpl.rcParams["axes.prop_cycle"].by_key()["color"][1])
     ax = plot.gap(traj)
     law = labelled(ax, "closed form,\n" + Law.SHIFTED_LOG.label)
-    assert law.get_color() == orange
-    assert orange in [line.get_color() for line in ax.get_legend().get_lines()]
-    assert {line.get_color() for line in plot.parameters(traj).lines} >= {orange}
+    assert to_hex(law.get_color()) == orange
+    assert orange in [to_hex(line.get_color()) for line in ax.get_legend().get_lines()]
+    assert {to_hex(line.get_color()) for line in plot.parameters(traj).lines} >= {orange}
     # On the caller's axes they are the caller's.
     own = plot.gap(traj, mpl.figure.Figure().subplots())
     assert labelled(own, law.get_label()).get_color() == "C1"
@@ -771,6 +794,15 @@ def test_everything_is_seen_on_a_dark_background(fifty, four):
             assert "#000000" not in seen
             assert "#ffffff" in seen
             assert len(set(seen)) >= 7
+
+
+def test_transparent_axes_are_no_dark_ones(four):
+    with mpl.rc_context({"axes.facecolor": "none", "figure.facecolor": "none"}):
+        ax = plot.margins({f"run {k}": four["Adam"] for k in range(7)})
+    with mpl.style.context(STYLE):
+        own = mpl.rcParams["axes.prop_cycle"].by_key()["color"][6]
+    assert to_hex(labelled(ax, "run 6").get_color()) == to_hex(own) == "#000000"
+    assert to_hex(labelled(ax, "$x_0$").get_color()) == to_hex("0.35")
 
 
 @pytest.mark.parametrize("kind", [*LINES, "compare"])
@@ -800,3 +832,21 @@ def test_figures_are_not_kept_alive(four):
     del figure, ax
     gc.collect()
     assert [one() for one in artists if one() is not None] == []
+
+
+def test_a_figure_grows_with_its_legend_once(four):
+    labels = [f"gradient descent from the start of seed {k}, with the step size 0.01" for k in range(7)]
+    ax = None
+    heights = []
+    for label in labels:
+        ax = plot.margins(four["Adam"], ax, label=label)
+        heights.append(ax.figure.get_figheight())
+    at_once = plot.margins([four["Adam"]] * 7, label=labels)
+    assert heights[0] == 2.6 < heights[-1] == pytest.approx(at_once.figure.get_figheight(), rel=1e-12)
+    assert heights == sorted(heights)
+    ax.figure.canvas.draw()
+    assert ax.get_window_extent().height > 0.4 * 2.6 * ax.figure.dpi
+    # The caller's figures are as the caller made them.
+    own = mpl.figure.Figure(figsize=(3.5, 2.6))
+    plot.margins([four["Adam"]] * 7, own.subplots(), label=labels)
+    assert own.get_figheight() == 2.6

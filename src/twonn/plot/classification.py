@@ -106,7 +106,7 @@ def margins(
     TypeError, ValueError
         If a keyword is not one of Line2D.
     """
-    curves = checked_curves(traj, line, MOST_COLOURS)
+    curves = checked_curves(traj, line, most=MOST_COLOURS)
     ax = checked_axes(ax)
     curves, several = placed(ax, curves)
     ax.set_ylabel("margins $y_i f(x_i)$")
@@ -143,7 +143,7 @@ def distances(
     TypeError, ValueError
         If a keyword is not one of Line2D.
     """
-    curves = checked_curves(traj, line, MOST_COLOURS)
+    curves = checked_curves(traj, line, most=MOST_COLOURS)
     ax = checked_axes(ax)
     curves, several = placed(ax, curves)
     ax.set_ylabel("distances (units of $x$)")

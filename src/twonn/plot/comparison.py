@@ -58,7 +58,7 @@ def compare(
     TypeError, ValueError
         If a kind is unknown, if there is not one of the axes for each, or a keyword is not one of Line2D.
     """
-    curves = checked_curves(traj, line)
+    curves = checked_curves(traj, line, "axes", "kinds")
     kinds = _checked_kinds(kinds)
     axes, is_new = _checked_all_axes(axes, len(kinds))
     curves, several = placed(axes[0], curves)

@@ -105,7 +105,7 @@ def gap(
     TypeError, ValueError
         If `envelope_from` is not a step of the run, `law` is no function, or a keyword is not one of Line2D.
     """
-    curves = checked_curves(traj, line)
+    curves = checked_curves(traj, line, "law", "envelope", "envelope_from")
     _check_law(law)
     banded = envelope_from is not None if envelope is None else flag("envelope", envelope)
     starts = [_envelope_start(curve.traj, envelope_from) for curve in curves]
@@ -243,7 +243,7 @@ def parameters(
     TypeError, ValueError
         If a keyword is not one of Line2D.
     """
-    curves = checked_curves(traj, line, MOST_COLOURS)
+    curves = checked_curves(traj, line, most=MOST_COLOURS)
     ax = checked_axes(ax)
     curves, several = placed(ax, curves)
     ax.set_ylabel(r"parameters ($w$ in 1/[$x$])")

@@ -85,7 +85,7 @@ def draw_families(
             _mark(ax, height, name_of_marks)
         leave_diverged_out_of_view(ax)
         step_axis(ax, max(ends))
-        _scale(ax, several)
+        _scale(ax)
     elif curves:
         note_until_joined(ax, "no step was taken")
     for member in keys.values():
@@ -139,10 +139,10 @@ def _reach_of(traj: Trajectory, members: list[Member]) -> float:
     return float(values.max(where=np.isfinite(values), initial=0.0))
 
 
-def _scale(ax: Axes, several: bool) -> None:
+def _scale(ax: Axes) -> None:
     """Scale the axis of y so that all runs on it can be seen."""
     reach = [_reach[line] for line in ax.lines if _reach.get(line)]
-    if several and reach and max(reach) > _FAR * min(reach):
+    if reach and max(reach) > _FAR * min(reach):
         far_scale(ax, min(reach))
         far_axis(ax.yaxis)
     else:

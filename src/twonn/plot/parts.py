@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # Matplotlib is imported when something is drawn: it takes lo
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
     from matplotlib.legend import Legend
     from matplotlib.patheffects import AbstractPathEffect
     from matplotlib.text import Text
@@ -55,11 +56,21 @@ _LONG = (72, 64, 56)
 #: What a legend may take of the width that its axes have in their figure.
 _LEGEND_WIDTH = 0.95
 
+Colour: TypeAlias = tuple[float, float, float]
+
+_WHITE: Colour = (1.0, 1.0, 1.0)
+
+#: What it may take of the height of a figure, before the figure is made higher.
+_LEGEND_HEIGHT = 0.3
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 #: Sentences for the legend, each with an artist that shows nothing but stays on the axes.
 _remarks: WeakKeyDictionary[Artist, str] = WeakKeyDictionary()
+
+#: The heights that figures were made with.
+_heights: WeakKeyDictionary[Figure, float] = WeakKeyDictionary()
 
 #: Axes of figures that were made here, and so have the style of twonn for good.
 _own_axes: WeakSet[Axes] = WeakSet()
@@ -97,37 +108,48 @@ def _fit_to_background() -> None:
     from cycler import cycler
     from matplotlib.colors import to_hex, to_rgb
 
-    if not is_dark(matplotlib.rcParams["axes.facecolor"]):
+    chosen = matplotlib.rcParams
+    ground = _covered(chosen["axes.facecolor"], _covered(chosen["figure.facecolor"], _WHITE))
+    if not _is_dark(ground):
         return
-    light = to_hex(matplotlib.rcParams["text.color"])
-    colours = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
+    light = to_hex(chosen["text.color"])
+    colours = chosen["axes.prop_cycle"].by_key()["color"]
     colours = [light if max(to_rgb(colour)) < 0.1 else colour for colour in colours]
-    matplotlib.rcParams.update({"axes.prop_cycle": cycler("color", colours), "grid.color": "0.25"})
+    chosen.update({"axes.prop_cycle": cycler("color", colours), "grid.color": "0.25"})
 
 
 def _keep_colours(ax: Axes) -> None:
     """Make colours of the cycle final: a line looks up "C1" when it is drawn, in the style of that time."""
-    from matplotlib.colors import to_hex, to_rgba
+    from matplotlib.colors import to_rgba
 
     legend = ax.get_legend()
     for line in (*ax.lines, *(legend.get_lines() if legend else [])):
-        line.set_color(to_hex(line.get_color(), keep_alpha=to_rgba(line.get_color())[3] < 1))
+        line.set_color(to_rgba(line.get_color()))
 
 
-def is_dark(colour: Any) -> bool:
-    """Return whether light text is legible on a colour."""
-    from matplotlib.colors import to_rgb
-
-    red, green, blue = to_rgb(colour)
-    return 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-
-
-def ink(ax: Axes, strength: float = 1.0) -> tuple[float, ...]:
+def ink(ax: Axes, strength: float = 1.0) -> Colour:
     """Return the colour of the labels of axes, or paler, mixed with their background."""
     from matplotlib.colors import to_rgb
 
-    text, ground = to_rgb(ax.xaxis.label.get_color()), to_rgb(ax.get_facecolor())
-    return tuple(strength * one + (1 - strength) * other for one, other in zip(text, ground, strict=True))
+    text = to_rgb(ax.xaxis.label.get_color())
+    # What is behind transparent axes is not known, but that the labels are legible on it.
+    behind = _WHITE if _is_dark(text) else (0.0, 0.0, 0.0)
+    return _covered((*text, strength), _covered(ax.get_facecolor(), behind))
+
+
+def _covered(colour: Any, ground: Colour) -> Colour:
+    """Return what is seen of a colour, which may be transparent, on a ground."""
+    from matplotlib.colors import to_rgba
+
+    *front, alpha = to_rgba(colour)
+    red, green, blue = (alpha * one + (1 - alpha) * other for one, other in zip(front, ground, strict=True))
+    return red, green, blue
+
+
+def _is_dark(colour: Colour) -> bool:
+    """Return whether light text is legible on a colour."""
+    red, green, blue = colour
+    return 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
 
 
 @contextmanager
@@ -158,7 +180,9 @@ def written_to(*paths: str | os.PathLike[str]) -> Iterator[Axes]:
     with style.context(STYLE):
         _fit_to_background()
         figure = Figure()
-        yield figure.subplots()
+        ax = figure.subplots()
+        has_own_style(ax)
+        yield ax
         for path in paths:
             figure.savefig(path)
 
@@ -254,6 +278,7 @@ def step_axis(ax: Axes, last: float, *, logarithmic: bool = False) -> None:
         ax.set_xlabel(rf"{STEP} (spaced by $\ln \ln t$)")
     elif far:
         ax.set_xscale("asinh", linear_width=_NEAR)
+        ax.autoscale_view(scaley=False)  # margins to the limits are those of the new scale
         ax.set_xlabel(rf"{STEP} (late ones spaced by $\ln \ln t$)")
     else:
         ax.set_xlabel(STEP)
@@ -416,13 +441,29 @@ def legend_above(ax: Axes, handles: list[Artist] | None = None, columns: int = 3
     for number in range(min(columns, len(handles)), 0, -1):
         legend = ax.legend(handles=handles, ncols=number, **look)
         if _fits(ax, legend):
-            return
+            break
+    else:
+        _wrap(ax, legend)
+    if ax in _own_axes:
+        _make_room(ax, legend)
+
+
+def _wrap(ax: Axes, legend: Legend) -> None:
+    """Wrap the entries of a legend as little as there is room for."""
     for width in _WRAPPED:
         for text in legend.get_texts():
             if "$" not in text.get_text():
                 text.set_text(textwrap.fill(text.get_text(), width))
         if _fits(ax, legend):
             return
+
+
+def _make_room(ax: Axes, legend: Legend) -> None:
+    """Make a figure higher by what its legend takes too much of it."""
+    figure: Any = ax.get_figure(root=True)
+    height = _heights.setdefault(figure, figure.get_figheight())
+    excess = legend.get_window_extent().height / figure.dpi - _LEGEND_HEIGHT * height
+    figure.set_figheight(height + max(excess, 0.0))
 
 
 def _wrapped_title(ax: Axes, remarks: Sequence[str]) -> str:

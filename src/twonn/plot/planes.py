@@ -383,7 +383,7 @@ def phase_plane(
         If these coordinates are unknown, or not defined for this problem, if the points of several runs
         differ, or if a keyword is not one of Line2D.
     """
-    curves = checked_curves(traj, line, MOST_COLOURS)
+    curves = checked_curves(traj, line, "coordinates", most=MOST_COLOURS)
     weights = all(_in_weights(curve.traj, coordinates) for curve in curves)
     x = _common_points(curves)
     ax = checked_axes(ax)

@@ -81,9 +81,14 @@ class Curve:
 # What is given
 
 
-def checked_curves(runs: Runs, line: Mapping[str, Any], most: int = MOST_TOLD_APART) -> list[Curve]:
-    """Return the curves to draw, at most so many told apart, or refuse runs or keywords."""
-    look = checked_look(line)
+def checked_curves(
+    runs: Runs, line: Mapping[str, Any], *own: str, most: int = MOST_TOLD_APART
+) -> list[Curve]:
+    """Return the curves to draw, at most so many told apart, or refuse runs or keywords.
+
+    `own` are other keywords of the function, one of which may have been meant.
+    """
+    look = checked_look(line, own)
     label = look.pop("label", None)
     if isinstance(runs, Mapping) and label is not None:
         fix = "Leave out label, or pass a sequence of trajectories."
@@ -116,7 +121,7 @@ def checked_trajectories(runs: Runs) -> list[Trajectory]:
     return [checked_trajectory(one, f"traj[{index}]") for index, one in enumerate(runs)]
 
 
-def checked_look(line: Mapping[str, Any]) -> dict[str, Any]:
+def checked_look(line: Mapping[str, Any], own: Sequence[str]) -> dict[str, Any]:
     """Return keywords of Line2D by their full names, or refuse."""
     from matplotlib.artist import ArtistInspector
     from matplotlib.cbook import normalize_kwargs
@@ -128,7 +133,7 @@ def checked_look(line: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in line.items():
         if name not in known:
             expected = "a keyword of this function or of Matplotlib's Line2D"
-            raise ArgumentTypeError(name, value, expected, closest(name, known))
+            raise ArgumentTypeError(name, value, expected, closest(name, [*own, *known]))
         try:
             Line2D([], [], **{name: value})
         except (AttributeError, TypeError, ValueError) as error:
