@@ -513,6 +513,23 @@ def test_remarks_of_several_calls_are_kept(fifty, ax):
         assert f"{count} of 10 runs of {label} are not shown" in remarks(ax)
 
 
+def test_what_is_left_out_is_counted_when_others_join(fifty, ax):
+    good = [traj for traj in fifty if traj.success]
+    bad = [traj for traj in fifty if not traj.success]
+    plot.scaled_gap([good[0], bad[0], good[1]], ax)
+    plot.scaled_gap(good[2], ax)
+    assert entries(ax) == ["run 0", "run 2", "run 3"]
+    assert [to_hex(labelled(ax, f"run {k}").get_color()) for k in (0, 2, 3)] == [
+        cycle(4)[k] for k in (0, 2, 3)
+    ]
+    own = mpl.figure.Figure().subplots()
+    plot.scaled_gap(bad[:2], own)
+    plot.scaled_gap(good[0], own)
+    assert entries(own) == ["run 2"]
+    assert remarks(own) == "2 of 2 runs are not shown: not both points are classified"
+    assert own.texts[:] == []
+
+
 @pytest.mark.parametrize("kind", ["loss", "margins", "parameters"])
 def test_runs_that_diverged_do_not_spoil_the_axis(kind, diverged, four):
     alone, beside = mpl.figure.Figure().subplots(2)

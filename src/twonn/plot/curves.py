@@ -169,8 +169,9 @@ def scaled_gap(
     if limits is not None:
         shown = [not left_out or curve.traj.success for curve in curves]
         _draw_limits(ax, drawn, limits[shown], len(curves) > 1)
-    if left_out and drawn:
+    if left_out:
         remark(ax, left_out)
+        _keep_places(ax, curves)
     legend_above(ax)
     return ax
 
@@ -513,6 +514,13 @@ def _draw_limits(ax: Axes, curves: Sequence[Curve], limits: Floats, at_edge: boo
     if len(limits):
         line.set_label(r"$c$, reached as $t\to\infty$")
         joined_by_others(line, partial(renamed, "_nolegend_"))
+
+
+def _keep_places(ax: Axes, curves: Sequence[Curve]) -> None:
+    """Have runs that are left out keep their colours and their numbers, for others that join."""
+    for curve in curves:
+        if curve.leads and not curve.traj.success and not are_group(curves):
+            draw_curve(ax, np.empty(0), np.empty(0), replace(curve, label="_nolegend_"))
 
 
 def _one_each(c: ArrayLike, count: int) -> Floats:

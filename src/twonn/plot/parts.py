@@ -421,7 +421,8 @@ def outlined() -> list[AbstractPathEffect]:
 
 def remark(ax: Axes, text: str) -> None:
     """Add a sentence to the legend, above its entries."""
-    (carrier,) = ax.plot([], [], label="_nolegend_")
+    # With a colour of its own, so that it takes none of the cycle.
+    (carrier,) = ax.plot([], [], color="none", label="_nolegend_")
     _remarks[carrier] = text
 
 
