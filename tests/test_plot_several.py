@@ -820,6 +820,7 @@ def test_transparent_axes_are_no_dark_ones(four):
         own = mpl.rcParams["axes.prop_cycle"].by_key()["color"][6]
     assert to_hex(labelled(ax, "run 6").get_color()) == to_hex(own) == "#000000"
     assert to_hex(labelled(ax, "$x_0$").get_color()) == to_hex("0.35")
+    assert to_hex(ax.get_xgridlines()[0].get_color()) == "#e4e4e4"
 
 
 @pytest.mark.parametrize("kind", [*LINES, "compare"])
