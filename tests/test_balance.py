@@ -233,7 +233,7 @@ def test_a_run_in_a_sweep_has_the_same_bits(name):
     result = twonn.sweep(problem, starts, 10**16, max_direct=LIMIT).to_xarray()
     for run in range(2):
         traj = far(problem, starts[run], max_direct=LIMIT)
-        data = result.isel(run=run)
+        data = result.isel(start=run)
         assert data.status == 6 and traj.status is twonn.Status.CONVERGED
         assert data.t_end == traj.end_step
         assert np.all(data.final_w.values == traj.w[-1]) and np.all(data.final_v.values == traj.v[-1])

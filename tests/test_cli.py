@@ -504,7 +504,7 @@ def test_faults_of_the_program_are_not_hidden(command, saved, monkeypatch):
     def broken(*_):
         raise AssertionError("a fault")
 
-    monkeypatch.setattr("twonn.cli.load", broken)
+    monkeypatch.setattr("twonn.cli.load_trajectory", broken)
     assert isinstance(command("inspect", "traj.npz").exception, AssertionError)
 
 
@@ -705,10 +705,27 @@ def test_sweep_is_the_sweep_that_python_does(command, tmp_path):
     asked = spec.SweepSpec(tmp_path / "spec.toml")
     assert [problem.step_size for problem in asked.problems] == [0.01, 0.05]
     starts = initializers.sample("he_normal", 5, 42)
-    expected = twonn.sweep(asked.problems, starts, 10_000, engine="direct", trajectories=["gap"]).to_xarray()
-    with xarray.open_zarr(tmp_path / "store", chunks=None) as data:
-        xarray.testing.assert_equal(data.drop_vars("chunk_digest"), expected)
+    expected = twonn.sweep(asked.problems, starts, 10_000, engine="direct", trajectories=["gap"])
+    data = twonn.load(tmp_path / "store").to_xarray()
+    xarray.testing.assert_equal(data, expected.to_xarray())
+    assert f"success     {expected['success'].sum()} of 10; failed: " in result.stdout
     assert command(*arguments).stdout == result.stdout
+
+
+def test_a_sweep_of_one_problem_and_of_several_optimizers(command, tmp_path):
+    one = SWEEP.replace("[[problem]]", "[problem]", 1).partition("[[problem]]")
+    text = one[0] + "[initializer]" + one[2].partition("[initializer]")[2]
+    many = text.replace('engine = "direct"', 'optimizer = ["gd", {name = "adam", beta1 = 0.5}]')
+    assert many != text
+    result = command("sweep", write(tmp_path, many), "--store", "store")
+    assert result.exit_code == 0, result.output
+    data = twonn.load(tmp_path / "store").to_xarray()
+    assert data.success.dims == ("start", "optimizer") and data.success.shape == (5, 2)
+    assert "gd; adam (beta1 = 0.5" in command("inspect", "store").stdout
+    paired = text.replace("runs = 5", "runs = 2") + "paired = true\n"
+    paired = paired.replace('engine = "direct"', 'optimizer = ["gd", "adam"]')
+    assert command("sweep", write(tmp_path, paired), "--store", "paired").exit_code == 0
+    assert twonn.load(tmp_path / "paired").to_xarray().optimizer.values.tolist() == ["gd", "adam"]
 
 
 def test_sweep_takes_a_limit(command, tmp_path):
@@ -782,7 +799,11 @@ def test_inspect_checks_a_store(command, refused, tmp_path):
     whole = command("inspect", "store")
     assert whole.exit_code == 0, whole.output
     assert "10 of 10 are done" in whole.stdout and "5 of 5, with 2 runs each" in whole.stdout
-    assert "nothing is damaged" in whole.stdout and "twonn sweep 2" in whole.stdout
+    assert "nothing is damaged" in whole.stdout and "twonn sweep 3" in whole.stdout
+    result = twonn.load(tmp_path / "store")
+    words = " ".join(whole.stdout.split())
+    assert f"success │ {result['success'].sum()} of 10; failed: " in words
+    assert "dimensions │ problem, start" in words
     (tmp_path / "store" / "gap" / "c" / "3" / "0").unlink()
     (tmp_path / "store" / "chunk_digest" / "c" / "1" / "0" / "0").write_bytes(b"")
     damaged = command("inspect", "store")

@@ -18,9 +18,7 @@ import zarr
 import twonn
 from twonn.sweeps import chunks, plan, summary
 from twonn.sweeps.backend import dataset_of
-from twonn.sweeps.layout import Layout
 from twonn.sweeps.metadata import MARKS, SEAL, seal
-from twonn.sweeps.opening import open_store
 from twonn.sweeps.store import Store
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
@@ -53,7 +51,7 @@ CHECKSUM = "plain Zarr notices"
 @pytest.fixture(scope="module")
 def right() -> dict[str, np.ndarray]:
     result = twonn.sweep(**SMALL)
-    return {name: result[name] for name in result._columns.names}
+    return {name: result[name] for name in result._columns.readable}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +72,7 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def assert_same(result: twonn.SweepResult, right: dict[str, np.ndarray]) -> None:
-    assert set(result._columns.names) == set(right)
+    assert set(result._columns.readable) == set(right)
     for name, values in right.items():
         assert same(result[name], values), name
 
@@ -107,6 +105,7 @@ def expected_coordinates() -> dict[str, np.ndarray]:
         "run": np.arange(RUNS),
         "problem": np.arange(RUNS) // 6,
         "start": np.arange(RUNS) % 6,
+        "optimizer": np.zeros(RUNS, np.int64),
         "step_size": np.array([0.01] * 6 + [0.05] * 6),
     }
 
@@ -418,7 +417,7 @@ def test_every_nan_has_the_same_bits(tmp_path, monkeypatch):
     )
     monkeypatch.setitem(summary.SUMMARY, "asymptote_shift", signed)
     for result in (twonn.sweep(**SMALL), twonn.sweep(**SMALL, store=tmp_path / "store")):
-        for name in result._columns.names:
+        for name in result._columns.readable:
             values = result[name]
             if values.dtype.kind == "f":
                 assert not np.signbit(values[np.isnan(values)]).any(), name
@@ -428,8 +427,8 @@ def test_every_nan_has_the_same_bits(tmp_path, monkeypatch):
 def test_every_way_of_reading_is_checked(held, right):
     result = twonn.sweep(**SMALL, store=held)
     data = result.to_xarray()
-    assert same(data.final_gap.values, right["final_gap"])
-    last = data.final_gap.isel(run=slice(10, 12))
+    assert same(data.final_gap.values, right["final_gap"].reshape(2, 6))
+    last = data.final_gap.isel(problem=1, start=slice(4, 6))
     file = held / "final_gap" / "c" / "1"
     file.write_bytes((held / "final_gap" / "c" / "0").read_bytes())
     sentence = (
@@ -439,10 +438,10 @@ def test_every_way_of_reading_is_checked(held, right):
     with pytest.raises(twonn.CheckpointError, match=sentence):
         result["final_gap"]
     for damaged in (result.to_xarray().final_gap, dataset_of(Store(held)).final_gap):
-        for part in (slice(None), slice(7, 9), slice(None, None, -1), [0, 7], 7):
+        for part in (slice(None), slice(1, 3), slice(None, None, -1), [0, 1], 1):
             with pytest.raises(twonn.CheckpointError, match=sentence):
-                damaged.isel(run=part).compute()
-        assert same(damaged[:5].values, right["final_gap"][:5])
+                damaged.isel(start=part).compute()
+        assert same(damaged[0, :5].values, right["final_gap"][:5])
     assert same(last.values, right["final_gap"][10:])
     assert same(result["n_transitions"], right["n_transitions"])
     mark_of(held, 0).unlink()
@@ -453,11 +452,13 @@ def test_every_way_of_reading_is_checked(held, right):
 
 def test_parts_of_a_dataset(held, right):
     data = dataset_of(Store(held))
-    for key in (3, -1, slice(3, 9, 2), slice(9, 2, -3), slice(4, 4), [7, 2, 2], np.arange(RUNS) > 5):
-        assert same(data.gap.isel(run=key).values, right["gap"][key]), key
-        assert same(data.gap.isel(run=key, sample=4).values, right["gap"][key, 4]), key
-    assert data.gap.sel(run=7, sample=slice(2, 5)).dims == ("sample",)
-    assert data.start_w.transpose(..., "run").values.shape == (2, 1, RUNS)
+    gap = right["gap"].reshape(2, 6, -1)
+    for key in (3, -1, slice(1, 5, 2), slice(5, 1, -3), slice(4, 4), [5, 2, 2], np.arange(6) > 3):
+        assert same(data.gap.isel(start=key).values, gap[:, key]), key
+        assert same(data.gap.isel(start=key, sample=4).values, gap[:, key, 4]), key
+        assert same(data.gap.isel(problem=[1, 0], start=key).values, gap[[1, 0]][:, key]), key
+    assert data.gap.sel(problem=1, start=1, sample=slice(2, 5)).dims == ("sample",)
+    assert data.start_w.transpose(..., "problem").values.shape == (6, 2, 1, 2)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -492,7 +493,7 @@ def test_a_reader_written_from_the_documentation(held, right):
     """Of docs/format_store.md alone: the metadata, the digests, and what they are of."""
     root = json.loads((held / "zarr.json").read_bytes())
     attributes = root["attributes"]
-    assert attributes["format"] == "twonn sweep 2"
+    assert attributes["format"] == "twonn sweep 3"
     spec, sealed = attributes["spec_sha256"], attributes.pop("metadata_sha256")
     assert hashlib.sha256(attributes["spec"].encode()).hexdigest() == spec
     text = json.dumps([attributes, root["consolidated_metadata"]], sort_keys=True)
@@ -527,37 +528,91 @@ def test_a_store_with_other_columns_is_refused(held, monkeypatch):
         twonn.sweep(**SMALL, store=held)
 
 
+def unpacked(name: str, folder: Path) -> Path:
+    """Return a store that an earlier version has written."""
+    with zipfile.ZipFile(Path(__file__).parent / "files" / f"{name}.zip") as packed:
+        packed.extractall(folder)
+    return folder / name
+
+
 @pytest.fixture
-def former(tmp_path) -> Path:
-    """A store of the former format: PAPER and SLIDING, 3 starts, 10,000 steps, with the gap sampled."""
-    with zipfile.ZipFile(Path(__file__).parent / "files" / "sweep-1.zip") as packed:
-        packed.extractall(tmp_path)
-    return tmp_path / "sweep-1"
+def first_format(tmp_path) -> Path:
+    """PAPER and SLIDING, 3 starts, 10,000 steps, with the gap sampled; two chunks."""
+    return unpacked("sweep-1", tmp_path)
 
 
-def test_the_former_format_can_be_read(former):
-    opened = Store(former)
+@pytest.fixture
+def second_format(tmp_path) -> Path:
+    """PAPER and SLIDING from STARTS, 10,000 steps, with the gap at 100, 1000 and 5000 steps; two chunks."""
+    return unpacked("sweep-2", tmp_path)
+
+
+def assert_is_read_as(result: twonn.SweepResult, path: Path, marks: str) -> None:
+    """A store of an earlier format has the dimensions problem and start, and the numbers of its files."""
+    data = result.to_xarray()
+    assert result.dimensions == ("problem", "start") and result.optimizers == (None,)
+    assert (data.sizes["problem"], data.sizes["start"]) == (2, len(result.params))
+    assert data.optimizer == "gd" and data.step_size.values.tolist() == [0.01, 0.05]
+    with xarray.open_zarr(path, chunks=None) as plain:
+        for name in set(plain.data_vars) - {marks}:
+            folded = plain[name].values.reshape(2, -1, *plain[name].shape[1:])
+            assert same(data[name].values, folded), name
+            assert data[name].attrs == plain[name].attrs
+            assert same(result[name], plain[name].values)
+
+
+def test_the_first_format_can_be_read(first_format):
+    opened = Store(first_format)
     assert not opened.checked
     assert (opened.runs, opened.chunk_size, opened.complete()) == (6, 4, {0, 1})
-    with xarray.open_zarr(former, chunks=None) as plain:
-        xarray.testing.assert_identical(dataset_of(opened), plain.drop_vars("chunk_complete"))
-    start = twonn.Params(opened.read("start_w")[1], opened.read("start_b")[1], opened.read("start_v")[1])
-    traj = twonn.run(PAPER, start, 10_000)
-    assert same(opened.read("final_w")[1], traj.w[-1])
+    result = twonn.load(first_format)
+    assert_is_read_as(result, first_format, "chunk_complete")
+    problem, start = result.problems[1], result.params[2]
+    traj = twonn.run(problem, start, 10_000)
+    # That version rounded the factor that it carried from step to step.
+    np.testing.assert_allclose(result["final_w"][5], traj.w[-1], rtol=1e-10)
+    assert same(result["success"], np.all(result["final_margins"] > 0, axis=1))
+    assert result["success"][5] == traj.success
+    assert "success" in repr(result) and "failed" not in repr(result)
     assert not list(opened.faults())
-    (former / "gap" / "c" / "1" / "0").write_bytes(b"no frame")
+    (first_format / "gap" / "c" / "1" / "0").write_bytes(b"no frame")
     assert [what for what, _ in opened.faults()] == ["gap of runs 4 to 5"]
 
 
-def test_the_former_format_is_not_gone_on_with(former):
-    spec = json.loads(Store(former).attributes["spec"])
-    columns = summary.columns_of(1, ["gap"])
-    asked = {name: columns[name] for name in Store(former).names}
-    layout = Layout(6, 2, {}, asked, {}, {"spec": json.dumps(spec)})
-    assert open_store(former, layout).runs == 6  # it is complete
-    (former / "chunk_complete" / "c" / "1").unlink()
-    with pytest.raises(ValueError, match=r"of the former format .* in which runs are missing; expected"):
-        open_store(former, layout)
+def test_the_second_format_can_be_read(second_format):
+    opened = Store(second_format)
+    assert opened.checked and not list(opened.faults())
+    result = twonn.load(second_format)
+    assert result.problems == (PAPER, SLIDING) and result.params == STARTS and result.horizon == 10_000
+    assert_is_read_as(result, second_format, MARKS)
+    now = twonn.sweep([PAPER, SLIDING], STARTS, 10_000)
+    assert same(result["success"], now["success"]) and now["success"].any()
+    assert same(result.to_xarray().success.values, now.to_xarray().success.values)
+    assert same(result["final_w"], now["final_w"])
+    for name in ("failure", "failure_t"):
+        assert name not in result.to_xarray()
+        with pytest.raises(ValueError, match="name: got 'failure"):
+            result[name]
+    (second_format / "final_margins" / "c" / "1" / "0").unlink()
+    with pytest.raises(twonn.CheckpointError, match="final_margins of runs 8 to 11 is damaged"):
+        result["success"]
+    assert "final_margins of runs 8 to 11 is damaged" in repr(result)
+    mark_of(second_format, 1).unlink()
+    lacking = twonn.load(second_format)
+    assert lacking.missing.tolist() == [8, 9, 10, 11]
+    assert lacking.message == "8 of 12 runs are done; runs 8 to 11 are missing."
+
+
+@pytest.mark.parametrize("name", ["sweep-1", "sweep-2"])
+def test_no_sweep_continues_in_an_earlier_format(name, tmp_path):
+    path = unpacked(name, tmp_path)
+    with pytest.raises(ValueError) as refused:
+        twonn.sweep([PAPER, SLIDING], STARTS, 10_000, store=path)
+    assert str(refused.value) == (
+        f"store: got {path}, of an earlier format ('twonn sweep {name[-1]}'), in which no sweep continues; "
+        "expected a new or empty folder, or a store of this version ('twonn sweep 3'). Give another folder; "
+        "twonn.load still opens this one."
+    )
 
 
 # --------------------------------------------------------------------------------------------------

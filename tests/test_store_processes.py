@@ -70,7 +70,7 @@ def output(process: subprocess.Popen, code: int = 0) -> str:
 
 
 def columns(result: twonn.SweepResult) -> dict[str, np.ndarray]:
-    return {name: result[name] for name in result._columns.names}
+    return {name: result[name] for name in result._columns.readable}
 
 
 def same(a: np.ndarray, b: np.ndarray) -> bool:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -17,6 +18,7 @@ import pytest
 import xarray
 import zarr
 from cases import BALANCED, BALANCING, CYCLE
+from strategies import random_case
 
 import twonn
 from twonn.analysis.laws import STORED
@@ -54,6 +56,28 @@ def assert_same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
 # Against single runs
 
 
+def assert_is_judged_alike(data: xarray.Dataset, traj: twonn.Trajectory) -> None:
+    """A sweep and a trajectory agree on success, and on the reason and the step of a failure."""
+    assert bool(data.success) == traj.success
+    meanings = data.failure.attrs["flag_meanings"].split()
+    for point in (0, 1):
+        failure, t = meanings[int(data.failure[point])], float(data.failure_t[point])
+        assert (failure == "classified") == (traj.margins[-1, point] > 0 and failure != "diverged")
+        if failure == "diverged":
+            assert traj.outcome == f"no point is classified: the run diverged at step {int(t):,}"
+        elif failure == "inactive" and t == 0:
+            assert "no neuron was ever active on" in traj.outcome
+        elif failure == "inactive" and t == t:
+            assert f"since step {int(t):,}" in traj.outcome
+        else:
+            assert t != t
+        words = {"sliding": "sliding along", "outweighed": " outweighs ", "wrong_sign": "the wrong sign"}
+        assert words.get(failure, "") in traj.outcome
+        assert float(data.failure_log_t[point]) == pytest.approx(
+            math.log(t) if t > 0 else -math.inf if t == 0 else math.nan, rel=1e-15, nan_ok=True
+        )
+
+
 def assert_is_the_run(data: xarray.Dataset, traj: twonn.Trajectory) -> None:
     """One run of a sweep with trajectories has exactly the numbers of the trajectory.
 
@@ -68,6 +92,7 @@ def assert_is_the_run(data: xarray.Dataset, traj: twonn.Trajectory) -> None:
         assert data.t_end == float(traj.end_step)
     else:
         assert (data.t_end, data.log_t_end) == (traj.t[-1], traj.log_t[-1])
+    assert_is_judged_alike(data, traj)
     for name in "wbv":
         assert np.array_equal(data[f"start_{name}"], getattr(traj.params, name))
     count = len(traj.t)
@@ -133,16 +158,156 @@ def test_every_run_is_the_run_that_run_does(options, steps):
     data = result.to_xarray()
     for run in range(result.runs):
         problem, start = problems[run // len(STARTS)], STARTS[run % len(STARTS)]
-        assert data.problem[run] == run // len(STARTS)
-        assert data.start[run] == run % len(STARTS)
-        assert data.step_size[run] == problem.step_size
-        assert_is_the_run(data.isel(run=run), twonn.run(problem, start, steps, **options))
+        one = data.isel(problem=run // len(STARTS), start=run % len(STARTS))
+        assert one.run == run and one.step_size == problem.step_size
+        assert_is_the_run(one, twonn.run(problem, start, steps, **options))
     if steps == 5000:  # that the cases tell something
+        assert set(result["failure"].ravel().tolist()) >= {0, 1, 2, 6}
+        assert np.isfinite(result["failure_t"]).any() and result["success"].any()
         assert {1, 2, 3} <= set(result["status"].tolist())
         assert (result["n_transitions"] > batch.TRANSITIONS_KEPT).any()
     if steps == 10**12:
         assert np.isfinite(result["final_active_fraction"]).any()
         assert not result["n_transitions_exact"].all()
+
+
+@pytest.mark.parametrize("group", range(2))
+def test_sweeps_and_trajectories_agree_on_success(group):
+    seen = set()
+    for seed in range(group, 80, 2):
+        case = random_case(seed)
+        traj = twonn.run(case.problem, case.params, 3000)
+        data = twonn.sweep(case.problem, case.params, 3000).to_xarray()
+        assert_is_judged_alike(data, traj)
+        seen |= {(int(code), bool(t == t)) for code, t in zip(data.failure, data.failure_t, strict=True)}
+    assert {(0, False), (2, True), (3, False), (4, False), (6, False)} <= seen
+
+
+def test_a_failure_whose_step_is_not_kept_has_no_step():
+    """Of so many transitions a sweep does not keep the one that matters; samples are no substitute."""
+    problem = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=1.0, train_output=True)
+    starts = twonn.initializers.sample("balanced", 300, 3)
+    result = twonn.sweep(problem, starts, 3000, engine="direct", trajectories=["gap"])
+    many = (result["failure"] == 2) & (result["n_transitions"] > batch.TRANSITIONS_KEPT)[:, None]
+    assert many.any() and np.isnan(result["failure_t"][many]).all()
+
+
+def test_the_outcomes_are_summed_up():
+    result = twonn.sweep([PAPER, SLIDING, WILD], STARTS, 5000)
+    success, failure = result["success"], result["failure"]
+    lines = repr(result).splitlines()
+    (line,) = (line.split(None, 1)[1] for line in lines if line.startswith("  success"))
+    head, reasons = line.split("; failed: ")
+    assert head == f"{success.sum()} of 21"
+    parts = dict(reversed(part.split(" ", 1)) for part in reasons.split(", "))
+    assert sum(map(int, parts.values())) == (~success).sum()
+    diverged = (failure == 1).all(axis=1)
+    assert int(parts["diverged"]) == diverged.sum() > 0
+    inactive = (failure == 2).any(axis=1) & ~diverged
+    assert int(parts["with no neuron active on a point"]) == inactive.sum() > 0
+    part = twonn.sweep(PAPER, STARTS, 5000, part=(0, 7), chunk_size=1)  # of the others nothing is known
+    assert f"success     {part['success'].sum()} of 1" in repr(part)
+
+
+OPTIMIZERS = ["gd", twonn.Adam(beta1=0.5), {"name": "momentum"}, "adam"]
+
+LABELS = ["gd", "adam(beta1=0.5)", "momentum", "adam"]
+
+
+@pytest.mark.parametrize("chunk_size", [1, 5, 1000])
+def test_a_sweep_is_the_product_of_problems_optimizers_and_starts(chunk_size, tmp_path):
+    options = {"optimizer": OPTIMIZERS, "trajectories": ["gap"], "chunk_size": chunk_size}
+    result = twonn.sweep([PAPER, TRAINED], STARTS, 400, store=tmp_path / "store", **options)
+    in_memory = twonn.sweep([PAPER, TRAINED], STARTS, 400, **options)
+    assert_same(columns(result), columns(in_memory))
+    assert result.dimensions == ("problem", "start", "optimizer")
+    assert result.runs == 2 * 4 * 7 and "2 problems × 7 starts × 4 optimizers" in repr(result)
+    assert result.optimizers == (None, twonn.Adam(beta1=0.5), twonn.Momentum(), twonn.Adam())
+    data = result.to_xarray()
+    xarray.testing.assert_equal(data, in_memory.to_xarray())
+    assert data.gap.dims == ("problem", "start", "optimizer", "sample")
+    assert data.optimizer.values.tolist() == LABELS
+    assert data.step_size.dims == ("problem",) and data.success.mean("start").shape == (2, 4)
+    for (p, s, o), run in np.ndenumerate(data.run.values):
+        problem, start = result.problems[p], result.params[s]
+        traj = twonn.run(problem, start, 400, optimizer=OPTIMIZERS[o])
+        one = data.isel(problem=p, start=s).sel(optimizer=LABELS[o])
+        assert_is_the_run(one.drop_vars("gap"), traj)
+        assert np.array_equal(one.gap[: len(traj.t)], traj.gap)
+        assert result["final_gap"][run] == traj.gap[-1]
+    plain = xarray.open_zarr(tmp_path / "store", chunks=None)
+    names = np.array(plain.optimizer.attrs["flag_meanings"].split())[plain.optimizer.values]
+    assert names.tolist() == np.tile(np.repeat(LABELS, 7), 2).tolist()
+
+
+@pytest.mark.parametrize(
+    ("problem", "params", "optimizer", "dimensions", "shape"),
+    [
+        (PAPER, STARTS[0], "gd", (), ()),
+        (PAPER, STARTS[:1], "gd", ("start",), (1,)),
+        ([PAPER], STARTS[0], "gd", ("problem",), (1,)),
+        (PAPER, STARTS[0], ["adam"], ("optimizer",), (1,)),
+        ([PAPER, WILD], STARTS[0], ("gd", "adam"), ("problem", "optimizer"), (2, 2)),
+        (PAPER, STARTS, ["gd", "adam"], ("start", "optimizer"), (7, 2)),
+    ],
+)
+def test_what_is_given_as_a_sequence_is_a_dimension(problem, params, optimizer, dimensions, shape, tmp_path):
+    options = {"steps": 50, "optimizer": optimizer, "store": tmp_path / "store"}
+    result = twonn.sweep(problem, params, **options)
+    opened = twonn.load(tmp_path / "store")
+    for one in (result, opened):
+        data = one.to_xarray()
+        assert one.dimensions == data.final_gap.dims == dimensions
+        assert data.final_gap.shape == data.run.shape == shape
+        assert {"problem", "start", "optimizer", "step_size"} <= set(data.coords)
+        assert data.start_w.dims == (*dimensions, "neuron", "axis")
+    assert opened == result and opened.params == result.params
+    assert opened.message == result.message and repr(opened) == repr(result)
+
+
+def test_the_same_runs_in_other_dimensions_continue_in_a_store(tmp_path):
+    twonn.sweep(PAPER, STARTS, 50, store=tmp_path / "store")
+    again = twonn.sweep([PAPER], STARTS, 50, optimizer=["gd"], store=tmp_path / "store")
+    assert again.to_xarray().success.shape == (1, 7, 1)
+    assert twonn.load(tmp_path / "store").to_xarray().success.shape == (7,)
+
+
+def test_runs_may_be_paired(tmp_path):
+    problems, optimizers = [PAPER, TRAINED, PAPER, PAPER], ["adam", "gd", "gd", "adam"]
+    options = {"optimizer": optimizers, "paired": True, "chunk_size": 3, "trajectories": True}
+    result = twonn.sweep(problems, STARTS[:4], 300, store=tmp_path / "store", **options)
+    assert result.dimensions == ("run",) and result.runs == 4
+    assert "4 runs, 4 problems and 4 starts and 4 optimizers paired" in repr(result)
+    opened = twonn.load(tmp_path / "store")
+    assert opened == result and opened.params == result.params
+    data = opened.to_xarray()
+    assert data.optimizer.values.tolist() == optimizers
+    assert data.problem.values.tolist() == data.start.values.tolist() == [0, 1, 2, 3]
+    assert data.step_size.values.tolist() == [0.01, 0.05, 0.01, 0.01]
+    for run in range(4):
+        traj = twonn.run(problems[run], STARTS[run], 300, optimizer=optimizers[run])
+        assert_is_the_run(data.isel(run=run), traj)
+
+
+def test_what_is_not_a_sequence_serves_all_pairs(tmp_path):
+    result = twonn.sweep([PAPER, SLIDING], STARTS[3], 300, paired=True, store=tmp_path / "store")
+    data = twonn.load(tmp_path / "store").to_xarray()
+    assert data.start.values.tolist() == [0, 0] and data.problem.values.tolist() == [0, 1]
+    assert result.params.runs == twonn.load(tmp_path / "store").params.runs == 1
+    for run, problem in enumerate([PAPER, SLIDING]):
+        assert data.final_gap[run] == twonn.run(problem, STARTS[3], 300).gap[-1]
+
+
+def test_pairs_of_one_problem_are_one_batch(monkeypatch):
+    sizes, batch_of = [], chunks.run_batch
+
+    def counted(problem, params, *arguments, **options):
+        sizes.append(len(params))
+        return batch_of(problem, params, *arguments, **options)
+
+    monkeypatch.setattr(chunks, "run_batch", counted)
+    twonn.sweep([PAPER] * 7, STARTS, 10, paired=True, chunk_size=4, executor="threads:1")
+    assert sizes == [4, 3]
 
 
 def test_sampled_far_horizons_say_how_far_apart_the_samples_are():
@@ -204,8 +369,8 @@ def test_points_of_any_dimension_and_a_single_start():
     assert "boundary" not in data
     assert "final_boundary" not in data
     assert "loss" not in data
-    assert data.w.dims == ("run", "sample", "neuron", "axis")
-    assert_is_the_run(data.isel(run=0), traj)
+    assert data.w.dims == ("sample", "neuron", "axis")
+    assert_is_the_run(data, traj)
 
 
 def test_a_run_that_its_engine_refuses_is_an_outcome():
@@ -214,7 +379,7 @@ def test_a_run_that_its_engine_refuses_is_an_outcome():
     with pytest.raises(ValueError, match="expected a run that can be leapt over"):
         twonn.run(steep, start, 10**8, engine="leap", sliding="step")
     result = twonn.sweep(steep, start, 10**8, engine="leap", sliding="step")
-    data = result.to_xarray().isel(run=0)
+    data = result.to_xarray()
     assert summary.STATUSES[int(data.status)] == "obstructed"
     assert 0 < data.t_end < 10**8
     assert np.isnan(data.final_gap)
@@ -231,13 +396,13 @@ def test_runs_that_cannot_end_are_given_up():
     for run in range(9):
         traj = twonn.run(CYCLE, starts[run], 10**40, max_direct=50_000)
         assert 40_000 < traj.end_step < 50_000
-        assert_is_the_run(data.isel(run=run), traj)
+        assert_is_the_run(data.isel(start=run), traj)
 
 
 def test_runs_at_a_finite_minimiser_have_converged():
     options = {"trajectories": True, "max_direct": 10**6}
     result = twonn.sweep(BALANCED, BALANCING, 10**400, **options)
-    data = result.to_xarray().isel(run=0)
+    data = result.to_xarray()
     traj = twonn.run(BALANCED, BALANCING, 10**400, max_direct=10**6)
     assert data.status == 6 and "1 converged" in repr(result)
     assert data.t_end == traj.end_step < 10**6
@@ -286,18 +451,24 @@ def test_a_store_opens_with_xarray_and_says_what_it_holds(tmp_path):
     options = {"trajectories": ["gap"], "chunk_size": 3}
     memory = twonn.sweep([PAPER, SLIDING], STARTS, 10**7, **options).to_xarray()
     result = twonn.sweep([PAPER, SLIDING], STARTS, 10**7, store=tmp_path / "store", **options)
-    for data in (
-        xarray.open_zarr(tmp_path / "store", chunks=None).drop_vars("chunk_digest"),
-        xarray.open_zarr(tmp_path / "store", consolidated=False).drop_vars("chunk_digest").compute(),
-        result.to_xarray(),
-    ):
-        assert set(data.coords) == {"run", "problem", "start", "step_size", "t", "log_t"}
-        xarray.testing.assert_equal(data, memory)
-        for name in data.variables:
-            assert data[name].attrs["units"]
-            assert data[name].attrs["long_name"]
+    plain = xarray.open_zarr(tmp_path / "store", chunks=None).drop_vars("chunk_digest")
+    xarray.testing.assert_identical(
+        plain, xarray.open_zarr(tmp_path / "store", consolidated=False).drop_vars("chunk_digest").compute()
+    )
+    assert plain.gap.dims == ("run", "sample")
+    assert plain.optimizer.attrs["flag_meanings"] == "gd" and not plain.optimizer.any()
+    runs = plain.set_index(run=["problem", "start"]).drop_vars(["optimizer", "step_size"]).unstack("run")
+    for data in (runs, result.to_xarray(), twonn.load(tmp_path / "store").to_xarray()):
+        assert {"problem", "start", "t", "log_t"} <= set(data.coords)
+        for name in memory.data_vars:
+            xarray.testing.assert_equal(
+                data[name].variable.transpose(*memory[name].dims), memory[name].variable
+            )
             assert data[name].attrs == memory[name].attrs
-        assert data.gap.dims == ("run", "sample")
+            assert data[name].attrs["units"] and data[name].attrs["long_name"]
+    for data in (result.to_xarray(), twonn.load(tmp_path / "store").to_xarray()):
+        xarray.testing.assert_equal(data, memory)
+        assert set(data.coords) == {"run", "problem", "start", "optimizer", "step_size", "t", "log_t"}
     spec = json.loads(data.attrs["spec"])
     assert int(spec["steps"], 16) == 10**7
     assert twonn.Problem(**spec["problems"][1]) == SLIDING
@@ -638,6 +809,36 @@ def test_progress_is_reported():
             r"steps: got .*; expected at most 2\^63 - 1",
         ),
         ({"optimizer": "adam", "steps": 10**9}, ValueError, r"at most 100,000,000 \(max_direct\)"),
+        ({"optimizer": []}, TypeError, r"optimizer: got \[\]; expected a name, an optimizer, or a seq"),
+        ({"optimizer": ["gd", "adm"]}, ValueError, "optimizer: got 'adm'.* Did you mean 'adam'"),
+        (
+            {"optimizer": ["adam", "gd", twonn.Adam()]},
+            ValueError,
+            "optimizer: got adam 2 times; expected optimizers that differ. Leave out the repetition.",
+        ),
+        (
+            {"optimizer": ["gd", "adam"], "steps": 10**9},
+            ValueError,
+            r"at most 100,000,000 \(max_direct\)",
+        ),
+        ({"optimizer": ["gd", "adam"], "engine": "leap"}, ValueError, "engine: got 'leap'"),
+        ({"paired": 1}, TypeError, "paired: got 1"),
+        (
+            {"paired": True, "problem": [PAPER] * 3},
+            ValueError,
+            r"paired: got True with 3 problems, 7 starts; expected sequences of the same length: run r has "
+            "number r of each. Give as many of each, or leave out paired for their product.",
+        ),
+        (
+            {"paired": True, "optimizer": ["gd", "adam"]},
+            ValueError,
+            "paired: got True with 7 starts, 2 optimizers; expected sequences of the same length",
+        ),
+        (
+            {"paired": True, "params": STARTS[0]},
+            ValueError,
+            "paired: got True with one problem and one start",
+        ),
         ({"trajectories": "gap"}, TypeError, "trajectories: got 'gap'"),
         ({"trajectories": ["gup"]}, ValueError, "Did you mean 'gap'"),
         ({"sample_steps": [3]}, ValueError, "sample_steps: got .* Add trajectories=True"),

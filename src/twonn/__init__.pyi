@@ -12,8 +12,8 @@ from .optimizers import Adam, Momentum, NormalizedGD
 from .problem.params import Params
 from .problem.problem import Problem
 from .results.records import Status
-from .results.saved import load
 from .results.trajectory import Trajectory
+from .sweeps.loading import load
 from .sweeps.result import SweepResult
 from .sweeps.sweep import sweep
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import errno
-import json
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -26,11 +25,15 @@ from twonn.engine.run import resume as resume_run
 from twonn.engine.watching import first_signal
 from twonn.files import CheckpointError, check_place, is_checkpoint, previous
 from twonn.problem.horizon import horizon, written_steps, written_time
+from twonn.problem.problem import problem_dict
 from twonn.problem.runspec import ENGINE_SYNONYMS, ENGINES, are_same_run
 from twonn.results.records import Status
-from twonn.results.saved import load
+from twonn.results.saved import load_trajectory
 from twonn.results.trajectory import Trajectory
 from twonn.values import number_of
+
+if TYPE_CHECKING:
+    from twonn.sweeps.asked import Asked
 
 #: What `plot` draws of a trajectory, and of a sweep.
 PLOTS = (
@@ -493,7 +496,7 @@ def _opened(file: Path) -> tuple[Trajectory, Mapping[str, Any] | None]:
     """Return the trajectory in a file, and the values of the file if it is a checkpoint."""
     if is_checkpoint(file) or is_checkpoint(previous(file)):
         return so_far(file)
-    return load(file), None
+    return load_trajectory(file), None
 
 
 def _finish(traj: Trajectory, output: Path, checkpoint: Path | None, signum: int, as_json: bool) -> None:
@@ -545,6 +548,7 @@ def _part(text: str) -> tuple[int, int]:
 
 def _inspect_store(path: Path, as_json: bool) -> None:
     """Print the contents of the store of a sweep, and what is damaged in it."""
+    from twonn.sweeps.result import outcomes_of
     from twonn.sweeps.store import Store
 
     store = Store(path)
@@ -555,24 +559,22 @@ def _inspect_store(path: Path, as_json: bool) -> None:
     if not store.checked:
         checked = "for unreadable files: this format has no digests"
     found = number_of(len(faults), "fault") if faults else "nothing is damaged"
-    try:
-        spec = json.loads(store.attributes["spec"])
-        asked = _asked(spec)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its spec is not that of a sweep ({error!r}).") from error
+    asked = store.asked
     if as_json:
         counts = {"runs": store.runs, "done": done, "chunks": store.chunks, "chunks_done": len(complete)}
         held = {name: str(store.attributes[name]) for name in ("format", "spec_sha256")}
         named = [{"what": what, "fault": fault} for what, fault in faults]
         sizes = {"chunk_size": store.chunk_size, "has_digests": store.checked}
-        steps = summaries.steps("horizon", int(spec["steps"], 16))
+        steps = summaries.steps("horizon", asked.horizon)
+        spec = json.loads(store.attributes["spec"])
         typer.echo(summaries.as_json({**counts, **sizes, "faults": named, **held, **steps, "spec": spec}))
         raise typer.Exit(1 if faults else 0)
     facts = {
         "runs": f"{done:,} of {store.runs:,} are done",
         "chunks": f"{len(complete):,} of {store.chunks:,}, with {store.chunk_size:,} runs each",
         "checked": f"{checked}: {found}",
-        **asked,
+        **outcomes_of(store),
+        **_asked(store.asked),
         **{name: str(store.attributes[name]) for name in ("format", "spec_sha256")},
     }
     _print(_table("sweep", ("", ""), facts.items()))
@@ -583,19 +585,20 @@ def _inspect_store(path: Path, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _asked(spec: Mapping[str, Any]) -> dict[str, str]:
+def _asked(asked: Asked) -> dict[str, str]:
     """Return what a sweep was asked for, as its store says it, for people."""
-    problems, limit = spec["problems"], spec.get("max_direct")
-    options = {name: value for name, value in spec["optimizer"].items() if name != "name"}
-    brief = ", ".join(f"{name} = {_brief(value)}" for name, value in problems[0].items())
+    problems, limit = asked.problems, asked.max_direct
+    brief = ", ".join(f"{name} = {_brief(value)}" for name, value in problem_dict(problems[0]).items())
+    optimizers = ["gd" if one is None else str(one) for one in asked.optimizers]
     return {
+        "dimensions": ", ".join(asked.axes.dimensions) or "none: one run",
         "problems": f"{brief}" if len(problems) == 1 else f"{len(problems):,}; the first: {brief}",
-        "starts": spec["starts"],
-        "steps": written_steps(int(spec["steps"], 16)),
-        "engine": f"{spec['engine']}, sliding {spec['sliding']}"
+        "starts": asked.starts,
+        "steps": written_steps(asked.horizon),
+        "engine": f"{asked.engine}, sliding {asked.sliding}"
         + ("" if limit is None else f", max_direct {written_steps(limit)}"),
-        "optimizer": ", ".join([spec["optimizer"]["name"], *(f"{k} = {v}" for k, v in options.items())]),
-        "trajectories": ", ".join(spec["trajectories"]) or "none kept",
+        "optimizer" if len(optimizers) == 1 else "optimizers": "; ".join(optimizers),
+        "trajectories": ", ".join(asked.trajectories) or "none kept",
     }
 
 

@@ -240,5 +240,18 @@ def optimizer_dict(optimizer: Optimizer | None) -> dict[str, Any]:
     return {"name": "gd"} if optimizer is None else optimizer.described()
 
 
+def label(optimizer: Optimizer | None) -> str:
+    """Return what tells an optimizer from others, without spaces: adam, or adam(beta1=0.5)."""
+    if optimizer is None:
+        return "gd"
+    changed = {
+        field.name: value
+        for field in fields(optimizer)
+        if (value := getattr(optimizer, field.name)) != field.default
+    }
+    options = ",".join(f"{name}={value!r}" for name, value in changed.items())
+    return f"{optimizer.name}({options})" if options else optimizer.name
+
+
 def __dir__() -> list[str]:
     return [*__all__]

@@ -322,10 +322,11 @@ class Spec(_Tables):
 class SweepSpec(_Tables):
     """A sweep, read from a spec file.
 
-    The file has the table ``[problem]`` with the arguments of `Problem`, or several of them, each headed
+    The file has the table ``[problem]`` with the arguments of `Problem`, or a sequence of them, each headed
     ``[[problem]]``; ``[initializer]`` with ``name``, ``seed``, ``runs`` and ``scale`` of
     `initializers.sample`, or ``[params]`` with the arguments of `Params`; ``[run]`` with the options of
-    `run`; and optionally ``[sweep]`` with the further options of `sweep`.
+    `run`, where ``optimizer`` may be a sequence; and optionally ``[sweep]`` with the further options of
+    `sweep`.
 
     Parameters
     ----------
@@ -400,7 +401,7 @@ class SweepSpec(_Tables):
         options = {**self._tables["run"], **self._tables.get("sweep", {}), **_replaced(max_direct)}
         with self._located("sweep" if "sweep" in self._tables else "run", also="run"):
             return sweep(
-                self.problems,
+                self.problems if isinstance(self._tables["problem"], list) else self.problems[0],
                 self.params,
                 **options,
                 store=store,

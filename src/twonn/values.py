@@ -109,9 +109,9 @@ def are_same(one: Any, other: Any) -> bool:
 class Value:
     """A frozen dataclass whose instances are values.
 
-    Two are equal if they are of one class and all their fields are: arrays by type, shape and entries, and
-    NaN is equal to NaN. They have no hash, as they hold arrays. Fields are made read-only. What is pickled or
-    copied are the fields, not what was derived from them.
+    Two are equal if they are of one class and all their fields are, except those declared with compare=False:
+    arrays by type, shape and entries, and NaN is equal to NaN. They have no hash, as they hold arrays. Fields
+    are made read-only. What is pickled or copied are the fields, not what was derived from them.
     """
 
     def __post_init__(self) -> None:
@@ -121,7 +121,8 @@ class Value:
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return all(are_same(getattr(self, name), getattr(other, name)) for name in _names(self))
+        compared = [field.name for field in fields(self) if field.compare]  # type: ignore[arg-type]
+        return all(are_same(getattr(self, name), getattr(other, name)) for name in compared)
 
     __hash__ = None  # type: ignore[assignment]
 

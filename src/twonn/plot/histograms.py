@@ -83,14 +83,14 @@ def _constants_of(sweep: Any) -> Floats:
         raise ArgumentValueError("c", Verbatim("another dataset"), expected, "Open the store of a sweep.")
     margins, w, b, v = (np.asarray(sweep[name]) for name in names)
     problems = json.loads(sweep.attrs["spec"])["problems"]
-    successful = (margins > 0).all(axis=1)
+    successful = np.asarray((margins > 0).all(axis=-1))
     if not all(_as_in_the_paper(one) for one in problems):
         expected = "opposite labels at x = ±a on the line, a >= 1, and fixed output weights"
         raise ArgumentValueError("c", Verbatim("a sweep of other problems"), expected, _FIX)
     if np.any(b[successful] != 0) or np.any(v[successful] != (1.0, -1.0)):
         expected = "biases 0 and output weights (+1, −1) at the start"
         raise ArgumentValueError("c", Verbatim("a sweep from other starts"), expected, _FIX)
-    return np.asarray(np.abs(w[successful].sum(axis=(1, 2))) / 2)
+    return np.asarray(np.abs(w[successful].sum(axis=(-2, -1))) / 2)
 
 
 def _as_in_the_paper(problem: Mapping[str, Any]) -> bool:

@@ -36,15 +36,32 @@ class Report(Enum):
 
 
 @dataclass(frozen=True, eq=False)
+class Group:
+    """Runs next to each other that have the same problem and the same optimizer: a batch of the kernel.
+
+    Attributes
+    ----------
+    problem : Problem
+    params : Params
+        Their starts, with a run axis.
+    options : RunOptions
+    """
+
+    problem: Problem
+    params: Params
+    options: RunOptions
+
+
+@dataclass(frozen=True, eq=False)
 class Chunk:
-    """One task: runs next to each other, of one problem or of several. Idempotent.
+    """One task: runs next to each other, in one group or in several. Idempotent.
 
     Attributes
     ----------
     index : int
-    parts : tuple of (Problem, Params)
-        The runs, problem by problem.
-    options, schedule
+    groups : tuple of Group
+        The runs.
+    schedule
         As of `run_batch`.
     sampled : tuple of str
         Variables to keep along the runs.
@@ -55,8 +72,7 @@ class Chunk:
     """
 
     index: int
-    parts: tuple[tuple[Problem, Params], ...]
-    options: RunOptions
+    groups: tuple[Group, ...]
     schedule: Schedule
     sampled: tuple[str, ...]
     store: Path | None
@@ -89,7 +105,7 @@ class Chunk:
             return Report.COMPUTED
 
     def _computed(self, watch: _Watch) -> Arrays:
-        columns = columns_of(self.parts[0][0].dimension, self.sampled)
+        columns = columns_of(self.groups[0].problem.dimension, self.sampled)
         try:
             return self._gone_on(watch, columns, watch.take_up(columns))
         except (KeyError, TypeError, ValueError):
@@ -99,18 +115,18 @@ class Chunk:
             return self._gone_on(watch, columns, None)
 
     def _gone_on(self, watch: _Watch, columns: Mapping[str, Column], state: State | None) -> Arrays:
-        for problem, params in self.parts[watch.finished :]:
+        for group in self.groups[watch.finished :]:
             batch = run_batch(
-                problem,
-                params,
-                self.options,
+                group.problem,
+                group.params,
+                group.options,
                 self.schedule,
                 watch=watch,
                 state=state,
             )
-            ended, state = BatchResult(problem, params, batch, self.options.optimizer), None
+            ended, state = BatchResult(group.problem, group.params, batch, group.options.optimizer), None
             watch.finish({name: _with_one_nan(column.of(ended)) for name, column in columns.items()})
-        runs = sum(len(params) for _, params in self.parts)
+        runs = sum(len(group.params) for group in self.groups)
         if any(len(values) != runs for values in watch.arrays.values()):
             raise ValueError("not the runs of this chunk")
         return watch.arrays
@@ -127,7 +143,7 @@ class _Watch:
     Attributes
     ----------
     finished : int
-        Problems whose runs have all ended.
+        Groups whose runs have all ended.
     arrays : dict
         The columns of these runs.
     took_up : bool
@@ -172,7 +188,7 @@ class _Watch:
         }
 
     def finish(self, arrays: Arrays) -> None:
-        """Add the columns of a problem whose runs have all ended."""
+        """Add the columns of a group whose runs have all ended."""
         before = self.arrays
         self.arrays = {
             name: np.concatenate([before[name], values]) if before else values

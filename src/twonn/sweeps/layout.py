@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from twonn.sweeps.axes import RUN, Axes
 from twonn.sweeps.summary import Column
 
 #: Columns by name, the runs first.
@@ -20,8 +21,10 @@ class Layout:
 
     Attributes
     ----------
-    runs, chunk_size : int
-        Length of the run axis, and of a chunk of it.
+    axes : Axes
+        Which problem, start and optimizer every run has.
+    chunk_size : int
+        Number of runs in a chunk.
     sizes : mapping
         Lengths of all other dimensions.
     columns : mapping of Column
@@ -32,12 +35,16 @@ class Layout:
         What to say about the whole, as JSON has it.
     """
 
-    runs: int
+    axes: Axes
     chunk_size: int
     sizes: Mapping[str, int]
     columns: Mapping[str, Column]
-    coordinates: Mapping[str, tuple[tuple[str, ...], NDArray[Any], dict[str, str]]]
+    coordinates: Mapping[str, tuple[tuple[str, ...], NDArray[Any], dict[str, Any]]]
     attributes: Mapping[str, Any]
+
+    @property
+    def runs(self) -> int:
+        return self.axes.runs
 
     @property
     def chunks(self) -> int:
@@ -50,7 +57,7 @@ class Layout:
     def auxiliary(self) -> list[str]:
         """Return the names of the coordinates, but for those that are dimensions."""
         along = [name for name in ("t", "log_t") if name in self.columns]
-        return [name for name in self.coordinates if name != "run"] + along
+        return [name for name in self.coordinates if name != RUN] + along
 
     def shape(self, column: Column) -> tuple[int, ...]:
         return (self.runs, *(self.sizes[name] for name in column.dimensions))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from twonn.sweeps.asked import Asked
+from twonn.sweeps.axes import Axes
 from twonn.sweeps.layout import Arrays, Layout
 from twonn.values import are_same
 
@@ -25,7 +29,8 @@ class Memory:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Memory):
             return NotImplemented
-        return are_same(self._arrays, other._arrays)
+        same_asked = self.attributes["spec"] == other.attributes["spec"]
+        return same_asked and are_same(self._arrays, other._arrays)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -38,8 +43,21 @@ class Memory:
     def complete(self) -> set[int]:
         return set(self._complete)
 
-    def read(self, name: str) -> NDArray[Any]:
-        return self._arrays[name]
+    def read(self, name: str, first: int = 0, stop: int | None = None) -> NDArray[Any]:
+        return self._arrays[name] if (first, stop) == (0, None) else self._arrays[name][first:stop]
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        return self.layout.attributes
+
+    @cached_property
+    def asked(self) -> Asked:
+        """What the sweep was asked for."""
+        return Asked.read(self.attributes, self.runs)
+
+    @property
+    def axes(self) -> Axes:
+        return self.layout.axes
 
     @property
     def runs(self) -> int:
@@ -53,7 +71,7 @@ class Memory:
         return self.layout.bounds(chunk)
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def readable(self) -> tuple[str, ...]:
         return tuple(self.layout.columns)
 
     @property

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from twonn.arguments import required
 
-#: The format, as the attribute ``format`` of a store, and the one before it, which is read only.
-FORMAT, FORMER = "twonn sweep 2", "twonn sweep 1"
+#: The format, as the attribute ``format`` of a store; and earlier ones, which are read only: those with
+#: digests, and the first one, which has none.
+FORMAT = "twonn sweep 3"
+FORMER = ("twonn sweep 2",)
+FIRST = "twonn sweep 1"
 
-#: The array of the marks, and that of the former format.
-MARKS, FORMER_MARKS = "chunk_digest", "chunk_complete"
+#: The array of the marks, and that of the first format.
+MARKS, FIRST_MARKS = "chunk_digest", "chunk_complete"
 
 #: Attributes: of a store, the digest of its metadata; of the marks, the arrays that they tell of, in order,
 #: and the digests of what is known beforehand.
@@ -48,9 +51,9 @@ def root_of(path: Path) -> dict[str, Any] | None:
     root = json_in(path / "zarr.json")
     try:
         attributes = root["attributes"]
-        if attributes["format"] == FORMAT and attributes[SEAL] == seal(root):
+        if attributes["format"] in (FORMAT, *FORMER) and attributes[SEAL] == seal(root):
             return dict(root)
-        if attributes["format"] == FORMER and SEAL not in attributes:
+        if attributes["format"] == FIRST and SEAL not in attributes:
             return dict(root)
     except (KeyError, TypeError, AttributeError):
         pass

@@ -23,7 +23,6 @@ from twonn.sweeps.metadata import (
     COORDINATES,
     DIGEST_SIZE,
     FORMAT,
-    FORMER,
     MARKS,
     NAMES,
     SEAL,
@@ -63,6 +62,8 @@ def open_store(path: Path, layout: Layout, chunk_size: int | None = None) -> Sto
     while held is None:
         _create(path, layout)
         held = _held(path)
+    if held.get("format", FORMAT) != FORMAT:
+        raise _earlier(path, held["format"])
     spec, size = held["spec"], int(held["chunk_size"])
     if spec != layout.attributes["spec"]:
         raise _difference(path, json.loads(spec), json.loads(layout.attributes["spec"]))
@@ -72,8 +73,6 @@ def open_store(path: Path, layout: Layout, chunk_size: int | None = None) -> Sto
     if root_of(path) is not None:
         store = Store(path)
         _check_columns(store, layout)
-        if not store.checked:
-            return _complete(store)
         if not any(store.faults_beforehand()):
             return store
     _mend(path, replace(layout, chunk_size=size))
@@ -88,13 +87,14 @@ def _check_columns(store: Store, layout: Layout) -> None:
         raise ArgumentValueError("store", got, expected, "Give another folder; this one can still be read.")
 
 
-def _complete(store: Store) -> Store:
-    """Return a store of the former format, unless something is missing in it."""
-    if len(store.complete()) < store.chunks:
-        got = Verbatim(f"{store.path}, of the former format ({FORMER!r}), in which runs are missing")
-        expected = f"a new or empty folder, or a store of this version ({FORMAT!r})"
-        raise ArgumentValueError("store", got, expected, "Give another folder; this one can still be read.")
-    return store
+def _earlier(path: Path, held: str) -> ArgumentValueError:
+    """Return the error that refuses a store of an earlier format, which is read only."""
+    return ArgumentValueError(
+        "store",
+        Verbatim(f"{path}, of an earlier format ({held!r}), in which no sweep continues"),
+        f"a new or empty folder, or a store of this version ({FORMAT!r})",
+        "Give another folder; twonn.load still opens this one.",
+    )
 
 
 def _held(path: Path) -> Mapping[str, Any] | None:

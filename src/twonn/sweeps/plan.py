@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,16 +26,20 @@ from twonn.arguments import (
 from twonn.engine.batch import BITS
 from twonn.engine.checkpoint import interval
 from twonn.engine.execution import Execution
+from twonn.optimizers import label, optimizer_dict
 from twonn.problem.horizon import LARGEST_COUNT
 from twonn.problem.params import Params, check_compatible
 from twonn.problem.problem import Problem, problem_dict
 from twonn.problem.runspec import RunOptions, RunSpec, Schedule
 from twonn.results.records import VARIABLES
-from twonn.sweeps.chunks import Chunk
+from twonn.sweeps.asked import MEANINGS
+from twonn.sweeps.axes import PRODUCT, RUN, Axes
+from twonn.sweeps.chunks import Chunk, Group
 from twonn.sweeps.layout import Layout
 from twonn.sweeps.memory import Memory
 from twonn.sweeps.store import Store
 from twonn.sweeps.summary import SIZES, columns_of, exponent_steps
+from twonn.values import number_of
 
 #: What a chunk should take: long enough that planning, moving and writing it hardly count, short enough that
 #: Ctrl-C is soon over and a lost worker costs little.
@@ -82,11 +87,27 @@ class Chunking:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What is to be run, checked, and cut into chunks."""
+    """What is to be run, checked, and cut into chunks.
+
+    Attributes
+    ----------
+    problems : tuple of Problem
+    starts : Params
+        With a run axis.
+    options : tuple of RunOptions
+        One for each optimizer, which differ in that alone.
+    axes : Axes
+    schedule : Schedule
+    sampled : tuple of str
+        Variables to keep along the runs.
+    chunking : Chunking
+    layout : Layout
+    """
 
     problems: tuple[Problem, ...]
     starts: Params
-    options: RunOptions
+    options: tuple[RunOptions, ...]
+    axes: Axes
     schedule: Schedule
     sampled: tuple[str, ...]
     chunking: Chunking
@@ -102,27 +123,34 @@ class Plan:
         for chunk in chunks:
             yield Chunk(
                 chunk,
-                tuple(self._parts(*self.layout.bounds(chunk))),
-                self.options,
+                tuple(self._groups(*self.layout.bounds(chunk))),
                 self.schedule,
                 self.sampled,
                 self.chunking.store,
                 self.chunking.every,
             )
 
-    def _parts(self, first: int, stop: int) -> Iterator[tuple[Problem, Params]]:
-        """Give the runs from `first` up to `stop`, problem by problem."""
-        starts = len(self.starts)
-        for index in range(first // starts, (stop - 1) // starts + 1):
-            offset = index * starts
-            runs = slice(max(first - offset, 0), min(stop - offset, starts))
-            yield self.problems[index], self.starts[runs]
+    def _groups(self, first: int, stop: int) -> Iterator[Group]:
+        """Give the runs from `first` up to `stop`, those of the same problem and optimizer together."""
+        index = self.axes.indices(np.arange(first, stop))
+        pairs = zip(index["problem"], index["optimizer"], strict=True)
+        wanted = [(self.problems[problem], self.options[optimizer]) for problem, optimizer in pairs]
+        begin = 0
+        for (problem, options), same in itertools.groupby(wanted):
+            end = begin + len(list(same))
+            starts = index["start"][begin:end]
+            # A slice takes no time that grows with the number of all starts.
+            one_after_another = slice(starts[0], starts[-1] + 1) if len(self.starts) > 1 else starts
+            yield Group(problem, self.starts[one_after_another], options)
+            begin = end
 
 
 def planned(
     problem: Problem | Sequence[Problem],
     params: Params,
-    options: RunOptions,
+    options: Sequence[RunOptions],
+    is_single: bool,
+    paired: bool,
     trajectories: bool | Sequence[str],
     chunking: Chunking,
 ) -> Plan:
@@ -133,53 +161,68 @@ def planned(
     TypeError, ValueError
         Naming the argument, what was got, what was expected, and the fix.
     """
-    problems, starts = _crossed(problem, params)
-    options.require_kernel()
-    if not options.is_affordable:
-        raise Execution(RunSpec(problems[0], starts[0], options)).refusal_of_horizon()
+    problems, starts = _checked(problem, params)
+    for one in options:
+        one.require_kernel()
+        if not one.is_affordable:
+            raise Execution(RunSpec(problems[0], starts[0], one)).refusal_of_horizon()
+    single = (isinstance(problem, Problem), params.runs is None, is_single)
+    given = tuple(name for name, alone in zip(PRODUCT, single, strict=True) if not alone)
+    axes = Axes(len(problems), len(starts), len(options), given, paired)
+    _check_axes(axes, options)
     sampled = _chosen(trajectories, starts.dimension)
-    if not sampled and options.sample_steps is not None:
-        expected = "None without trajectories"
-        raise ArgumentValueError("sample_steps", options.sample_steps, expected, "Add trajectories=True.")
-    schedule = options.schedule()
-    if not sampled:
-        schedule = replace(options, sample_steps=exponent_steps(options.horizon)).schedule()
+    schedule = _schedule(options, bool(sampled))
     sizes = {**SIZES, "axis": starts.dimension, "sample": len(schedule[0]) + len(schedule[1])}
     columns = columns_of(starts.dimension, sampled)
-    runs = len(problems) * len(starts)
-    written = json.dumps(_spec(problems, starts, options, schedule, sampled))
+    written = json.dumps(_spec(problems, starts, options, axes, schedule, sampled))
     layout = Layout(
-        runs=runs,
-        chunk_size=_chunk_size(chunking, runs, *_cost(options, sizes, len(columns))),
+        axes=axes,
+        chunk_size=_chunk_size(chunking, axes.runs, *_cost(options, sizes, len(columns))),
         sizes=sizes,
         columns=columns,
-        coordinates=_coordinates(problems, starts),
+        coordinates=_coordinates(problems, options, axes),
         attributes={
             "spec": written,
             "spec_sha256": hashlib.sha256(written.encode()).hexdigest(),
+            "dimensions": " ".join(axes.dimensions),
             **config.provenance(),
         },
     )
-    return Plan(problems, starts, options, schedule, sampled, chunking, layout)
+    return Plan(problems, starts, tuple(options), axes, schedule, sampled, chunking, layout)
+
+
+def _schedule(options: Sequence[RunOptions], is_sampled: bool) -> Schedule:
+    """Return which steps to record, the same for every optimizer."""
+    first = options[0]
+    if is_sampled:
+        return first.schedule()
+    if first.sample_steps is not None:
+        expected = "None without trajectories"
+        raise ArgumentValueError("sample_steps", first.sample_steps, expected, "Add trajectories=True.")
+    first.schedule()  # checks the density
+    return replace(first, sample_steps=exponent_steps(first.horizon)).schedule()
 
 
 def _spec(
     problems: Sequence[Problem],
     starts: Params,
-    options: RunOptions,
+    options: Sequence[RunOptions],
+    axes: Axes,
     schedule: Schedule,
     sampled: Sequence[str],
 ) -> dict[str, Any]:
     """Return all that the results depend on; two sweeps with the same have the same results."""
-    asked = options.to_dict()
-    limited = not options.is_stepped and options.engine != "leap"
+    first = options[0]
+    asked = first.to_dict()
+    limited = first.engine != "leap" and not all(one.is_stepped for one in options)
     return {
         "bits": BITS,
         "steps": asked["horizon"],
         "engine": asked["engine"],
         "sliding": asked["sliding"],
-        "max_direct": options.max_direct if limited else None,
-        "optimizer": asked["optimizer"],
+        "max_direct": first.max_direct if limited else None,
+        "optimizers": [optimizer_dict(one.optimizer) for one in options],
+        "paired": list(axes.given) if axes.is_paired else None,
         "trajectories": list(sampled),
         "samples": _digest(*schedule),
         "problems": [problem_dict(one) for one in problems],
@@ -187,16 +230,16 @@ def _spec(
     }
 
 
-def _cost(options: RunOptions, sizes: Mapping[str, int], columns: int) -> tuple[float, float]:
+def _cost(options: Sequence[RunOptions], sizes: Mapping[str, int], columns: int) -> tuple[float, float]:
     """Return roughly how many bytes, and seconds, a run takes."""
-    seconds = min(options.horizon, LARGEST_COUNT) * _STEP_SECONDS
-    if not options.is_stepped:
+    seconds = min(options[0].horizon, LARGEST_COUNT) * _STEP_SECONDS
+    if not any(one.is_stepped for one in options):
         seconds = min(seconds, _LEAP_SECONDS)
     return 8 * (sizes["sample"] * (32 + 4 * sizes["axis"]) + columns), seconds
 
 
-def _crossed(problem: Problem | Sequence[Problem], params: Params) -> tuple[tuple[Problem, ...], Params]:
-    """Return the problems and the starts, each problem to be run from each start."""
+def _checked(problem: Problem | Sequence[Problem], params: Params) -> tuple[tuple[Problem, ...], Params]:
+    """Return the problems, and the starts with a run axis."""
     problems = (problem,) if isinstance(problem, Problem) else problem
     if not isinstance(problems, Sequence) or isinstance(problems, str) or not problems:
         expected = "a twonn.Problem or a sequence of them"
@@ -208,6 +251,22 @@ def _crossed(problem: Problem | Sequence[Problem], params: Params) -> tuple[tupl
     if not len(params):
         raise ArgumentValueError("params", Verbatim("0 runs"), "at least one start", "Draw some starts.")
     return tuple(problems), params
+
+
+def _check_axes(axes: Axes, options: Sequence[RunOptions]) -> None:
+    """Refuse what cannot be paired, and an optimizer that is there twice in a product."""
+    labels = [label(one.optimizer) for one in options]
+    if not axes.is_paired:
+        if twice := next((one for one in labels if labels.count(one) > 1), None):
+            got = Verbatim(f"{twice} {labels.count(twice)} times")
+            raise ArgumentValueError("optimizer", got, "optimizers that differ", "Leave out the repetition.")
+        return
+    lengths = {"problem": axes.problems, "start": axes.starts, "optimizer": axes.optimizers}
+    counts = ", ".join(number_of(lengths[name], name) for name in axes.given) or "one problem and one start"
+    expected = "sequences of the same length: run r has number r of each"
+    if len({lengths[name] for name in axes.given}) != 1:
+        fix = "Give as many of each, or leave out paired for their product."
+        raise ArgumentValueError("paired", Verbatim(f"True with {counts}"), expected, fix)
 
 
 def _chosen(trajectories: bool | Sequence[str], dimension: int) -> tuple[str, ...]:
@@ -245,22 +304,26 @@ def _checked_part(part: object) -> tuple[int, int]:
 
 
 def _coordinates(
-    problems: Sequence[Problem], starts: Params
-) -> dict[str, tuple[tuple[str, ...], NDArray[Any], dict[str, str]]]:
-    """Return the run, its problem and its start, and what tells the problems apart."""
-    runs = np.arange(len(problems) * len(starts))
-    index = runs // len(starts)
+    problems: Sequence[Problem], options: Sequence[RunOptions], axes: Axes
+) -> dict[str, tuple[tuple[str, ...], NDArray[Any], dict[str, Any]]]:
+    """Return the run, its problem, start and optimizer, and what tells the problems apart."""
+    runs = np.arange(axes.runs)
+    index = axes.indices(runs)
+    labels = [label(one.optimizer) for one in options]
+    known = list(dict.fromkeys(labels))
+    codes = np.array([known.index(one) for one in labels])[index["optimizer"]]
+    steps = np.array([one.step_size for one in problems])[index["problem"]]
+    flags = {"flag_values": list(range(len(known))), "flag_meanings": " ".join(known)}
 
-    def along_runs(values: NDArray[Any], units: str, meaning: str, *dimensions: str) -> Any:
-        return ("run", *dimensions), values, {"units": units, "long_name": meaning}
+    def along_runs(name: str, values: NDArray[Any], **more: Any) -> Any:
+        return (RUN,), values, {"units": "1", "long_name": MEANINGS[name], **more}
 
     return {
-        "run": along_runs(runs, "1", "run"),
-        "problem": along_runs(index, "1", "index of the problem, in the attribute spec"),
-        "start": along_runs(runs % len(starts), "1", "index of the start"),
-        "step_size": along_runs(
-            np.array([one.step_size for one in problems])[index], "1", "step size of gradient descent"
-        ),
+        "run": along_runs("run", runs),
+        "problem": along_runs("problem", index["problem"]),
+        "start": along_runs("start", index["start"]),
+        "optimizer": along_runs("optimizer", codes, **flags),
+        "step_size": along_runs("step_size", steps),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from twonn.arguments import one_of, required
 from twonn.files import CheckpointError
+from twonn.optimizers import Optimizer
 from twonn.problem.horizon import sample_schedule, thinned_spacing, written_steps
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
+from twonn.sweeps.axes import PRODUCT, Axes
 from twonn.sweeps.memory import Memory
-from twonn.sweeps.plan import length
+from twonn.sweeps.outcomes import counted
 from twonn.sweeps.store import Store
 from twonn.sweeps.summary import STATUSES
-from twonn.values import Shown, Value, frozen, number_of, public
+from twonn.values import Shown, Value, derived, frozen, number_of, public
 
 if TYPE_CHECKING:
     import xarray
@@ -37,11 +39,19 @@ class SweepResult(Shown, Value):
     ----------
     problems : tuple of Problem
     params : Params
-        The starts, with a run axis.
+        The starts, with a run axis. From a store that `twonn.load` has opened they are read when they are
+        used, and nan where the first run from a start is not done.
+    optimizers : tuple of (Optimizer or None)
+        None for gradient descent.
+    dimensions : tuple of str
+        Those of "problem", "start" and "optimizer" that were given as sequences, or "run" if these are
+        paired.
     horizon : int
         Steps asked for.
     runs : int
-        Number of problems times number of starts. Run r has problem r // starts and start r % starts.
+        How many there are: the product of the numbers of problems, optimizers and starts. They are numbered
+        in this order, the starts fastest. With one optimizer, run r has problem r // starts and start
+        r % starts. If they are paired, run r has number r of each.
     part : (int, int)
         (i, n): the sweep was asked for part i of n. (0, 1) is all of it.
     store : Path or None
@@ -62,13 +72,13 @@ class SweepResult(Shown, Value):
     Notes
     -----
     ``result["final_gap"]`` is one column, an array with the runs along its first axis. `to_xarray` returns
-    all columns with coordinates, units and long names. Everything read from a store is compared with the
-    digests of what was computed, and a difference is a CheckpointError. A result can be pickled. With a
-    store, it is a reference to the store that is pickled and compared.
+    all columns along `dimensions`, with coordinates, units and long names. Everything read from a store is
+    compared with the digests of what was computed, and a difference is a CheckpointError. A result can be
+    pickled. With a store, it is a reference to the store that is pickled and compared.
     """
 
     problems: tuple[Problem, ...]
-    params: Params
+    optimizers: tuple[Optimizer | None, ...]
     horizon: int
     part: tuple[int, int]
     store: Path | None
@@ -76,7 +86,20 @@ class SweepResult(Shown, Value):
     failures: Mapping[range, str]
     abandoned: str
     missing: NDArray[np.int64]
+    _axes: Axes
     _columns: Memory | Store
+    _starts: Params | None = field(default=None, compare=False)  # the spec in the columns tells of them
+
+    @derived
+    def params(self) -> Params:
+        if self._starts is not None:
+            return self._starts
+        w, b, v = (self._columns.read(f"start_{name}", 0, self._axes.starts) for name in "wbv")
+        return Params.of_finite_state(w, b, v)
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        return self._axes.dimensions
 
     @property
     def runs(self) -> int:
@@ -87,28 +110,40 @@ class SweepResult(Shown, Value):
         return len(self.missing) == 0
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        column: NDArray[Any] = frozen(self._columns.read(one_of("name", name, self._columns.names)))
+        column: NDArray[Any] = frozen(self._columns.read(one_of("name", name, self._columns.readable)))
         return column
 
     def to_xarray(self) -> xarray.Dataset:
-        """Return a Dataset with dimensions run, neuron, axis, point, transition, slide and sample.
+        """Return a Dataset of all columns.
 
-        With a store, data is read and checked when it is used.
+        Returns
+        -------
+        xarray.Dataset
+            Its dimensions are those of `dimensions`, then neuron, axis, point, transition, slide and sample.
+            Along them are the coordinates problem, start, optimizer (names) and step_size; run has the number
+            of each run. What was not given as a sequence is a coordinate without a dimension. With a store,
+            data is read and checked when it is used.
 
         Raises
         ------
         ImportError
             Without xarray.
+
+        Examples
+        --------
+        >>> data = result.to_xarray()  # doctest: +SKIP
+        >>> data.success.mean("start")  # doctest: +SKIP
+        >>> data.final_gap.sel(optimizer="adam")  # doctest: +SKIP
         """
         required("xarray", "SweepResult.to_xarray", "sweep")
         from twonn.sweeps.backend import dataset_of
 
-        return dataset_of(self._columns)
+        return dataset_of(self._columns, self._axes)
 
     @property
     def message(self) -> str:
         columns, (i, n) = self._columns, self.part
-        asked = sum(length(columns, chunk) for chunk in range(i, columns.chunks, n))
+        asked = sum(len(range(*columns.bounds(chunk))) for chunk in range(i, columns.chunks, n))
         runs = number_of(asked, "run") + ("" if n == 1 else f" of part {i}/{n}")
         if self.complete:
             return f"All {runs} are done."
@@ -120,19 +155,28 @@ class SweepResult(Shown, Value):
             sentences.append(f"Runs {_listed(np.concatenate(failed))} failed: {error}.")
         if self.abandoned:
             sentences.append(f"The rest was not run: {self.abandoned}.")
-        if self.store is not None:
+        if isinstance(columns, Store) and columns.is_present:
             sentences.append("The same sweep with the same store continues from there.")
         return " ".join(sentences)
 
     def _facts(self) -> dict[str, str]:
         return {
             "outcome": self.message,
-            "runs": f"{number_of(len(self.problems), 'problem')} × {number_of(len(self.params), 'start')}",
+            "runs": self._counted(),
             "steps": written_steps(self.horizon),
             **self._samples(),
-            "status": self._outcomes(),
+            **outcomes_of(self._columns),
             "kept": "in memory" if self.store is None else f"in {self.store}",
         }
+
+    def _counted(self) -> str:
+        """Say what the runs are the product of, or pairs of."""
+        axes = self._axes
+        lengths = dict(zip(PRODUCT, (axes.problems, axes.starts, axes.optimizers), strict=True))
+        counts = [number_of(n, name) for name, n in lengths.items() if name != "optimizer" or n > 1]
+        if not axes.is_paired:
+            return " × ".join(counts)
+        return f"{number_of(axes.runs, 'run')}, {' and '.join(counts)} paired"
 
     def _samples(self) -> dict[str, str]:
         number, spacing = self._columns.samples, thinned_spacing(self.horizon)
@@ -142,12 +186,19 @@ class SweepResult(Shown, Value):
         by_default = number == len(counted) + len(late)
         return {"samples": f"{number:,} of each run, {spacing}"} if by_default else {}
 
-    def _outcomes(self) -> str:
-        try:
-            counts = np.bincount(self["status"], minlength=len(STATUSES))
-        except CheckpointError as error:
-            return str(error)
-        return ", ".join(f"{count:,} {name}" for name, count in zip(STATUSES, counts, strict=True) if count)
+
+def outcomes_of(columns: Memory | Store) -> dict[str, str]:
+    """Say how many runs succeeded, why the others did not, and how they ended; or what is damaged of that."""
+    try:
+        status = columns.read("status")
+        failure = columns.read("failure") if "failure" in columns.readable else None
+        said = {}
+        if "success" in columns.readable:
+            said["success"] = counted(columns.read("success"), failure, status > 0)
+    except CheckpointError as error:
+        return {"status": str(error)}
+    counts = zip(STATUSES, np.bincount(status, minlength=len(STATUSES)), strict=True)
+    return {**said, "status": ", ".join(f"{count:,} {name}" for name, count in counts if count)}
 
 
 def _listed(missing: NDArray[np.int64]) -> str:

@@ -4,26 +4,32 @@ A store is one Zarr group. Arrays have the runs along their first axis, cut into
 has finished a chunk writes it to every array and, once that is durable, its mark: its entry of the array
 ``chunk_digest``, with a digest of what it holds of every array. Whatever is read is compared with that, so
 that nothing but what was computed is ever read: not what a disk has lost, nor what was moved, nor what is
-half written. docs/format.md describes the store.
+half written. docs/format_store.md describes the store.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from twonn import _core
 from twonn.files import CheckpointError
+from twonn.results.outcome import successes
+from twonn.sweeps.asked import Asked
+from twonn.sweeps.axes import RUN, Axes, Indices
+from twonn.sweeps.layout import described
 from twonn.sweeps.metadata import (
     COORDINATES,
+    FIRST,
+    FIRST_MARKS,
     FORMAT,
-    FORMER_MARKS,
     MARKS,
     NAMES,
     digest_of,
@@ -31,6 +37,13 @@ from twonn.sweeps.metadata import (
     opened,
     root_of,
 )
+from twonn.sweeps.summary import SUMMARY
+
+#: What `described` returns: dimensions and shape of a column after the run, its type and its attributes.
+Description = tuple[tuple[str, ...], tuple[int, ...], np.dtype[Any], dict[str, Any]]
+
+#: The column that can be derived where a store does not have it.
+SUCCESS = "success"
 
 
 class DamageError(CheckpointError):
@@ -62,7 +75,7 @@ class Store:
     attributes : mapping
         Of the whole.
     checked : bool
-        False for a store of the former format, which has no digests.
+        False for a store of the first format, which has no digests.
 
     Raises
     ------
@@ -92,9 +105,9 @@ class Store:
         """Take what is used from the metadata; any error means that twonn has not written it."""
         self.attributes: dict[str, Any] = root["attributes"]
         self.arrays: dict[str, dict[str, Any]] = root["consolidated_metadata"]["metadata"]
-        self.checked = self.attributes["format"] == FORMAT
+        self.checked = self.attributes["format"] != FIRST
         self.chunk_size = int(self.attributes["chunk_size"])
-        self.runs = int(self.arrays["run"]["shape"][0])
+        self.runs = int(self.arrays[RUN]["shape"][0])
         if self.chunk_size < 1 or not isinstance(self.attributes["spec"], str):
             raise ValueError("not a layout")
         for name, array in self.arrays.items():
@@ -107,9 +120,9 @@ class Store:
             marks = self.arrays[MARKS]["attributes"]
             self.names, self.coordinates = tuple(marks[NAMES]), tuple(marks[COORDINATES])
         else:
-            known = {"run", *self.attributes["coordinates"].split()} - {"t", "log_t"}
+            known = {RUN, *self.attributes["coordinates"].split()} - {"t", "log_t"}
             self.coordinates = tuple(name for name in self.arrays if name in known)
-            self.names = tuple(name for name in self.arrays if name not in known | {FORMER_MARKS})
+            self.names = tuple(name for name in self.arrays if name not in known | {FIRST_MARKS})
         if not self.arrays.keys() >= {*self.names, *self.coordinates}:
             raise ValueError("an array is missing")
 
@@ -127,6 +140,42 @@ class Store:
     @cached_property
     def _group(self) -> Any:
         return opened(self.path)
+
+    @cached_property
+    def asked(self) -> Asked:
+        """What the sweep was asked for.
+
+        Raises
+        ------
+        CheckpointError
+            If twonn has not written that.
+        """
+        try:
+            return Asked.read(self.attributes, self.runs)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+            raise CheckpointError(f"{self.path}: its spec is not that of a sweep ({error!r}).") from error
+
+    @property
+    def axes(self) -> Axes:
+        return self.asked.axes
+
+    @property
+    def is_present(self) -> bool:
+        """Whether it has the present format, so that a sweep continues in it."""
+        return bool(self.attributes["format"] == FORMAT)
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """The columns that can be read: those that it has, and `success`, which follows from earlier ones."""
+        is_derived = SUCCESS not in self.names and {"status", "final_margins"} <= set(self.names)
+        return (*self.names, SUCCESS) if is_derived else self.names
+
+    def described(self, name: str) -> Description:
+        """Return dimensions and shape of a column after the run, its type, and what is said of it."""
+        if name not in self.arrays:
+            return (), (), SUMMARY[name].dtype, described(SUMMARY[name])
+        array, metadata = self.array(name), self.arrays[name]
+        return tuple(metadata["dimension_names"][1:]), array.shape[1:], array.dtype, metadata["attributes"]
 
     def array(self, name: str) -> Any:
         """Return an array as Zarr has it, unchecked.
@@ -170,7 +219,7 @@ class Store:
 
     def _listed(self) -> set[int]:
         """Return the chunks that have a mark, readable or not."""
-        name = MARKS if self.checked else FORMER_MARKS
+        name = MARKS if self.checked else FIRST_MARKS
         try:
             listed = os.listdir(self.path / name / "c")
         except (FileNotFoundError, NotADirectoryError):
@@ -209,22 +258,59 @@ class Store:
             If any of it is damaged.
         """
         stop = self.runs if stop is None else stop
+        if name == SUCCESS and name not in self.arrays:
+            return self._success(partial(self.read, first=first, stop=stop))
         if name in self.coordinates:
             return self._coordinate(name)[first:stop]
-        if not self.checked:
-            return self._decoded(name, first, stop)
-        listed, array = self._listed(), self.array(name)
-        self._take_marks(listed)
-        result = np.full((stop - first, *array.shape[1:]), array.fill_value, array.dtype)
-        for chunk in range(first // self.chunk_size, -(-stop // self.chunk_size)):
+        result = self._filled(name, stop - first)
+        for chunk, values in self._held(name, range(first // self.chunk_size, -(-stop // self.chunk_size))):
             low, high = self.bounds(chunk)
-            if chunk in self._marks:
-                values = self._chunk(name, chunk, self._marks[chunk])
-                begin, end = max(first, low), min(stop, high)
-                result[begin - first : end - first] = values[begin - low : end - low]
-            elif chunk in listed:
-                raise self._damage(name, low, high, "its mark cannot be read")
+            begin, end = max(first, low), min(stop, high)
+            result[begin - first : end - first] = values[begin - low : end - low]
         return result
+
+    def take(self, name: str, runs: Indices) -> NDArray[Any]:
+        """Return an array for these runs; only the chunks that have them are read.
+
+        Raises
+        ------
+        CheckpointError
+            If any of these chunks is damaged.
+        """
+        if name == SUCCESS and name not in self.arrays:
+            return self._success(partial(self.take, runs=runs))
+        if name in self.coordinates:
+            return np.asarray(self._coordinate(name)[runs])
+        result = self._filled(name, len(runs))
+        order = np.argsort(runs, kind="stable")
+        chunks, begins = np.unique(runs[order] // self.chunk_size, return_index=True)
+        # Of no runs there are no chunks, and one part.
+        places = dict(zip(chunks.tolist(), np.split(order, begins[1:]), strict=False))
+        for chunk, values in self._held(name, places):
+            at = places[chunk]
+            result[at] = values[runs[at] - self.bounds(chunk)[0]]
+        return result
+
+    def _success(self, read: Callable[[str], NDArray[Any]]) -> NDArray[np.bool_]:
+        """Return the column success, which earlier formats do not have, from others."""
+        return successes(read("final_margins"), read("status") == _core.DIVERGED)
+
+    def _filled(self, name: str, runs: int) -> NDArray[Any]:
+        array = self.array(name)
+        return np.full((runs, *array.shape[1:]), array.fill_value, array.dtype)
+
+    def _held(self, name: str, chunks: Iterable[int]) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Give what those of these chunks hold of a column that are complete."""
+        if not self.checked:
+            yield from ((chunk, self._decoded(name, *self.bounds(chunk))) for chunk in chunks)
+            return
+        listed = self._listed()
+        self._take_marks(listed)
+        for chunk in chunks:
+            if chunk in self._marks:
+                yield chunk, self._chunk(name, chunk, self._marks[chunk])
+            elif chunk in listed:
+                raise self._damage(name, *self.bounds(chunk), "its mark cannot be read")
 
     def _chunk(self, name: str, chunk: int, mark: NDArray[np.uint8]) -> NDArray[Any]:
         """Return what a chunk that is complete holds of a column."""

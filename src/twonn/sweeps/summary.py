@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -20,9 +20,11 @@ from twonn.optimizers import Optimizer
 from twonn.problem.horizon import LARGEST_COUNT, steps_of_log
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
+from twonn.results.outcome import Failure, failures, inactive_since, successes
 from twonn.results.records import VARIABLES
 from twonn.results.states import NetworkStates, parameters_of, preactivations_of
 from twonn.results.trajectory import times
+from twonn.sweeps.outcomes import FAILURES
 from twonn.values import Floats
 
 #: Codes of `status`: their meanings, in order. What no worker has computed yet is "missing"; "obstructed" is
@@ -76,8 +78,16 @@ class BatchResult:
     ----------
     problem, params, batch, optimizer : Problem, Params, Batch, Optimizer or None
         What was run and what the kernel knows of it; None is gradient descent.
+    last : NetworkStates
+        Networks with axes (run, 1): the last samples.
     final : NetworkStates
-        Networks with axes (run, 1): the last samples; nan for runs without a final state.
+        The same; nan for runs without a final state.
+    sliding : ndarray of bool, shape (n, 2, 2)
+        Which neuron slides at which point at the end.
+    failures : ndarray of uint8, shape (n, 2)
+        Codes of `Failure` of the points at the last sample.
+    failure_dates : (ndarray, ndarray), each of shape (n, 2)
+        The step at which that came about, and its logarithm; nan where it is not known.
     sampled : NetworkStates
         Networks with axes (run, sample).
     bound : ndarray, shape (n, 1)
@@ -94,18 +104,20 @@ class BatchResult:
         return (self.batch.error + self.batch.averaging_error)[:, None]
 
     @cached_property
+    def last(self) -> _Ensemble:
+        runs = np.arange(len(self.batch.status))
+        return self.sampled_at(runs, self.batch.n_samples[:, None] - 1)
+
+    @cached_property
     def final(self) -> _Ensemble:
-        batch = self.batch
-        last = np.arange(len(batch.status)), batch.n_samples - 1
-        lost = batch.status == _core.OBSTRUCTED
-        return _Ensemble(
-            self.problem,
-            self.params,
-            self.optimizer,
-            np.where(lost[:, None], np.nan, batch.states[last])[:, None],
-            np.where(lost, NO_CODE, batch.patterns[last]).astype(np.uint8)[:, None],
-            (batch.phase_unknown[last] & ~lost[:, None, None])[:, None],
-            self.bound,
+        lost, last = self.batch.status == _core.OBSTRUCTED, self.last
+        if not lost.any():
+            return last
+        return replace(
+            last,
+            states=np.where(lost[:, None, None], np.nan, last.states),
+            pattern=np.where(lost[:, None], NO_CODE, last.pattern).astype(np.uint8),
+            phase_unknown=last.phase_unknown & ~lost[:, None, None, None],
         )
 
     @cached_property
@@ -129,15 +141,50 @@ class BatchResult:
     @cached_property
     def limits(self) -> Limits:
         """What follows from the final state in closed form; of other optimizers nothing does."""
-        final, slides = self.final, self.batch.open_slides
-        sliding = final.phase_unknown[:, 0].copy()
-        runs, neurons = np.nonzero(np.isinf(slides[..., 3]))
-        sliding[runs, neurons, slides[runs, neurons, 1].astype(np.intp)] = True
+        final = self.final
         lost = np.isin(self.batch.status, (_core.DIVERGED, _core.OBSTRUCTED)) | (self.optimizer is not None)
         w = np.where(lost[:, None, None], np.nan, final.w[:, 0])
         return limits_and_constants(
-            self.problem, w, final.v[:, 0], final.preactivations[:, 0], final.pattern[:, 0], sliding
+            self.problem, w, final.v[:, 0], final.preactivations[:, 0], final.pattern[:, 0], self.sliding
         )
+
+    @cached_property
+    def sliding(self) -> NDArray[np.bool_]:
+        slides = self.batch.open_slides
+        sliding: NDArray[np.bool_] = self.last.phase_unknown[:, 0].copy()
+        runs, neurons = np.nonzero(np.isinf(slides[..., 3]))
+        sliding[runs, neurons, slides[runs, neurons, 1].astype(np.intp)] = True
+        return sliding
+
+    @property
+    def diverged(self) -> NDArray[np.bool_]:
+        return np.asarray(self.batch.status == _core.DIVERGED)
+
+    @cached_property
+    def failures(self) -> NDArray[np.uint8]:
+        last = self.last
+        margins, v, pattern = last.margins[:, 0], last.v[:, 0], last.pattern[:, 0]
+        return failures(self.problem, margins, v, pattern, self.sliding, self.diverged)
+
+    @cached_property
+    def failure_dates(self) -> tuple[Floats, Floats]:
+        batch = self.batch
+        is_complete = (batch.n_transitions <= TRANSITIONS_KEPT) & batch.counted
+        t, log_t = _sample_times(self)
+        off = inactive_since(
+            t,
+            log_t,
+            batch.patterns,
+            _transition_time(0, self),
+            _transition_time(1, self),
+            batch.transition_patterns[..., 0],
+            batch.transition_patterns[..., 1],
+            np.repeat(is_complete[:, None], 2, axis=1),
+        )
+        # A date that depends on where there are samples is none.
+        is_off = off.is_dated & (self.failures == Failure.INACTIVE)
+        end, log_end = (np.where(self.diverged, end, np.nan)[:, None] for end in self.ends)
+        return np.where(is_off, off.t, end), np.where(is_off, off.log_t, log_end)
 
     @cached_property
     def ends(self) -> tuple[Floats, Floats]:
@@ -223,6 +270,23 @@ def _of_limits(name: str, ended: BatchResult) -> NDArray[Any]:
 
 def _of_end(part: int, ended: BatchResult) -> NDArray[Any]:
     return ended.ends[part]
+
+
+def _success(ended: BatchResult) -> NDArray[np.bool_]:
+    return successes(ended.last.margins[:, 0], ended.diverged)
+
+
+def _failure(ended: BatchResult) -> NDArray[np.uint8]:
+    return ended.failures
+
+
+def _failure_date(part: int, units: str, meaning: str) -> Column:
+    meaning = f"{meaning}; nan where it is not known"
+    return Column(("point",), units, meaning, partial(_of_failure_dates, part))
+
+
+def _of_failure_dates(part: int, ended: BatchResult) -> Floats:
+    return ended.failure_dates[part]
 
 
 def _pattern_of_transition(part: int, ended: BatchResult) -> NDArray[np.uint8]:
@@ -317,6 +381,27 @@ SUMMARY: dict[str, Column] = {
         0,
         {"flag_values": list(range(len(STATUSES))), "flag_meanings": " ".join(STATUSES)},
     ),
+    "success": Column(
+        (),
+        "1",
+        "whether both points are classified: every margin at the last sample is > 0",
+        _success,
+        np.dtype(np.bool_),
+        False,
+    ),
+    "failure": Column(
+        ("point",),
+        "1",
+        "why the point is not classified at the last sample",
+        _failure,
+        **_CODE,
+        attributes={
+            "flag_values": [int(one) for one in FAILURES],
+            "flag_meanings": " ".join(FAILURES.values()),
+        },
+    ),
+    "failure_t": _failure_date(0, "step", "step since which no neuron is active on it, or of divergence"),
+    "failure_log_t": _failure_date(1, "1", "natural logarithm of that step"),
     "t_end": Column(
         (), "step", "step at which the run ended, or from which it had converged", partial(_of_end, 0)
     ),

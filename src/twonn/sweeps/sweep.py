@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from twonn import config
-from twonn.arguments import flag, suggesting, whole_number
+from twonn.arguments import ArgumentTypeError, flag, suggesting, whole_number
 from twonn.engine.watching import Progressing, first_signal, reporting_runs
-from twonn.optimizers import Optimizer, OptimizerName
+from twonn.optimizers import Optimizer, OptimizerName, chosen
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
 from twonn.problem.runspec import RUN_SYNONYMS, Engine, RunOptions, Sliding
@@ -28,6 +28,9 @@ from twonn.sweeps.store import Store
 from twonn.values import public
 
 __all__ = ["sweep"]
+
+#: As `twonn.run` takes it.
+_OneOptimizer = OptimizerName | Optimizer | Mapping[str, Any]
 
 #: For each run. It is less than for a single run, because a sweep has many and lasts as long as its longest.
 _MAX_DIRECT = 10**8
@@ -56,9 +59,10 @@ def sweep(
     verify: bool = True,
     progress: bool | Progressing = False,
     max_direct: int | float | str = _MAX_DIRECT,
-    optimizer: OptimizerName | Optimizer | Mapping[str, Any] = "gd",
+    optimizer: _OneOptimizer | Sequence[_OneOptimizer] = "gd",
+    paired: bool = False,
 ) -> SweepResult:
-    """Run every problem from every start, in chunks, on many workers.
+    """Run every problem from every start with every optimizer, in chunks, on many workers.
 
     Parameters
     ----------
@@ -66,7 +70,7 @@ def sweep(
         All of the same dimension d.
     params : Params
         The starts: one network or many along a run axis.
-    steps, log10_steps, engine, sliding, samples_per_decade, sample_steps, optimizer
+    steps, log10_steps, engine, sliding, samples_per_decade, sample_steps
         As in `twonn.run`. Samples are recorded only with `trajectories`.
     store : str or path, optional
         A folder for the results: a Zarr store, which `xarray.open_zarr` opens. If it already holds part of
@@ -104,10 +108,19 @@ def sweep(
     max_direct : int, float or str
         As in `twonn.run`, for every run. The default, 10^8, takes a second or two. With another optimizer a
         longer horizon is refused at once.
+    optimizer : str, Optimizer, mapping, or sequence of these
+        As in `twonn.run`; or several, such as ``["gd", "adam"]``.
+    paired : bool
+        False runs the product of problems, starts and optimizers. True pairs them instead: run r has number r
+        of everything that is given as a sequence, and these have the same length.
 
     Returns
     -------
     SweepResult
+        It has a dimension for each of problem, start and optimizer that is given as a sequence, even of one
+        (params with a run axis are one), and none for the others. If they are paired, it has the one
+        dimension run.
+
         The first Ctrl-C ends the sweep in order, and the results so far are returned: threads with a store
         save the progress within their chunks, and all other workers finish their chunks. A second one raises
         KeyboardInterrupt at once. In both cases the store stays whole, and the same call continues with it.
@@ -143,6 +156,8 @@ def sweep(
     if not callable(progress):
         flag("progress", progress)
     chunking = Chunking.of_arguments(chunk_size, part, store, checkpoint_every)
+    flag("paired", paired)
+    optimizers, is_single = _checked_optimizers(optimizer)
     options = RunOptions.of_arguments(
         steps,
         log10_steps,
@@ -150,10 +165,11 @@ def sweep(
         sliding=sliding,
         samples_per_decade=samples_per_decade,
         sample_steps=sample_steps,
-        optimizer=optimizer,
+        optimizer=optimizers[0],
         max_direct=max_direct,
     )
-    plan = planned(problem, params, options, trajectories, chunking)
+    each = [replace(options, optimizer=chosen(one)) for one in optimizers]
+    plan = planned(problem, params, each, is_single, paired, trajectories, chunking)
     config.require_sound_arithmetic()
     with opened(executor) as pool:
         kept: Memory | Store = Memory(plan.layout)
@@ -176,6 +192,18 @@ def _checked_workers(retries: object, in_flight: object) -> _Workers:
     if in_flight is not None:
         in_flight = whole_number("in_flight", in_flight, least=1, fix="Write e.g. in_flight=16.")
     return _Workers(retries, in_flight)
+
+
+def _checked_optimizers(
+    optimizer: _OneOptimizer | Sequence[_OneOptimizer],
+) -> tuple[Sequence[_OneOptimizer], bool]:
+    """Return the optimizers, and whether there is one that was not given as a sequence."""
+    if isinstance(optimizer, str) or not isinstance(optimizer, Sequence):
+        return [optimizer], True
+    if not optimizer:
+        expected = "a name, an optimizer, or a sequence of these"
+        raise ArgumentTypeError("optimizer", optimizer, expected, 'Write e.g. optimizer=["gd", "adam"].')
+    return optimizer, False
 
 
 def _carry_out(
@@ -229,15 +257,17 @@ def _carry_out(
             clear(plan.chunking.store)
         return SweepResult(
             problems=plan.problems,
-            params=plan.starts,
-            horizon=plan.options.horizon,
+            optimizers=tuple(one.optimizer for one in plan.options),
+            horizon=plan.options[0].horizon,
             part=plan.chunking.part,
             store=plan.chunking.store,
             interrupted=bool(pressed() and len(missing)),
             failures=_merged(layout, failures),
             abandoned=abandoned,
             missing=missing,
+            _axes=plan.axes,
             _columns=kept,
+            _starts=plan.starts,
         )
 
 
