@@ -50,6 +50,7 @@ NAMESPACES = {
         "decision_regions",
         "distances",
         "gap",
+        "gap_bands",
         "local_exponent",
         "loss",
         "margins",

@@ -30,6 +30,7 @@ from twonn.problem.runspec import ENGINE_SYNONYMS, ENGINES, are_same_run
 from twonn.results.records import Status
 from twonn.results.saved import load_trajectory
 from twonn.results.trajectory import Trajectory
+from twonn.sweeps.loading import open_result
 from twonn.values import number_of
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ PLOTS = (
     "phase_plane",
     "decision_regions",
 )
-SWEEP_PLOTS = ("constants",)
+SWEEP_PLOTS = ("gap", "scaled_gap", "constants")
+
+_KINDS = tuple(dict.fromkeys((*PLOTS, *SWEEP_PLOTS)))
 
 #: As a shell reports a program that Ctrl-C ended.
 INTERRUPTED = 130
@@ -305,9 +308,21 @@ def inspect(
 @app.command()
 def fit(
     file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)],
+    most: Annotated[
+        int,
+        typer.Option(
+            "--runs", min=1, help="Of a sweep: successful runs to fit for each problem and optimizer."
+        ),
+    ] = 50,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Fit the law of the gap in a saved trajectory; print the report and, if known, the closed form."""
+    """Fit the law of the gap in a saved trajectory; print the report and, if known, the closed form.
+
+    Of the store of a sweep with trajectories, fit the first successful runs and print which laws they follow.
+    """
+    if file.is_dir():
+        _fit_store(file, most, as_json)
+        return
     from twonn.analysis.asymptote import asymptote
     from twonn.analysis.fit_rate import fit_rate
 
@@ -328,8 +343,8 @@ def plot(
         str,
         typer.Option(
             metavar="KIND",
-            autocompletion=completion.names((*PLOTS, *SWEEP_PLOTS)),
-            help=f"One of {', '.join((*PLOTS, *SWEEP_PLOTS))}.",
+            autocompletion=completion.names(_KINDS),
+            help=f"One of {', '.join(_KINDS)}.",
         ),
     ] = "gap",
     output: Annotated[
@@ -349,16 +364,25 @@ def plot(
     ] = None,
     force: Annotated[bool, _FORCE] = False,
 ) -> None:
-    """Draw a saved trajectory, the run in a checkpoint so far, or the constants of a sweep."""
+    """Draw a saved trajectory, the run in a checkpoint so far, or the runs in the store of a sweep.
+
+    Of a store: gap and scaled_gap, if it keeps the gap, are bands with nine of ten successful runs; constants
+    is a histogram.
+    """
     from twonn import plot as plots
 
-    one_of("kind", kind, (*PLOTS, *SWEEP_PLOTS))
+    one_of("kind", kind, _KINDS)
     options = _chosen_steps(kind, step or [])
-    shown = _sweep_in(file) if kind in SWEEP_PLOTS else _opened(file)[0]
+    draw: Any = getattr(plots, kind)
+    if file.is_dir() or kind not in PLOTS:
+        shown, draw = _sweep_in(file, kind), draw if kind not in PLOTS else plots.gap_bands
+        options |= {"scaled": True} if kind == "scaled_gap" else {}
+    else:
+        shown = _opened(file)[0]
     output = file.with_name(f"{file.stem}-{kind}.png") if output is None else output
     _check_free(output, force)
     with plots.written_to(output) as ax:
-        getattr(plots, kind)(shown, ax, **options)
+        draw(shown, ax, **options)
     typer.echo(f"Saved in {output}")
 
 
@@ -585,6 +609,35 @@ def _inspect_store(path: Path, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
+def _fit_store(path: Path, most: int, as_json: bool) -> None:
+    """Fit runs of the store of a sweep; print how many follow which law, with the medians of its numbers."""
+    from twonn.sweeps.fits import first_successes, fitted_runs, medians
+    from twonn.sweeps.store import Store
+
+    store = Store(path)
+    runs = first_successes(store, most)
+    fits = list(fitted_runs(store, runs, progress=True))
+    succeeded = int(store.read("success").sum())
+    if as_json:
+        typer.echo(summaries.as_json({"succeeded": succeeded, "fits": [one.row() for one in fits]}))
+        return
+    groups: dict[tuple[str, ...], list[Any]] = {}
+    for one in fits:
+        law = "no fit" if one.fit is None else one.fit.law
+        problem = "each its own" if store.axes.is_paired else str(one.problem)
+        optimizer = "each its own" if store.axes.is_paired else one.optimizer
+        groups.setdefault((problem, optimizer, law), []).append(one)
+    rows = [
+        (*group, f"{len(members):,}", *(medians(members, name) for name in ("exponent", "constant", "limit")))
+        for group, members in sorted(groups.items(), key=lambda item: (item[0][:2], -len(item[1])))
+    ]
+    columns = ("problem", "optimizer", "law", "runs", "exponent of ln t", "constant", "limit")
+    title = f"laws of {number_of(len(runs), 'run')}, of {number_of(succeeded, 'run')} that succeeded"
+    _print(_table(title, columns, rows, "Medians, and from 5 % to 95 % of the runs."))
+    if refused := [one for one in fits if one.fit is None]:
+        typer.echo(f"Without a fit is, for example, run {refused[0].run}: {refused[0].refused}")
+
+
 def _asked(asked: Asked) -> dict[str, str]:
     """Return what a sweep was asked for, as its store says it, for people."""
     problems, limit = asked.problems, asked.max_direct
@@ -615,20 +668,19 @@ def _chosen_steps(kind: str, texts: Sequence[str]) -> dict[str, Any]:
     raise ArgumentValueError("step", Verbatim(", ".join(texts)), expected, fix)
 
 
-def _sweep_in(store: Path) -> Any:
-    """Open the store of a sweep as a dataset."""
-    from twonn.sweeps.store import Store
-
+def _sweep_in(store: Path, kind: str) -> Any:
+    """Open the store of a sweep, for a kind of figure."""
     if not store.is_dir():
         fix = "Give the folder that twonn sweep --store has filled."
-        raise ArgumentValueError("file", str(store), "the store of a sweep for the kind 'constants'", fix)
+        raise ArgumentValueError("file", str(store), f"the store of a sweep for the kind {kind!r}", fix)
+    if kind not in SWEEP_PLOTS:
+        expected = f"one of {', '.join(SWEEP_PLOTS)} for the store of a sweep"
+        raise ArgumentValueError("kind", kind, expected, "Other figures are of one run; see twonn run.")
     try:
         required("xarray", "A plot of a sweep", "sweep")
-        from twonn.sweeps.backend import dataset_of
-
-        return dataset_of(Store(store))
     except ImportError as error:
         raise RuntimeError(str(error)) from error
+    return open_result(store)
 
 
 def _transitions(traj: Trajectory) -> Table:

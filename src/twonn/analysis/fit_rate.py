@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from twonn.analysis.comparison import ComparedLaw, choose, compare_all
 from twonn.analysis.exponents import local_exponents
@@ -48,10 +48,27 @@ def fit_rate(trajectory_or_log_t: Trajectory | ArrayLike, gap: ArrayLike | None 
         or soon after, any fit is wrong.
     """
     log_t, gap, lost = checked_samples(trajectory_or_log_t, gap)
+    trained = isinstance(trajectory_or_log_t, Trajectory) and trajectory_or_log_t.problem.train_output
+    return _fit_checked(log_t, gap, lost, trained)
+
+
+def fit_samples(log_t: Floats, gap: Floats, lost: NDArray[np.bool_], trained: bool) -> RateFit:
+    """Find the law of a gap, given which samples are lost and whether output weights are trained.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `fit_rate`.
+    """
+    log_t, gap, _ = checked_samples(log_t, gap)
+    return _fit_checked(log_t, gap, lost, trained)
+
+
+def _fit_checked(log_t: Floats, gap: Floats, lost: NDArray[np.bool_], trained: bool) -> RateFit:
+    """Fit samples that have been checked."""
     n_zeros, n_lost = int(np.sum(gap == 0)), int(np.sum(lost & (gap > 0)))
     used = (log_t > 0) & (gap > 0) & ~lost
     log_t, gap = log_t[used], gap[used]
-    trained = isinstance(trajectory_or_log_t, Trajectory) and trajectory_or_log_t.problem.train_output
     check_late_enough(log_t, gap, n_zeros, n_lost, trained)
     with np.errstate(all="ignore"):
         fits = Fits(log_t, gap)

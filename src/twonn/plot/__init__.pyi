@@ -1,3 +1,4 @@
+from .bands import gap_bands
 from .classification import distances, loss, margins
 from .comparison import compare
 from .curves import gap, local_exponent, parameters, scaled_gap
@@ -12,6 +13,7 @@ __all__ = [
     "decision_regions",
     "distances",
     "gap",
+    "gap_bands",
     "local_exponent",
     "loss",
     "margins",

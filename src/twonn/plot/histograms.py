@@ -28,8 +28,8 @@ def constants(c: ArrayLike | SweepResult | xarray.Dataset, ax: Axes | None = Non
     ----------
     c : array_like, shape (runs,), SweepResult or xarray.Dataset
         c = |w_0(0) + w_1(0)|/2 of runs that start with b = 0 and w_0(0) > 0 > w_1(0), in the units
-        of x. Or a sweep, as `twonn.sweep` returns it or `xarray.open_zarr` opens its store: then c of its
-        successful runs, which classify both points correctly at the end.
+        of x. Or a sweep, as `twonn.sweep` returns it, or as `twonn.load` or `xarray.open_zarr` opens its
+        store: then c of its successful runs of gradient descent.
     ax : Axes, optional
         Where to draw; by default a new figure.
 
@@ -81,16 +81,32 @@ def _constants_of(sweep: Any) -> Floats:
     if any(name not in sweep for name in names) or "spec" not in getattr(sweep, "attrs", {}):
         expected = "the dataset of a twonn sweep"
         raise ArgumentValueError("c", Verbatim("another dataset"), expected, "Open the store of a sweep.")
-    margins, w, b, v = (np.asarray(sweep[name]) for name in names)
+    margins, w, b, v = (sweep[name] for name in names)
     problems = json.loads(sweep.attrs["spec"])["problems"]
-    successful = np.asarray((margins > 0).all(axis=-1))
+    successful = (margins > 0).all("point") & _is_descent(sweep)
     if not all(_as_in_the_paper(one) for one in problems):
         expected = "opposite labels at x = ±a on the line, a >= 1, and fixed output weights"
         raise ArgumentValueError("c", Verbatim("a sweep of other problems"), expected, _FIX)
-    if np.any(b[successful] != 0) or np.any(v[successful] != (1.0, -1.0)):
+    usual = (b == 0).all("neuron") & (v.isel(neuron=0) == 1) & (v.isel(neuron=1) == -1)
+    if not bool((usual | ~successful).all()):
         expected = "biases 0 and output weights (+1, −1) at the start"
         raise ArgumentValueError("c", Verbatim("a sweep from other starts"), expected, _FIX)
-    return np.asarray(np.abs(w[successful].sum(axis=(-2, -1))) / 2)
+    c = np.abs(w.sum(("neuron", "axis"))) / 2
+    return np.asarray(np.asarray(c)[np.asarray(successful.transpose(*c.dims))])
+
+
+def _is_descent(sweep: Any) -> Any:
+    """Return which runs are those of gradient descent, or refuse a sweep without any."""
+    if "optimizer" in sweep:
+        optimizer = sweep["optimizer"]
+        codes = optimizer.attrs.get("flag_meanings", "").split()  # in a store they are numbers
+        is_descent = optimizer == (codes.index("gd") if "gd" in codes else "gd")
+    else:  # a store of an earlier format
+        is_descent = np.array(json.loads(sweep.attrs["spec"])["optimizer"]["name"] == "gd")
+    if not is_descent.any():
+        expected = "runs of gradient descent"
+        raise ArgumentValueError("c", Verbatim("a sweep of other optimizers"), expected, _FIX)
+    return is_descent
 
 
 def _as_in_the_paper(problem: Mapping[str, Any]) -> bool:

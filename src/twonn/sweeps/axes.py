@@ -63,6 +63,11 @@ class Axes:
         problem, optimizer = np.divmod(group, self.optimizers)
         return {"problem": problem, "start": start, "optimizer": optimizer}
 
+    def groups(self) -> list[range]:
+        """Return the runs of each problem and optimizer; paired ones are one group."""
+        size = self.runs if self.is_paired else self.starts
+        return [range(first, first + size) for first in range(0, self.runs, size)]
+
     def unfolded(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return a view of an array along the runs that has the dimensions of the sweep in their place."""
         if self.is_paired:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn.arguments import one_of, required
+from twonn.engine.watching import Progressing
 from twonn.files import CheckpointError
 from twonn.optimizers import Optimizer
 from twonn.problem.horizon import sample_schedule, thinned_spacing, written_steps
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
 from twonn.sweeps.axes import PRODUCT, Axes
+from twonn.sweeps.bands import Band, bands_of
+from twonn.sweeps.fits import Fitted, chosen_runs, fitted_runs
 from twonn.sweeps.memory import Memory
 from twonn.sweeps.outcomes import counted
 from twonn.sweeps.store import Store
@@ -24,6 +27,7 @@ from twonn.sweeps.summary import STATUSES
 from twonn.values import Shown, Value, derived, frozen, number_of, public
 
 if TYPE_CHECKING:
+    import pandas
     import xarray
 
 #: How many ranges of missing runs a message names.
@@ -140,6 +144,41 @@ class SweepResult(Shown, Value):
 
         return dataset_of(self._columns, self._axes)
 
+    def fit_rates(
+        self, runs: Sequence[int] | None = None, *, progress: bool | Progressing = False
+    ) -> pandas.DataFrame:
+        """Fit the law of the gap of every run, as `twonn.fit_rate` does for one.
+
+        Parameters
+        ----------
+        runs : sequence of int, optional
+            Numbers of runs; by default all that succeeded.
+        progress : bool or callable
+            True shows a progress bar: a fit takes about a tenth of a second. A callable is called with the
+            number of fits done and of all.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each run: run, problem, start, optimizer; law; exponent, power, constant, shift and
+            limit with the ends of their intervals (exponent_low, exponent_high, …); noise; and refused, which
+            is "" or says why the run cannot be fitted. Samples whose error is more than a thousandth of the
+            gap are left out if the sweep keeps gap_error.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the sweep does not keep the gap (trajectories=["gap"]), or has no such runs.
+        ImportError
+            Without pandas.
+        """
+        package = required("pandas", "SweepResult.fit_rates")
+        chosen = chosen_runs(self._columns, runs)
+        rows = [one.row() for one in fitted_runs(self._columns, chosen, progress)]
+        columns = list(Fitted(0, 0, 0, "", None, "").row())
+        frame: pandas.DataFrame = package.DataFrame(rows, columns=columns)
+        return frame
+
     @property
     def message(self) -> str:
         columns, (i, n) = self._columns, self.part
@@ -185,6 +224,17 @@ class SweepResult(Shown, Value):
         counted, late = sample_schedule(self.horizon, None, None)
         by_default = number == len(counted) + len(late)
         return {"samples": f"{number:,} of each run, {spacing}"} if by_default else {}
+
+
+def gap_bands_of(result: SweepResult) -> Iterator[Band]:
+    """Give the median gap of the successful runs and its quantiles, by problem and optimizer.
+
+    Raises
+    ------
+    ValueError
+        If the sweep does not keep the gap.
+    """
+    return bands_of(result._columns)
 
 
 def outcomes_of(columns: Memory | Store) -> dict[str, str]:
