@@ -16,8 +16,7 @@ fig, ax = plt.subplots()
 for name in ("he_normal", "glorot_uniform", "torch_default", "lecun_normal", "small", "binary"):
     starts = twonn.initializers.sample(name, runs=50, seed=1)
     trajectories = (twonn.run(problem, start, log10_steps=100.0) for start in starts)
-    # Successful: both points are classified correctly, each by a neuron of its own.
-    traj = next(traj for traj in trajectories if (traj.margins[-1] > 1).all())
+    traj = next(traj for traj in trajectories if traj.success)
     ax.plot(traj.log_t[1:], traj.gap[1:], label=name)
 log_t = traj.log_t[traj.log_t > 5]
 ax.plot(log_t, 1 / log_t, "k:", label=r"$1/\ln t$")

@@ -104,8 +104,8 @@ def schedule(last: float) -> list[int]:
 
 
 def successful(result: SweepResult) -> list[int]:
-    """Return the runs that classify both points correctly at the end."""
-    runs: list[int] = np.flatnonzero((result["final_margins"] > 0).all(axis=1)).tolist()
+    """Return the runs that classify both points at the end."""
+    runs: list[int] = np.flatnonzero(result["success"]).tolist()
     return runs
 
 

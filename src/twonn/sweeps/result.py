@@ -185,7 +185,7 @@ class SweepResult(Shown, Value):
         asked = sum(len(range(*columns.bounds(chunk))) for chunk in range(i, columns.chunks, n))
         runs = number_of(asked, "run") + ("" if n == 1 else f" of part {i}/{n}")
         if self.complete:
-            return f"All {runs} are done."
+            return f"The {runs.removeprefix('1 ')} is done." if asked == 1 else f"All {runs} are done."
         how = "The sweep was interrupted: " if self.interrupted else ""
         done = f"{asked - len(self.missing):,} of {runs} are done"
         sentences = [f"{how}{done}; runs {_listed(self.missing)} are missing."]
