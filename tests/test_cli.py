@@ -413,7 +413,7 @@ def test_plot_refuses(refused, saved, tmp_path):
     assert "store of a sweep" in refused("plot", "traj.npz", "--kind", "constants")
     (tmp_path / "folder").mkdir()
     assert "not the readable store of a sweep" in refused("plot", "folder", "--kind", "constants")
-    assert "not a regular file" in refused("plot", "folder")
+    assert "not the readable store of a sweep" in refused("plot", "folder")
     assert not list(tmp_path.glob("*.png"))
 
 

@@ -453,11 +453,14 @@ def test_every_way_of_reading_is_checked(held, right):
 def test_parts_of_a_dataset(held, right):
     data = dataset_of(Store(held))
     gap = right["gap"].reshape(2, 6, -1)
-    for key in (3, -1, slice(1, 5, 2), slice(5, 1, -3), slice(4, 4), [5, 2, 2], np.arange(6) > 3):
+    for key in (3, -1, slice(1, 5, 2), slice(5, 1, -3), slice(4, 4), [5, 2, 2], [2, 0, 1], np.arange(6) > 3):
         assert same(data.gap.isel(start=key).values, gap[:, key]), key
         assert same(data.gap.isel(start=key, sample=4).values, gap[:, key, 4]), key
         assert same(data.gap.isel(problem=[1, 0], start=key).values, gap[[1, 0]][:, key]), key
     assert data.gap.sel(problem=1, start=1, sample=slice(2, 5)).dims == ("sample",)
+    for runs in (np.array([7, 2, 2, 11, 0, 1]), np.array([], np.int64)):
+        assert same(Store(held).take("gap", runs), right["gap"][runs])
+        assert same(Store(held).take("step_size", runs), expected_coordinates()["step_size"][runs])
     assert data.start_w.transpose(..., "problem").values.shape == (6, 2, 1, 2)
 
 

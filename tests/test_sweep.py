@@ -183,6 +183,17 @@ def test_sweeps_and_trajectories_agree_on_success(group):
     assert {(0, False), (2, True), (3, False), (4, False), (6, False)} <= seen
 
 
+def test_runs_that_are_given_up_are_judged_by_their_last_samples():
+    starts = twonn.Params(w=[[[0.43], [-1.47]], [[0.43], [1.47]]])
+    result = twonn.sweep(PAPER, starts, 10**40, max_direct=100)
+    data = result.to_xarray()
+    assert (data.status == 5).all() and np.isnan(data.final_margins).all()
+    for run in range(2):
+        traj = twonn.run(PAPER, starts[run], 10**40, max_direct=100)
+        assert_is_judged_alike(data.isel(start=run), traj)
+    assert data.success.values.tolist() == [True, False]
+
+
 def test_a_failure_whose_step_is_not_kept_has_no_step():
     """Of so many transitions a sweep does not keep the one that matters; samples are no substitute."""
     problem = twonn.Problem(x=[-0.5, 0.5], y=[-1, 1], step_size=1.0, train_output=True)
@@ -277,7 +288,7 @@ def test_runs_may_be_paired(tmp_path):
     options = {"optimizer": optimizers, "paired": True, "chunk_size": 3, "trajectories": True}
     result = twonn.sweep(problems, STARTS[:4], 300, store=tmp_path / "store", **options)
     assert result.dimensions == ("run",) and result.runs == 4
-    assert "4 runs, 4 problems and 4 starts and 4 optimizers paired" in repr(result)
+    assert "4 runs: 4 problems, 4 starts, 4 optimizers, paired" in repr(result)
     opened = twonn.load(tmp_path / "store")
     assert opened == result and opened.params == result.params
     data = opened.to_xarray()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from twonn.arguments import checked_path
 from twonn.results.saved import load_trajectory
 from twonn.results.trajectory import Trajectory
-from twonn.sweeps.result import SweepResult
-from twonn.sweeps.store import Store
 from twonn.values import public
+
+if TYPE_CHECKING:
+    from twonn.sweeps.result import SweepResult
 
 
 @public
@@ -50,6 +52,9 @@ def open_result(path: Path) -> SweepResult:
     CheckpointError
         If it is none, or its metadata is damaged.
     """
+    from twonn.sweeps.result import SweepResult  # a trajectory is opened without all that sweeps need
+    from twonn.sweeps.store import Store
+
     store = Store(path)
     asked, complete = store.asked, store.complete()
     lost = [np.arange(*store.bounds(chunk)) for chunk in range(store.chunks) if chunk not in complete]

@@ -215,7 +215,7 @@ class SweepResult(Shown, Value):
         counts = [number_of(n, name) for name, n in lengths.items() if name != "optimizer" or n > 1]
         if not axes.is_paired:
             return " × ".join(counts)
-        return f"{number_of(axes.runs, 'run')}, {' and '.join(counts)} paired"
+        return f"{number_of(axes.runs, 'run')}: {', '.join(counts)}, paired"
 
     def _samples(self) -> dict[str, str]:
         number, spacing = self._columns.samples, thinned_spacing(self.horizon)
