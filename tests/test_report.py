@@ -602,7 +602,7 @@ def test_runs_that_fail_are_an_error(tmp_path, monkeypatch):
         return result
 
     monkeypatch.setattr(paper, "sweep", sweep)
-    with pytest.raises(RuntimeError, match="1 run"):
+    with pytest.raises(RuntimeError, match="The run is done"):
         reproduce(tmp_path, ["paper"], runs=1, steps=10, progress=False)
 
 
