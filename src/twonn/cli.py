@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -502,7 +503,7 @@ def _is_part(output: Path, checkpoint: Path, steps: int | None) -> bool:
         return True
     spec = spec_in(checkpoint)
     try:
-        held = load(output)
+        held = load_trajectory(output)
     except CheckpointError:
         return False
     last = spec.options.horizon if steps is None else steps

@@ -141,10 +141,13 @@ def of_sweep(result: SweepResult) -> dict[str, Any]:
         "failures": [
             {"first": runs.start, "stop": runs.stop, "error": why} for runs, why in result.failures.items()
         ],
+        "successes": int(result["success"].sum()),
         "statuses": dict(zip(STATUSES, counts, strict=True)),
         **steps("horizon", result.horizon),
         "problems": [problem_dict(problem) for problem in result.problems],
         "starts": len(result.params),
+        "optimizers": [optimizer_dict(optimizer) for optimizer in result.optimizers],
+        "dimensions": result.dimensions,
         "store": result.store,
     }
 

@@ -194,9 +194,7 @@ def _checked_workers(retries: object, in_flight: object) -> _Workers:
     return _Workers(retries, in_flight)
 
 
-def _checked_optimizers(
-    optimizer: _OneOptimizer | Sequence[_OneOptimizer],
-) -> tuple[Sequence[_OneOptimizer], bool]:
+def _checked_optimizers(optimizer: object) -> tuple[Sequence[object], bool]:
     """Return the optimizers, and whether there is one that was not given as a sequence."""
     if isinstance(optimizer, str) or not isinstance(optimizer, Sequence):
         return [optimizer], True
