@@ -1,5 +1,6 @@
 """Sweeps and their stores as the object of analysis: fits of their runs, bands of their gaps, the command."""
 
+import json
 import re
 
 import numpy as np
@@ -134,6 +135,16 @@ def test_the_command_fits_a_store(command, store):
             assert row[5].startswith(f"{members.constant.median():.5g}")
     if (refused := table[table.refused != ""]).size:
         assert f"run {refused.run.iloc[0]}: {refused.refused.iloc[0]}" in result.stdout
+
+
+def test_the_command_says_it_as_json(command, store):
+    loaded = twonn.load(store)
+    fits = json.loads(command("fit", store, "--runs", "1", "--json").stdout)
+    assert fits["succeeded"] == loaded["success"].sum()
+    table = loaded.fit_rates([row["run"] for row in fits["fits"]])
+    assert [row["law"] for row in fits["fits"]] == table.law.tolist() and len(table) == 2
+    held = json.loads(command("inspect", store, "--json").stdout)
+    assert held["format"] == "twonn sweep 3" and held["spec"]["optimizers"] == [{"name": "gd"}]
 
 
 def test_the_command_says_what_a_store_lacks(command, bare, tmp_path):
