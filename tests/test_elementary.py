@@ -76,3 +76,26 @@ def test_special_values():
 def test_the_largest_finite_result_does_not_overflow():
     largest = math.log(float(np.finfo(float).max))  # 709.78...
     assert math.isfinite(_core.exp(np.array([largest]))[0])
+
+
+def test_hypot_is_correctly_rounded():
+    """Unless the exact value is within 2^-40 of the middle of two doubles, which random numbers are not."""
+    seed = 1104
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    for spread in (1, 30, 60, 1000):
+        x, y = np.ldexp(rng.normal(size=(2, 3_000)), rng.integers(-spread, spread, (2, 3_000)))
+        got = _core.hypot(x, y)
+        for a, b, value in zip(x.tolist(), y.tolist(), got.tolist(), strict=True):
+            with mpmath.workprec(2500 if spread > 100 else 300):
+                exact = mpmath.sqrt(mpmath.mpf(a) ** 2 + mpmath.mpf(b) ** 2)
+                # Half a unit of the last place; one more rounding where it is no longer a normal number.
+                unit = 0.5 if value > 2.3e-308 else 1.0
+                assert abs(value - exact) <= unit * math.ulp(value)
+
+
+def test_hypot_of_special_values():
+    x = np.array([3.0, -3.0, 0.0, -0.0, math.inf, math.nan, math.nan, 5e-324, 1e308, 1.5e308])
+    y = np.array([4.0, -4.0, 0.0, -2.0, math.nan, -math.inf, 1.0, 0.0, 0.0, 1.5e308])
+    expected = [5.0, 5.0, 0.0, 2.0, math.inf, math.inf, math.nan, 5e-324, 1e308, math.inf]
+    np.testing.assert_array_equal(_core.hypot(x, y), expected)

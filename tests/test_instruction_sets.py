@@ -16,6 +16,8 @@ from cases import random_problem
 import twonn
 from twonn import _core
 from twonn.engine.batch import run_batch
+from twonn.geometry.boundary import boundary_of
+from twonn.geometry.distances import distances_of, functional_margins, gap_error_of, gap_of
 from twonn.problem.runspec import RunOptions
 
 #: In ascending order, the narrowest first; one for each that this processor has.
@@ -47,6 +49,23 @@ def batches():
         yield problem, twonn.initializers.sample("he_normal_bias", 37, seed=7)
 
 
+def geometry():
+    """Yield margins, distances, gaps, their errors and boundaries of networks of all sizes."""
+    rng = np.random.default_rng(20261127)
+    for d, label, exponent in itertools.product((1, 2, 19, 200), (-1, 1), (1, 60, 1020)):
+        problem = twonn.Problem(x=rng.normal(size=(2, d)), y=[label, 1], step_size=0.1)
+        w, v, z = (
+            np.ldexp(rng.normal(size=shape), rng.integers(-exponent, exponent, shape))
+            for shape in ((300, 2, d), (300, 2), (300, 2, 2))
+        )
+        yield functional_margins(problem, v, z)
+        yield distances_of(problem, w, v, z)
+        yield gap_of(problem, w, v, z)
+        yield gap_error_of(problem, w, v, z, np.abs(z).min(axis=(1, 2)))
+        if d == 1:
+            yield boundary_of(problem, w, v, z)
+
+
 def digest() -> tuple[str, list[str]]:
     """Return a digest of all that runs give, and the kinds of stretches that were among them."""
     sha = hashlib.sha256()
@@ -62,9 +81,13 @@ def digest() -> tuple[str, list[str]]:
         batch = run_batch(problem, starts, RunOptions(int(schedule[0][-1]), "direct"), schedule)
         for array in (batch.status, batch.states, batch.n_transitions, batch.transition_times):
             sha.update(array.tobytes())
+    for numbers in geometry():
+        # Which of the many nan it is, and nothing else, differs between processors.
+        sha.update(np.where(np.isnan(numbers), np.nan, numbers).tobytes())
     points = np.concatenate([np.geomspace(1e-300, 1e300, 500), np.linspace(0, 700, 500)])
     for function in (_core.exp, _core.log, _core.log1p, _core.expm1):
         sha.update(function(points).tobytes())
+    sha.update(_core.hypot(points, points[::-1].copy()).tobytes())
     return sha.hexdigest(), sorted(kinds)
 
 

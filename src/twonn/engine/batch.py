@@ -20,7 +20,7 @@ from twonn.results.states import pairs_of
 from twonn.values import Floats
 
 #: Raised by whatever changes the bits of a run, so that no store mixes runs of two kinds.
-BITS = 5
+BITS = 6
 
 #: How many of its first transitions and slides a run of a batch keeps; all of them are counted.
 TRANSITIONS_KEPT, SLIDES_KEPT = 8, 4

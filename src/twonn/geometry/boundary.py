@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from twonn import _core
 from twonn.arguments import ArgumentValueError, Verbatim
-from twonn.arithmetic import combined, combined_middle, dot, within_range
-from twonn.geometry.distances import arrays_of
+from twonn.geometry.distances import arrays_of, networks
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
 from twonn.values import Floats, public
@@ -45,7 +45,6 @@ def boundary(problem: Problem, params: Params) -> Floats:
     return boundary_of(problem, *arrays)[()]
 
 
-@np.errstate(all="ignore")
 def boundary_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
     """Return where f changes sign between the two points; for points on the line only.
 
@@ -70,20 +69,5 @@ def boundary_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
     ndarray, shape (...)
         As `boundary`; nan where an input is not finite.
     """
-    w, v, z = within_range(w, v, z)
-    at_points = np.sign(combined(v, z))
-    opposed = np.sign(v[..., 0]) * np.sign(v[..., 1]) < 0
-    crosses = at_points[..., 0] * at_points[..., 1] < 0
-    # At the zero of L, z_0 = v_1 det(z)/(L_1 - L_0), and z_1 has the sign of z_0.
-    determinant = dot(
-        np.stack([z[..., 0, 0], -z[..., 0, 1]], axis=-1),
-        np.stack([z[..., 1, 1], z[..., 1, 0]], axis=-1),
-    )
-    activity = np.sign(v[..., 1]) * np.sign(determinant) * at_points[..., 1]
-    diverging = np.sign(w[..., 0, 0]) * np.sign(w[..., 1, 0]) < 0
-    exists = opposed & crosses & ((activity > 0) | ((activity == 0) & diverging))
-    # Relative to the midpoint, so that data far from the origin lose nothing. Every sum is nan where a
-    # number is not finite, and then so is the position.
-    low, high = np.sort(problem.x[:, 0])
-    position = (low + high) / 2 - combined_middle(v, z) / combined(v, w)[..., 0]
-    return np.where(exists, np.clip(position, low, high), np.nan)
+    low, high = np.sort(problem.x[:, 0]).tolist()
+    return _core.boundaries(low, high, *networks(problem, w, v, z)).reshape(v.shape[:-1])

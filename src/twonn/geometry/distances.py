@@ -11,7 +11,8 @@ bounded by few hyperplanes. So no quadratic program is needed, whatever the dime
 The functions ending in ``_of`` work on arrays with any leading axes ``...``: `w` (..., 2, d) and
 `v` (..., 2) are the weights, `z` (..., 2, 2) the pre-activations, z[j, i] of neuron j at point i.
 They take z as given because a run carries it more accurately than w·x + b, and they need no b.
-Where an input is not finite, so that the network has diverged, they return nan.
+Where an input is not finite, so that the network has diverged, they return nan. The kernel
+evaluates them (_kernel/geometry.pxi), network by network, without the interpreter's lock.
 
 The robustness margin is that of Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095.
 """
@@ -24,16 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twonn import _core
-from twonn.arithmetic import (
-    combined,
-    combined_middle,
-    finite,
-    finite_network,
-    inner,
-    norm,
-    within_range,
-)
-from twonn.geometry.optimal import RANK_TOLERANCE, optimal_margin
+from twonn.geometry.optimal import optimal_margin
 from twonn.problem.params import Params, check_compatible
 from twonn.problem.problem import Problem
 from twonn.values import Floats, public
@@ -134,7 +126,6 @@ def serving(problem: Problem, v: Floats) -> NDArray[np.bool_]:
     return np.asarray(np.multiply(problem.y, v[..., :, None]) > 0)
 
 
-@np.errstate(all="ignore")
 def functional_margins(problem: Problem, v: Floats, z: Floats) -> Floats:
     """Return m_i = y_i f(x_i).
 
@@ -149,11 +140,9 @@ def functional_margins(problem: Problem, v: Floats, z: Floats) -> Floats:
     ndarray, shape (..., 2)
         In the units of f; nan where an input is not finite.
     """
-    margins = problem.y * combined(v, np.maximum(z, 0))
-    return np.where(finite(v, 1)[..., None] & finite(z, 2)[..., None], margins, np.nan)
+    return _core.margins(_labels(problem), rows(v, 2), rows(z, 2, 2)).reshape(v.shape)
 
 
-@np.errstate(all="ignore")
 def distances_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
     """Return how far each point can be moved before the network misclassifies it.
 
@@ -174,17 +163,9 @@ def distances_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
     Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095, define the margin; the closed form is
     derived at the head of this module.
     """
-    w, v, z = within_range(w, v, z)
-    serves = serving(problem, v)
-    servants = serves.sum(axis=-2)
-    kink = _to_half_space(z, norm(w)[..., None])
-    own = np.where(serves, kink, 0).max(axis=-2)
-    joint = _to_half_space(problem.y * combined(v, z), norm(combined(v, w))[..., None])
-    result = np.select([servants == 0, servants == 1], [0.0, np.minimum(own, joint)], _to_dead_region(w, z))
-    return np.where(finite_network(w, v, z)[..., None], result, np.nan)
+    return _core.distances(_labels(problem), *networks(problem, w, v, z)).reshape(v.shape)
 
 
-@np.errstate(all="ignore")
 def gap_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
     """Return the optimal margin minus the robustness margin, without cancellation.
 
@@ -203,33 +184,14 @@ def gap_of(problem: Problem, w: Floats, v: Floats, z: Floats) -> Floats:
     ndarray, shape (...)
         As `gap`; nan where an input is not finite, and everywhere for equal labels.
     """
-    optimal = optimal_margin(problem)
-    finite = finite_network(w, v, z)
-    if math.isinf(optimal):
-        return np.full(finite.shape, np.nan)
-    direction = (problem.x[1] - problem.x[0]) / (2 * optimal)
-    w, v, z = within_range(w, v, z)
-    serves = serving(problem, v)
-    servants = serves.sum(axis=-2)
-    kink = _shortfall(optimal, direction, w, z, z[..., ::-1], z.sum(axis=-1, keepdims=True) / 2)
-    own = np.where(serves, kink, -np.inf).max(axis=-2)
-    output = combined(v, z)
-    joint = _shortfall(
-        optimal,
-        direction,
-        combined(v, w),
-        problem.y * output,
-        problem.y * output[..., ::-1],
-        problem.y * combined_middle(v, z)[..., None],
-    )
-    # Two neurons serving one point leave the other one unserved: misclassified, distance 0.
-    by_point = np.where(servants == 1, np.maximum(own, joint), optimal)
-    # 0 <= gap, as f has the wrong sign (or none) for one of the points at their midpoint, and
-    # gap <= optimal, as distances are >= 0: only rounding can leave these bounds.
-    return np.where(finite, np.clip(by_point.max(axis=-1), 0, optimal), np.nan)
+    separation, shape = _separation(problem), v.shape[:-1]
+    if separation is None:
+        return np.full(shape, np.nan)
+    labels, optimal, direction = separation
+    w, v, z = networks(problem, w, v, z)
+    return _core.gaps(labels, optimal, direction, w, v, z).reshape(shape)
 
 
-@np.errstate(all="ignore")
 def gap_error_of(problem: Problem, w: Floats, v: Floats, z: Floats, error: float | Floats) -> Floats:
     """Return how wrong the gap may be, to first order in the errors of a network.
 
@@ -250,113 +212,38 @@ def gap_error_of(problem: Problem, w: Floats, v: Floats, z: Floats, error: float
     ndarray, shape (...)
         In the units of x; nan where an input is not finite, and everywhere for equal labels.
     """
-    optimal = optimal_margin(problem)
-    if math.isinf(optimal):
-        return np.full(v.shape[:-1], np.nan)
-    direction = (problem.x[1] - problem.x[0]) / (2 * optimal)
-    gap = gap_of(problem, w, v, z)
+    separation, shape = _separation(problem), v.shape[:-1]
+    if separation is None:
+        return np.full(shape, np.nan)
+    labels, optimal, direction = separation
     reach = math.sqrt(max(float(point @ point) for point in problem.x) + problem.bias)
-    rounding = float(np.finfo(np.float64).eps) * np.abs(z).max(axis=-1)
-    errors = np.broadcast_to(error, v.shape[:-1])[..., None]
-    v_error = errors if problem.train_output else np.zeros_like(errors)
-
-    def relative(gradient: Floats, value_error: Floats, gradient_error: Floats) -> Floats:
-        steepness = norm(gradient)
-        tilt = norm(_across(gradient, direction)) / steepness
-        return (value_error + (gap + optimal * tilt) * gradient_error) / steepness
-
-    size = np.abs(v)
-    moved = size * (errors * reach + rounding) + np.abs(z).max(axis=-1) * v_error
-    turned = size * errors + norm(w) * v_error
-    joint = relative(combined(v, w), moved.sum(axis=-1), turned.sum(axis=-1))
-    serves = np.asarray(serving(problem, v).any(axis=-1))
-    kinks = [
-        np.where(
-            serves[..., j],
-            relative(w[..., j, :], errors[..., 0] * reach + rounding[..., j], errors[..., 0]),
-            0,
-        )
-        for j in (0, 1)
-    ]
-    return np.maximum(joint, np.maximum(*kinks))
+    errors = rows(np.broadcast_to(error, shape))
+    w, v, z = networks(problem, w, v, z)
+    result = _core.gap_errors(labels, optimal, direction, w, v, z, reach, problem.train_output, errors)
+    return result.reshape(shape)
 
 
 # --------------------------------------------------------------------------------------------------
-# Half-spaces
+# As the kernel takes them
 
 
-def _to_half_space(value: Floats, steepness: Floats) -> Floats:
-    """Return the distance to {L ≤ 0} from a point with L = `value`, for a gradient of this norm."""
-    return np.where(value <= 0, 0.0, value / steepness)
+def networks(problem: Problem, w: Floats, v: Floats, z: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the numbers of networks one after the other: w (n, 2, d), v (n, 2), z (n, 2, 2)."""
+    return rows(w, 2, problem.dimension), rows(v, 2), rows(z, 2, 2)
 
 
-def _to_dead_region(w: Floats, z: Floats) -> Floats:
-    """Return the distance of each point to {z_0 ≤ 0} ∩ {z_1 ≤ 0}, shape (..., 2).
-
-    It is that to the farther half-space if the projection on it lies in the nearer one, else that
-    to the edge. With unit normals u_j and signed distances r_j = z_j/‖w_j‖ the latter is
-    ‖δ‖² = (r_0 + r_1)²/‖u_0 + u_1‖² + (r_0 − r_1)²/‖u_0 − u_1‖², since u_0 ± u_1 are orthogonal;
-    unlike the inverse Gram matrix this does not cancel for nearly parallel rows.
-    """
-    length = norm(w)[..., None]
-    # Without weights the half-space is everything or nothing.
-    signed = np.where(length > 0, z / length, np.where(z > 0, np.inf, 0.0))
-    near, far = signed.min(axis=-2), signed.max(axis=-2)
-    unit = np.where(length > 0, w / length, 0.0)
-    together = norm(unit[..., 0, :] + unit[..., 1, :])[..., None]
-    apart = norm(unit[..., 0, :] - unit[..., 1, :])[..., None]
-    # near − far·cos, what the projection on the far one has left, written so as not to cancel when
-    # cos is close to 1 or −1.
-    left = np.where(together >= apart, near - far + far * apart**2 / 2, near + far - far * together**2 / 2)
-    antiparallel = together <= RANK_TOLERANCE
-    projected = (far <= 0) | (left <= np.where(antiparallel, RANK_TOLERANCE * far, 0.0))
-    edge = np.hypot((near + far) / together, (far - near) / apart)
-    edge = np.where(antiparallel, np.inf, edge)
-    return np.where(projected, np.maximum(far, 0.0), edge)
+def rows(array: Floats, *shape: int) -> Floats:
+    """Return an array in C order whose last axes have this shape, with one axis before them."""
+    return np.ascontiguousarray(array, dtype=np.float64).reshape(-1, *shape)
 
 
-def _shortfall(
-    optimal: float,
-    direction: Floats,
-    gradient: Floats,
-    here: Floats,
-    there: Floats,
-    middle: Floats,
-) -> Floats:
-    """Return the optimal margin minus the distance of each point to {L ≤ 0}, for a linear L.
-
-    With D = ‖x_0 − x_1‖ and q half the difference of L between the two points,
-    D/2 − L/‖g‖ = ([D‖g‖/2 − q] − L(midpoint))/‖g‖. For q > 0 the bracket cancels as it stands; it
-    equals (D/2)²‖g_⊥‖²/(D‖g‖/2 + q), where g_⊥ is g without its component along x_1 − x_0, 0 on the
-    line.
-
-    Parameters
-    ----------
-    optimal : float
-        D/2.
-    direction : ndarray, shape (d,)
-        (x_1 − x_0)/D.
-    gradient : ndarray, shape (..., d)
-        g, or −g, of which only the norms matter.
-    here, there, middle : ndarray, shape (..., 2), middle also (..., 1)
-        L at the point, at the other one, and at their midpoint.
-
-    Returns
-    -------
-    ndarray, shape (..., 2)
-        -inf where {L ≤ 0} is empty.
-    """
-    steepness = norm(gradient)[..., None]
-    across = optimal * norm(_across(gradient, direction))[..., None]
-    along = (here - there) / 2
-    span = optimal * steepness
-    bracket = np.where(along > 0, across * (across / (span + along)), span - along)
-    shortfall = np.where(steepness > 0, (bracket - middle) / steepness, -np.inf)
-    return np.where(here <= 0, optimal, shortfall)
+def _labels(problem: Problem) -> Floats:
+    return problem.y.astype(np.float64)
 
 
-def _across(gradient: Floats, direction: Floats) -> Floats:
-    """Return `gradient` without its component along the unit vector `direction`."""
-    # One pass is enough: rounding leaves about EPS‖g‖ along `direction`, but the norm adds that in
-    # quadrature, where it is nothing beside the same error across, which no second pass removes.
-    return gradient - inner(gradient, direction)[..., None] * direction
+def _separation(problem: Problem) -> tuple[Floats, float, Floats] | None:
+    """Return labels, optimal margin D/2 and direction (x_1 − x_0)/D; None if nothing has to be separated."""
+    optimal = optimal_margin(problem)
+    if math.isinf(optimal):
+        return None
+    return _labels(problem), optimal, (problem.x[1] - problem.x[0]) / (2 * optimal)

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from twonn.problem.problem import Problem, checked_problem
 from twonn.values import public
-
-#: Unit normals whose sum is shorter than this are antiparallel. Normalising a row and adding two of
-#: them errs by about 2 + log2(d)/2 roundings, so this leaves room for weights rounded elsewhere.
-RANK_TOLERANCE = 16 * float(np.finfo(np.float64).eps)
 
 
 @public
