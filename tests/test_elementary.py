@@ -4,6 +4,7 @@ import math
 
 import mpmath
 import numpy as np
+import pytest
 
 from twonn import _core
 
@@ -78,24 +79,26 @@ def test_the_largest_finite_result_does_not_overflow():
     assert math.isfinite(_core.exp(np.array([largest]))[0])
 
 
-def test_hypot_is_correctly_rounded():
+def test_norms_are_correctly_rounded():
     """Unless the exact value is within 2^-40 of the middle of two doubles, which random numbers are not."""
     seed = 1104
     print("seed", seed)
     rng = np.random.default_rng(seed)
-    for spread in (1, 30, 60, 1000):
-        x, y = np.ldexp(rng.normal(size=(2, 3_000)), rng.integers(-spread, spread, (2, 3_000)))
-        got = _core.hypot(x, y)
-        for a, b, value in zip(x.tolist(), y.tolist(), got.tolist(), strict=True):
+    for spread, k in ((1, 2), (30, 2), (60, 6), (1000, 2), (3, 50)):
+        rows = np.ldexp(rng.normal(size=(2_000, k)), rng.integers(-spread, spread, (2_000, k)))
+        for row, value in zip(rows.tolist(), _core.norms(rows).tolist(), strict=True):
             with mpmath.workprec(2500 if spread > 100 else 300):
-                exact = mpmath.sqrt(mpmath.mpf(a) ** 2 + mpmath.mpf(b) ** 2)
+                exact = mpmath.sqrt(sum(mpmath.mpf(a) ** 2 for a in row))
                 # Half a unit of the last place; one more rounding where it is no longer a normal number.
                 unit = 0.5 if value > 2.3e-308 else 1.0
                 assert abs(value - exact) <= unit * math.ulp(value)
 
 
-def test_hypot_of_special_values():
-    x = np.array([3.0, -3.0, 0.0, -0.0, math.inf, math.nan, math.nan, 5e-324, 1e308, 1.5e308])
-    y = np.array([4.0, -4.0, 0.0, -2.0, math.nan, -math.inf, 1.0, 0.0, 0.0, 1.5e308])
+def test_norms_of_special_values():
+    x = [3.0, -3.0, 0.0, -0.0, math.inf, math.nan, math.nan, 5e-324, 1e308, 1.5e308]
+    y = [4.0, -4.0, 0.0, -2.0, math.nan, -math.inf, 1.0, 0.0, 0.0, 1.5e308]
     expected = [5.0, 5.0, 0.0, 2.0, math.inf, math.inf, math.nan, 5e-324, 1e308, math.inf]
-    np.testing.assert_array_equal(_core.hypot(x, y), expected)
+    np.testing.assert_array_equal(_core.norms(np.stack([x, y], axis=1)), expected)
+    np.testing.assert_array_equal(_core.norms(np.array([[-7.0], [0.0]])), [7.0, 0.0])
+    with pytest.raises(ValueError, match="expected shape"):
+        _core.norms(np.empty((3, 0)))

@@ -87,7 +87,7 @@ def digest() -> tuple[str, list[str]]:
     points = np.concatenate([np.geomspace(1e-300, 1e300, 500), np.linspace(0, 700, 500)])
     for function in (_core.exp, _core.log, _core.log1p, _core.expm1):
         sha.update(function(points).tobytes())
-    sha.update(_core.hypot(points, points[::-1].copy()).tobytes())
+    sha.update(_core.norms(points.reshape(-1, 4)).tobytes())
     return sha.hexdigest(), sorted(kinds)
 
 

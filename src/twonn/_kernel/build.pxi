@@ -61,15 +61,3 @@ cdef each(Elementary function, const double[::1] x):
     for n in range(x.shape[0]):
         out[n] = function(x[n])
     return result
-
-
-def hypot(const double[::1] x, const double[::1] y):
-    """Return the kernel's own √(x² + y²) of numbers that belong together, shape (n,)."""
-    cdef Py_ssize_t n
-    result = np.empty(x.shape[0])
-    cdef double[::1] out = result
-    if x.shape[0] != y.shape[0]:
-        raise ValueError("x, y: expected shapes (n,), (n,)")
-    for n in range(x.shape[0]):
-        out[n] = hypotenuse(x[n], y[n])
-    return result

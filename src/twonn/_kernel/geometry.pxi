@@ -122,22 +122,27 @@ cdef double norm(const double* a, Py_ssize_t d, double* spare) noexcept nogil:
     return ldexp(sqrt(sum_of_products(spare, spare, d)), exponent)
 
 
-cdef double hypotenuse(double a, double b) noexcept nogil:
-    """√(a² + b²): of the two doubles next to the exact value the nearer one, unless both are almost equally near.
+cdef double length(const double* a, Py_ssize_t n) noexcept nogil:
+    """The Euclidean norm: of the two doubles next to it the nearer one, unless both are almost equally near.
 
-    The radicand is known to 2^-103 of it, and one step of Newton's method leaves the square of a rounding: the
-    sum that is rounded is right to 2^-100. The last bit of hypot depends on the C library.
+    The sum of squares is known to n 2^-104 of it, and one step of Newton's method leaves the square of a rounding:
+    what is rounded in the end is right to some 2^-100. The last bit of hypot depends on the C library.
     """
-    cdef double large = maximum(fabs(a), fabs(b)), small = minimum(fabs(a), fabs(b)), root
-    cdef Sum square, again
+    cdef double size = largest(a, n), root
+    cdef Sum square = exactly(0.0), again
+    cdef Py_ssize_t i
     cdef int exponent
-    if fabs(a) == INFINITY or fabs(b) == INFINITY:
+    if size == INFINITY:
         return INFINITY
-    if not large > 0.0:
-        return large
-    frexp(large, &exponent)
-    large, small = ldexp(large, -exponent), ldexp(small, -exponent)
-    square = total(two_product(large, large), two_product(small, small))
+    for i in range(n):
+        if a[i] != a[i]:
+            return NAN
+    if size == 0.0:
+        return 0.0
+    frexp(size, &exponent)
+    for i in range(n):
+        root = ldexp(a[i], -exponent)
+        square = total(square, two_product(root, root))
     root = sqrt(square.high)
     again = two_product(root, root)
     root += ((square.high - again.high) - again.low + square.low) / (2.0 * root)
@@ -228,27 +233,27 @@ cdef void fill_gradient(const Network* net) noexcept nogil:
 
 cdef void fill_distances(const double* label, Network* net, double* out) noexcept nogil:
     cdef double steepness, joint, value
-    cdef double[2] own, length
+    cdef double[2] own, lengths
     cdef int i, j, servants
     bring_within_range(net)
     fill_gradient(net)
     steepness = norm(net.gradient, net.d, net.spare)
     for j in range(2):
-        length[j] = norm(net.w + j * net.d, net.d, net.spare)
+        lengths[j] = norm(net.w + j * net.d, net.d, net.spare)
     for i in range(2):
         servants = 0
         for j in range(2):
             own[j] = 0.0
             if serves(label, net, j, i):
                 servants += 1
-                own[j] = to_half_space(net.z[j][i], length[j])
+                own[j] = to_half_space(net.z[j][i], lengths[j])
         if servants == 0:
             out[i] = 0.0
         elif servants == 1:
             joint = to_half_space(label[i] * output(net, i), steepness)
             out[i] = minimum(maximum(own[0], own[1]), joint)
         else:
-            out[i] = to_dead_region(net, i, length)
+            out[i] = to_dead_region(net, i, lengths)
 
 
 cdef inline double to_half_space(double value, double steepness) noexcept nogil:
@@ -256,7 +261,7 @@ cdef inline double to_half_space(double value, double steepness) noexcept nogil:
     return 0.0 if value <= 0.0 else value / steepness
 
 
-cdef double to_dead_region(Network* net, int i, const double* length) noexcept nogil:
+cdef double to_dead_region(Network* net, int i, const double* lengths) noexcept nogil:
     """The distance of point i to {z_0 ≤ 0} ∩ {z_1 ≤ 0}.
 
     It is that to the farther half-space if the projection on it lies in the nearer one, else that to the edge.
@@ -264,15 +269,15 @@ cdef double to_dead_region(Network* net, int i, const double* length) noexcept n
     ‖δ‖² = (r_0 + r_1)²/‖u_0 + u_1‖² + (r_0 − r_1)²/‖u_0 − u_1‖², since u_0 ± u_1 are orthogonal; unlike the
     inverse Gram matrix this does not cancel for nearly parallel rows.
     """
-    cdef double[2] signed
+    cdef double[2] signed, legs
     cdef double near, far, together, apart, left, slack = 0.0
     cdef int j
     for j in range(2):
         # Without weights the half-space is everything or nothing.
-        signed[j] = net.z[j][i] / length[j] if length[j] > 0.0 else INFINITY if net.z[j][i] > 0.0 else 0.0
+        signed[j] = net.z[j][i] / lengths[j] if lengths[j] > 0.0 else INFINITY if net.z[j][i] > 0.0 else 0.0
     near, far = minimum(signed[0], signed[1]), maximum(signed[0], signed[1])
-    together = norm_of_normals(net, length, 1.0)
-    apart = norm_of_normals(net, length, -1.0)
+    together = norm_of_normals(net, lengths, 1.0)
+    apart = norm_of_normals(net, lengths, -1.0)
     # near − far·cos, what the projection on the far one has left, written so as not to cancel when cos is close
     # to 1 or −1.
     if together >= apart:
@@ -285,16 +290,17 @@ cdef double to_dead_region(Network* net, int i, const double* length) noexcept n
         return far if far > 0.0 else 0.0
     if together <= RANK_TOLERANCE:
         return INFINITY
-    return hypotenuse((near + far) / together, (far - near) / apart)
+    legs[0], legs[1] = (near + far) / together, (far - near) / apart
+    return length(legs, 2)
 
 
-cdef double norm_of_normals(Network* net, const double* length, double sign) noexcept nogil:
+cdef double norm_of_normals(Network* net, const double* lengths, double sign) noexcept nogil:
     """‖u_0 ± u_1‖, where u_j = w_j/‖w_j‖, or 0."""
     cdef double first, second
     cdef Py_ssize_t a
     for a in range(net.d):
-        first = net.w[a] / length[0] if length[0] > 0.0 else 0.0
-        second = net.w[net.d + a] / length[1] if length[1] > 0.0 else 0.0
+        first = net.w[a] / lengths[0] if lengths[0] > 0.0 else 0.0
+        second = net.w[net.d + a] / lengths[1] if lengths[1] > 0.0 else 0.0
         net.across[a] = first + sign * second
     return norm(net.across, net.d, net.spare)
 
@@ -372,7 +378,6 @@ cdef double gap_error_of(const Separation* problem, const Network* net, double e
     """How wrong the gap may be, to first order: of the linear function that decides, its error and its gradient's."""
     cdef double gap = gap_of(problem, net), v_error = error if problem.trained else 0.0
     cdef double moved = 0.0, turned = 0.0, worst = 0.0, rounding, size, height
-    cdef double[2] lengths
     cdef Gradient gradient
     cdef int j
     for j in range(2):
@@ -548,4 +553,17 @@ def boundaries(double low, double high, const double[:, :, ::1] w, const double[
                 out[n] = boundary_of(low, high, &net)
             else:
                 out[n] = NAN
+    return result
+
+
+def norms(const double[:, ::1] rows):
+    """Return the Euclidean norms of rows, shape (n,), correctly rounded unless two doubles are almost equally near."""
+    cdef Py_ssize_t n
+    result = np.empty(rows.shape[0])
+    cdef double[::1] out = result
+    if rows.shape[1] == 0:
+        raise ValueError("rows: expected shape (n, k) with k > 0")
+    with nogil:
+        for n in range(rows.shape[0]):
+            out[n] = length(&rows[n, 0], rows.shape[1])
     return result

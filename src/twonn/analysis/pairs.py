@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +18,9 @@ Flags = NDArray[np.bool_]
 def any_of(flags: Flags, *axes: int) -> Flags:
     """Return whether any flag is set along axes of length 2, for which `ndarray.any` is slow."""
     for axis in sorted(axes, reverse=True):
-        flags = np.take(flags, 0, axis) | np.take(flags, 1, axis)
+        first: Any = (*[slice(None)] * axis, 0)
+        second: Any = (*[slice(None)] * axis, 1)
+        flags = flags[first] | flags[second]
     return flags
 
 

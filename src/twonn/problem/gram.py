@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
 from twonn.problem.problem import Problem
-from twonn.values import Floats
+from twonn.values import Floats, frozen_array
 
 #: What is below this part of the terms that it is the sum of is zero: it is rounding of the data, or of a few
 #: steps in which the data were computed.
@@ -62,6 +63,7 @@ class Gram:
         return Gram(matrix, True, np.diag(matrix), np.diag(matrix), product, self.dependent)
 
 
+@lru_cache(maxsize=16)  # each chunk of a sweep asks for it
 def gram_of(problem: Problem) -> Gram:
     """Return the lifted Gram matrix of a problem."""
     points: Sequence[Sequence[Fraction]] = [[Fraction(a) for a in point] for point in problem.x.tolist()]
@@ -77,10 +79,10 @@ def gram_of(problem: Problem) -> Gram:
     diagonal = (first, second)
     reduced = [determinant / diagonal[1 - k] if diagonal[1 - k] else diagonal[k] for k in (0, 1)]
     return Gram(
-        matrix=np.array([[float(entry) for entry in row] for row in g]),
+        matrix=frozen_array(np.array([[float(entry) for entry in row] for row in g])),
         orthogonal=abs(cross) <= Fraction(ROUNDING) * size,
-        effective=np.array([float(entry) for entry in reduced]),
-        excess=np.array([float(entry - cross) for entry in diagonal]),
+        effective=frozen_array(np.array([float(entry) for entry in reduced])),
+        excess=frozen_array(np.array([float(entry - cross) for entry in diagonal])),
         determinant=float(determinant),
         dependent=determinant <= Fraction(ROUNDING) ** 2 * first * second,
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from twonn import _core
 from twonn.arguments import checked_path, required
 from twonn.geometry.optimal import optimal_margin
 from twonn.optimizers import Optimizer
@@ -213,7 +214,7 @@ class Trajectory(Shown, Value, NetworkStates):
         if self.error_bound == 0.0:
             return 0.0
         final = self.final
-        norm = math.hypot(*final.w.ravel().tolist(), *final.b.tolist(), *final.v.tolist())
+        norm = float(_core.norms(np.concatenate([final.w.ravel(), final.b, final.v])[None])[0])
         return self.error_bound / norm if norm > 0 else math.inf
 
     @property

@@ -141,8 +141,8 @@ class BatchResult:
     @cached_property
     def limits(self) -> Limits:
         """What follows from the final state in closed form; of other optimizers nothing does."""
-        final = self.final
-        lost = np.isin(self.batch.status, (_core.DIVERGED, _core.OBSTRUCTED)) | (self.optimizer is not None)
+        final, status = self.final, self.batch.status
+        lost = (status == _core.DIVERGED) | (status == _core.OBSTRUCTED) | (self.optimizer is not None)
         w = np.where(lost[:, None, None], np.nan, final.w[:, 0])
         return limits_and_constants(
             self.problem, w, final.v[:, 0], final.preactivations[:, 0], final.pattern[:, 0], self.sliding
@@ -329,7 +329,7 @@ def _error_estimate(ended: BatchResult) -> Floats:
     """Return the error bound relative to the norm of the final parameters, as `Trajectory.error_estimate`."""
     bound = ended.bound[:, 0]
     numbers = [getattr(ended.final, name).reshape(len(bound), -1) for name in "wbv"]
-    norms = np.array([math.hypot(*row) for row in np.concatenate(numbers, axis=1).tolist()])
+    norms = _core.norms(np.concatenate(numbers, axis=1))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(bound == 0, 0.0, np.where(norms > 0, bound / norms, np.inf))
 
