@@ -4,7 +4,9 @@ No time is asserted, for a busy machine must not fail a build. What is asserted,
 taken, is that both sides computed the same thing.
 """
 
+import pickle
 import tracemalloc
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -140,3 +142,38 @@ def test_call(benchmark, add_note):
     add_note(
         f"one call: {np.median(ours) * 1e6:.0f} µs for 1,000 steps, {np.median(none) * 1e6:.0f} µs for none"
     )
+
+
+def test_gap(benchmark, plain_loop, add_record, add_note):
+    """What the gap of a run costs when it is first asked for, beside steps of the plain loop.
+
+    Checked against the distances, and in rational numbers: on the line, where both neurons are active, the
+    gap is |f(midpoint)/slope|.
+    """
+    problem, target = paper(), 6000
+    trajectory = twonn.run(problem, PAPER_START, steps=10**16)
+    n = len(trajectory.t)
+    gap = trajectory.gap
+    least = np.abs(twonn.optimal_margin(problem) - trajectory.distances.min(axis=1) - gap)
+    assert n == 311
+    assert least.max() <= 4 * 2.0**-53  # of a difference of two numbers up to 1, each rounded
+    w, b, v = (exactly(array[-1]) for array in (trajectory.w[..., 0], trajectory.b, trajectory.v))
+    exact = abs((v @ b) / (v @ w))
+    # The gap has the pre-activations of the run, beside which b is rounded once more.
+    assert abs(float(exact) - gap[-1]) <= 2.0**-52 * float(np.abs(v) @ np.abs(b) / abs(v @ w))
+    pairs, stored = size(300, 10), pickle.dumps(trajectory)  # without what has been derived from it
+    copies = iter([pickle.loads(stored) for _ in range(pairs)])
+    ours, plain = alternate(
+        benchmark,
+        lambda: next(copies).gap,
+        lambda: plain_loop(problem, PAPER_START, target),
+        pairs,
+    )
+    case, beside = f"gap of {n} samples, first access", f"{target:,} steps of plain C"
+    add_record("geometry", case, beside, ours, plain, unit="call", target=1.0)
+    steps = np.median(ours / plain) * target
+    add_note(f"{case}: {np.median(ours) * 1e6:.0f} µs, {steps:,.0f} steps of plain C")
+
+
+def exactly(array):
+    return np.vectorize(Fraction, otypes=[object])(array)
