@@ -83,7 +83,8 @@ def robust_margin(problem: Problem, params: Params) -> Floats:
     ----------
     Smorodinsky, Gimpleson, Safran (2026), arXiv 2603.02095.
     """
-    return np.asarray(distances(problem, params).min(axis=-1))[()]
+    both = distances(problem, params)
+    return np.minimum(both[..., 0], both[..., 1])
 
 
 @public

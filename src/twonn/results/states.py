@@ -76,6 +76,8 @@ class NetworkStates:
     @property
     def _sawtooth_error(self) -> Floats:
         """How far the parameters may be from the mean of all sawtooths, in the Euclidean norm."""
+        if not self.phase_unknown.any():  # as a rule, and the rest takes longer than the gap
+            return np.zeros(self.phase_unknown.shape[:-2])
         reach = np.sqrt(self._gram_diagonal)
         reach = np.where(reach > 0, reach, 1.0)  # what moves nothing has no sawtooth either
         return np.asarray((self.sawtooth / (2 * reach)).sum(axis=(-2, -1)))
@@ -99,7 +101,7 @@ class NetworkStates:
 
     @derived
     def robust_margin(self) -> Floats:
-        return np.asarray(self.distances.min(axis=-1))
+        return np.minimum(self.distances[..., 0], self.distances[..., 1])
 
     @derived
     def gap(self) -> Floats:
