@@ -33,8 +33,9 @@ cdef void enter_kink(RunData* run, int j, int i) noexcept nogil:
     run.slides[n][4] = NAN
 
 
-cdef void leave_kink(RunData* run, int j, int i, double time, const Slides* slides) noexcept nogil:
+cdef void leave_kink(RunData* run, int j, int i, double time, Slides* slides) noexcept nogil:
     cdef int pair = 1 << (2 * j + i)
+    measure_at_kink(&run.model, &run.now.state, slides, j, i)
     if run.now.episode[j] >= 0:
         run.slides[run.now.episode[j]][3] = time
         run.slides[run.now.episode[j]][4] = min(max(slides.fraction[j], 0.0), 1.0)
@@ -60,10 +61,13 @@ cdef double cost_of_averaging(RunData* run, const Slides* slides, int j) noexcep
 cdef void measure_open_slides(RunData* run) noexcept nogil:
     """Fill in the active fraction, at the last sample, of each episode that has not ended."""
     cdef Slides slides
+    cdef const State* last
     cdef int j
     if run.now.n_samples == 0:
         return
-    find_slides(&run.model, &run.states[run.now.n_samples - 1], run.now.error, &slides)
+    last = &run.states[run.now.n_samples - 1]
+    find_slides(&run.model, last, run.now.error, &slides)
     for j in range(2):
         if run.now.episode[j] >= 0:
+            measure_at_kink(&run.model, last, &slides, j, <int>run.slides[run.now.episode[j]][1])
             run.slides[run.now.episode[j]][4] = min(max(slides.fraction[j], 0.0), 1.0)

@@ -166,6 +166,14 @@ cdef void measure_sawtooth(const Model* model, const State* state, Slides* slide
         slides.mean_relu[j] = 0.5 * slides.fraction[j] * up
 
 
+cdef void measure_at_kink(const Model* model, const State* state, Slides* slides, int j, int i) noexcept nogil:
+    """The sawtooth of neuron j at the kink of point i, also if it has just left it: what is found knows no other."""
+    if slides.point[j] != i:
+        slides.point[j] = i
+        slides.lasting[j] = False
+        measure_sawtooth(model, state, slides)
+
+
 cdef inline double shift_to_mean(const Model* model, const Slides* slides, int j, int k) noexcept nogil:
     """What z_jk changes by when the neuron's z_ji moves to its mean by the pushes of point i alone."""
     cdef int i = 1 - k
