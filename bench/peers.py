@@ -277,6 +277,21 @@ def counting_loop(problem, params, steps):
     return function(x, y, problem.point_step, w, b, v, steps), w[:, np.newaxis], b, v
 
 
+def plain_optimizer(problem, params, optimizer, steps):
+    """Step one run of another optimizer in plain C, for d = 1 or 2; returns what `counting_loop` does."""
+    library = compiled("plain_optimizers")
+    output = "trained" if problem.train_output else "fixed"
+    function = getattr(library, f"{optimizer.name}_{problem.dimension}_{problem.loss}_{output}")
+    doubles = np.ctypeslib.ndpointer(np.float64, flags="C_CONTIGUOUS")
+    function.restype = ctypes.c_longlong
+    function.argtypes = [doubles, doubles, *2 * [ctypes.c_double], doubles, doubles, ctypes.c_longlong]
+    x, y = np.array(problem.x).ravel(), problem.y.astype(np.float64)
+    p = np.concatenate([params.w.ravel(), params.b, params.v])
+    weight = problem.point_step / problem.step_size
+    transitions = function(x, y, problem.step_size, weight, optimizer.options, p, steps)
+    return transitions, p[:-4].reshape(params.w.shape), p[-4:-2], p[-2:]
+
+
 def plain_c(problem, params, steps):
     return counting_loop(problem, params, steps)[1:]
 

@@ -97,6 +97,38 @@ def test_the_textbook_recurrence(name, loss, reduction, train_output, bias, d):
     assert np.abs(got - truth).max() < 20 * 2.0**-53 * 18 * 10
 
 
+@pytest.mark.parametrize("margin", [-30.0, 5.0, 39.9, 700.0, 2000.0])
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+def test_normalized_steps_at_every_margin(loss, margin):
+    """Where losses are large, where two formulas for the logistic loss meet, where losses underflow."""
+    problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01, loss=loss)
+    v = [1.0, -1.0] if margin > 0 else [-1.0, 1.0]
+    start = twonn.Params(w=[abs(margin), -abs(margin) - 0.3], v=v)
+    steps = 200
+    traj = twonn.run(problem, start, steps, optimizer="normalized_gd", sample_steps=[])
+    with mpmath.workdps(40):
+        truth = np.array([float(a) for a in textbook(problem, start, twonn.NormalizedGD(), steps)])
+    got = np.concatenate([traj.w[-1].ravel(), traj.b[-1], traj.v[-1]])
+    assert np.abs(got[:2] - start.w.ravel()).max() > 0.03
+    # A margin is rounded, and so is the difference of two; a slope is wrong by as much of itself. Of either
+    # point's 200 moves of up to η, and of the rounding of the result itself.
+    assert np.abs(got - truth).max() < 2.0**-53 * (4 * (abs(margin) + 5) * steps * 0.01 + abs(margin) + 1)
+
+
+def test_a_network_that_coasts_comes_to_rest():
+    """Once no neuron is active, u falls by β a step; a geometric series takes p to where it stays."""
+    problem = twonn.Problem(x=[1.0, 2.0], y=[-1, -1], step_size=0.5, bias=False)
+    params = twonn.Params(w=[0.5, -1.0])
+    short = twonn.run(problem, params, 50, optimizer=twonn.Momentum(beta=0.8), sample_steps=range(51))
+    traj = twonn.run(problem, params, 10**5, optimizer=twonn.Momentum(beta=0.8))
+    assert traj.status is twonn.Status.STATIONARY
+    # β^n = 2^-900 of the first u at most, and until the next of the steps at which that is looked at.
+    assert 2700 < traj.end_step < 2900 + 256 and traj.end_step % 256 == 0
+    last, before = short.w[-1, 0, 0], short.w[-2, 0, 0]
+    assert traj.w[-1, 0, 0] == pytest.approx(last + (last - before) * 0.8 / (1 - 0.8), rel=1e-13)
+    assert np.array_equal(traj.w[-1, 1], params.w[1])
+
+
 def test_the_first_step_of_adam_is_the_step_size():
     traj = twonn.run(PAPER, START, 1, optimizer="adam")
     # Gradients: active are neuron 1 at -1 and neuron 0 at +1; |g|/(|g| + 1e-8) is within 1e-7 of 1.

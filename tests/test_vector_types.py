@@ -17,7 +17,7 @@ NAMES = sorted(path.name for path in HEADERS.glob("*.h"))
 STANDARD = ["-std=c++17", "-U__GNUC__", "-U__clang__"]
 WITHOUT_VECTOR_TYPES = ["-std=c++17", "-DTWONN_NO_VECTOR_TYPES"]
 
-INCLUDES = "".join(f'#include "{name}"\n' for name in ("build.h", "nodes.h", "smooth.h"))
+INCLUDES = "".join(f'#include "{name}"\n' for name in ("build.h", "nodes.h", "smooth.h", "optimizers.h"))
 
 #: C as well as C++. What compares, on numbers of every kind, and the functions on a leap.
 PROGRAM = (
@@ -121,7 +121,7 @@ def test_the_headers_are_standard_without_vector_types(flags, tmp_path):
 
 def test_other_compilers_see_no_extension_of_gcc(tmp_path):
     """Attributes, for one, pass as standard. So the text that is left of the headers is searched."""
-    for name in ("float.h", "stdint.h", "string.h"):  # with their own text out of the way
+    for name in ("float.h", "math.h", "stdint.h", "string.h"):  # with their own text out of the way
         (tmp_path / name).touch()
     text = compiled(tmp_path, INCLUDES, c_plus_plus(), *STANDARD, "-E", "-nostdinc", "-nostdinc++", "-I.")
     assert all(f'{name}"' in text for name in NAMES)  # each of them is included

@@ -163,6 +163,37 @@ class OptimizerRun(Run):
         options: NDArray[float64],
     ) -> None: ...
 
+class OptimizerBatch:
+    status: NDArray[uint8]
+    last_step: NDArray[int64]
+    n_samples: NDArray[int64]
+    n_transitions: NDArray[int64]
+    sample_steps: NDArray[int64]
+    sample_states: NDArray[float64]
+    sample_patterns: NDArray[uint8]
+    transition_times: NDArray[float64]
+    transition_patterns: NDArray[uint8]
+    def __init__(
+        self,
+        x: NDArray[float64],
+        labels: NDArray[float64],
+        step_size: float,
+        weight: float,
+        bias: bool,
+        loss: int,
+        trained: bool,
+        w: NDArray[float64],
+        b: NDArray[float64],
+        v: NDArray[float64],
+        schedule: NDArray[int64],
+        kind: int,
+        options: NDArray[float64],
+        transitions_kept: int = 16,
+    ) -> None: ...
+    def advance(self, steps: int) -> int: ...
+    def state(self) -> dict[str, NDArray[Any]]: ...
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None: ...
+
 def own_preactivations(x: NDArray[float64], states: NDArray[float64]) -> NDArray[float64]: ...
 def descend_in_float32(
     x: NDArray[float32],

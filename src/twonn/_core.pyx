@@ -8,7 +8,7 @@ course of the run alone, never on where it is sampled, paused or ended.
 """
 
 from libc.math cimport INFINITY, NAN, ceil, floor, sqrt  # the functions are exact everywhere
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -335,7 +335,9 @@ cdef class Run:
 
 
 include "_kernel/batch.pxi"
+include "_kernel/optimizer_steps.pxi"
 include "_kernel/optimizers.pxi"
+include "_kernel/optimizer_lanes.pxi"
 include "_kernel/float32.pxi"
 include "_kernel/parameters.pxi"
 include "_kernel/geometry.pxi"

@@ -2,7 +2,6 @@
 
 A loss ℓ is known by s = −ℓ'(m) > 0, with which a point pushes. The kernel asks for
 
-    value       ln ℓ
     slope       s: to a unit in the last place, or to 2^-55 where thousands of steps start from it
     log slope   ln s, also where s underflows, and ln(s_0/s_1)
     Taylor      coefficients of s in a fall of the margin
@@ -19,10 +18,6 @@ cdef inline Sum exponential_slope(Sum margin) noexcept nogil:
 
 
 cdef inline double exponential_log_slope(double margin) noexcept nogil:
-    return -margin
-
-
-cdef inline double exponential_log_loss(double margin) noexcept nogil:
     return -margin
 
 
@@ -70,14 +65,6 @@ cdef inline double logistic_log_slope(double margin) noexcept nogil:
     if margin < 0.0:
         return -log1p_(exp_(margin))
     return -margin - log1p_(exp_(-margin))
-
-
-cdef inline double logistic_log_loss(double margin) noexcept nogil:
-    if margin < 0.0:
-        return log_(-margin + log1p_(exp_(margin)))
-    if margin > 36.0:  # ln(1 + e) = e − e²/2 to the last bit, which underflows later
-        return -margin - 0.5 * exp_(-margin)
-    return log_(log1p_(exp_(-margin)))
 
 
 cdef inline void logistic_taylor(pair s, pair* taylor) noexcept nogil:
@@ -147,11 +134,6 @@ cdef double log_slope_ratio(const Model* model, double margin0, double margin1) 
     if model.loss == LOGISTIC:
         return logistic_log_slope(margin0) - logistic_log_slope(margin1)
     return exponential_log_slope_ratio(margin0, margin1)
-
-
-cdef double log_loss(const Model* model, double margin) noexcept nogil:
-    """ln ℓ."""
-    return logistic_log_loss(margin) if model.loss == LOGISTIC else exponential_log_loss(margin)
 
 
 cdef inline void expand(const Model* model, pair s, pair* taylor) noexcept nogil:

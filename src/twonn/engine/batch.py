@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twonn import _core, config
-from twonn.engine.kernel import batch_run, optimizer_run
+from twonn import config
+from twonn.engine.kernel import batch_run, optimizer_batch
 from twonn.optimizers import Optimizer
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
@@ -202,84 +201,35 @@ def _optimized(
     watch: Watch | None,
     state: State | None,
 ) -> Batch:
-    """Run the starts in turn; there are neither leaps nor slides."""
-    runs, samples = len(params), len(schedule)
-    ended = _blank(runs, samples, problem.dimension)
-    first, under_way = _taken_up(ended, state)
+    """Run the starts with another optimizer; there are neither leaps nor slides."""
+    kernel = optimizer_batch(problem, params, schedule, optimizer, TRANSITIONS_KEPT)
+    if state is not None:
+        kernel.restore(state)
     stride = _stride(watch, _LOOK >> 3)  # its steps cost as much as several of gradient descent
-    for r in range(first, runs):
-        kernel = optimizer_run(problem, params[r], schedule, optimizer)
-        if under_way is not None:
-            kernel.restore(under_way)
-            under_way = None
-        while kernel.status == _core.RUNNING:
-            kernel.advance(stride)
-            if watch is not None and kernel.status == _core.RUNNING:
-                watch.look(stride, partial(_taken, ended, r, kernel))
-        _put(ended, r, kernel)
+    while kernel.advance(stride):
+        if watch is not None:
+            watch.look(stride, kernel.state)
+    runs, samples = len(params), len(schedule)
     return Batch(
-        **ended,
+        status=kernel.status,
         obstacle=np.zeros(runs, np.uint8),
+        end_step=kernel.last_step,
         end_log=np.full(runs, -np.inf),
         converged_step=np.full(runs, -1),
         converged_log=np.full(runs, -np.inf),
         error=np.zeros(runs),
         averaging_error=np.zeros(runs),
         counted=np.ones(runs, np.bool_),
+        n_transitions=kernel.n_transitions,
         n_slides=np.zeros(runs, np.int64),
+        n_samples=kernel.n_samples,
+        transition_times=kernel.transition_times,
+        transition_patterns=kernel.transition_patterns,
         slides=np.full((runs, SLIDES_KEPT, 5), np.nan),
         open_slides=np.full((runs, 2, 5), np.nan),
+        sample_steps=kernel.sample_steps[:, :samples],
         sample_logs=np.full((runs, samples), np.nan),
+        states=kernel.sample_states[:, :samples],
+        patterns=kernel.sample_patterns[:, :samples],
         phase_unknown=np.zeros((runs, samples, 2, 2), np.bool_),
     )
-
-
-def _blank(runs: int, samples: int, dimension: int) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a batch of another optimizer, by name, with nothing in them yet."""
-    return {
-        "status": np.zeros(runs, np.uint8),
-        "end_step": np.zeros(runs, np.int64),
-        "n_transitions": np.zeros(runs, np.int64),
-        "n_samples": np.zeros(runs, np.int64),
-        "transition_times": np.full((runs, TRANSITIONS_KEPT, 4), np.nan),
-        "transition_patterns": np.full((runs, TRANSITIONS_KEPT, 2), 255, np.uint8),
-        "sample_steps": np.full((runs, samples), -1, np.int64),
-        "states": np.full((runs, samples, 4 * dimension + 8), np.nan),
-        "patterns": np.full((runs, samples), 255, np.uint8),
-    }
-
-
-def _put(ended: dict[str, NDArray[Any]], r: int, kernel: _core.OptimizerRun) -> None:
-    """Write down a run that has ended."""
-    count, kept = kernel.n_samples, min(kernel.n_transitions, TRANSITIONS_KEPT)
-    ended["status"][r], ended["end_step"][r] = kernel.status, kernel.step
-    ended["n_samples"][r], ended["n_transitions"][r] = count, kernel.n_transitions
-    ended["sample_steps"][r, :count] = kernel.sample_steps
-    ended["patterns"][r, :count] = kernel.sample_patterns
-    ended["states"][r, :count] = kernel.sample_states
-    ended["transition_times"][r, :kept] = kernel.transition_times[:kept]
-    ended["transition_patterns"][r, :kept, 0] = kernel.transition_before[:kept]
-    ended["transition_patterns"][r, :kept, 1] = kernel.transition_after[:kept]
-
-
-def _taken(ended: dict[str, NDArray[Any]], r: int, kernel: _core.OptimizerRun) -> State:
-    """Return the runs that have ended, and the one under way."""
-    under_way = {f"run_{name}": values for name, values in kernel.state().items()}
-    return {**{name: values.copy() for name, values in ended.items()}, "ended": np.array(r), **under_way}
-
-
-def _taken_up(ended: dict[str, NDArray[Any]], state: State | None) -> tuple[int, State | None]:
-    """Put back the runs that have ended; return their number, and the one under way."""
-    if state is None:
-        return 0, None
-    for name, place in ended.items():
-        given = state[name]
-        if given.shape != place.shape or given.dtype != place.dtype:
-            raise ValueError(f"{name}: expected {place.dtype} of shape {place.shape}")
-        place[:] = given
-    count = int(state["ended"])
-    if not 0 <= count < len(ended["status"]):
-        raise ValueError(f"ended: expected fewer than {len(ended['status'])} runs")
-    return count, {
-        name.removeprefix("run_"): values for name, values in state.items() if name.startswith("run_")
-    }

@@ -17,6 +17,7 @@ from twonn.values import Floats
 
 Steps = NDArray[np.int64]
 _Dynamics = tuple[Floats, Floats, float, bool, int, bool, Floats, Floats, Floats]
+_OptimizedDynamics = tuple[Floats, Floats, float, float, bool, int, bool, Floats, Floats, Floats]
 
 _ENGINES = {"auto": _core.AUTO, "direct": _core.DIRECT, "leap": _core.LEAP}
 
@@ -65,19 +66,20 @@ def optimizer_run(
 ) -> _core.OptimizerRun:
     """Return the kernel's run of another optimizer from one start, nothing of it taken yet."""
     return _core.OptimizerRun(
-        problem.x,
-        problem.y.astype(np.float64),
-        problem.step_size,
-        problem.point_step / problem.step_size,
-        problem.bias,
-        _core.LOSSES[problem.loss],
-        problem.train_output,
-        params.w,
-        params.b,
-        params.v,
+        *_optimized_dynamics(problem, params), schedule, _OPTIMIZERS[type(optimizer)], optimizer.options
+    )
+
+
+def optimizer_batch(
+    problem: Problem, params: Params, schedule: Steps, optimizer: Optimizer, transitions_kept: int
+) -> _core.OptimizerBatch:
+    """Return the kernel's runs of another optimizer from many starts, nothing of them taken yet."""
+    return _core.OptimizerBatch(
+        *_optimized_dynamics(problem, params),
         schedule,
         _OPTIMIZERS[type(optimizer)],
         optimizer.options,
+        transitions_kept,
     )
 
 
@@ -107,6 +109,22 @@ def _dynamics(problem: Problem, params: Params) -> _Dynamics:
         problem.x,
         problem.y.astype(np.float64),
         problem.point_step,
+        problem.bias,
+        _core.LOSSES[problem.loss],
+        problem.train_output,
+        params.w,
+        params.b,
+        params.v,
+    )
+
+
+def _optimized_dynamics(problem: Problem, params: Params) -> _OptimizedDynamics:
+    """Return likewise what tells it how a step of another optimizer does."""
+    return (
+        problem.x,
+        problem.y.astype(np.float64),
+        problem.step_size,
+        problem.point_step / problem.step_size,
         problem.bias,
         _core.LOSSES[problem.loss],
         problem.train_output,
