@@ -1,4 +1,4 @@
-"""What a step of another optimizer costs: one run, and many in lanes, against the loops in plain_optimizers.c.
+"""What a step of another optimizer costs: one run, and many in lanes, against those in plain_optimizers.c.
 
 What is asserted, before any time is taken, is that both sides computed the same thing.
 """

@@ -306,24 +306,3 @@ def test_run_batch_goes_on_from_its_states(optimizer):
     assert rounds >= 3
     for name, values in vars(whole).items():
         assert values.tobytes() == getattr(batch, name).tobytes(), name
-
-
-def test_forged_states_of_optimizers_are_refused():
-    problem, _ = random_problem(3)
-    params = starts(problem, 2, seed=9)
-    schedule = np.array([0, 10, 3000, 4001]), np.empty(0)
-    asked = problem, params, RunOptions(4001, "direct", optimizer=chosen("adam")), schedule
-    watch = Interrupting(2)
-    with pytest.raises(Stopped):
-        run_batch(*asked, watch=watch)
-    for name, values in {
-        "ended": (-1, 2),
-        "run_n_samples": (-1, 4, 1 << 40),
-        "run_n_transitions": (-1,),
-        "run_last_pattern": (-1, 16),
-        "run_step": (-1, 3001),
-    }.items():
-        for value in values:
-            forged = {**watch.state, name: np.full_like(watch.state[name], value)}
-            with pytest.raises(ValueError):
-                run_batch(*asked, state=forged)

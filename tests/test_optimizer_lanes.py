@@ -167,9 +167,8 @@ def test_interrupted_batches_give_the_same_bits(seed):
 def test_forged_states_are_refused():
     problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
     size = np.linspace(0.3, 2.0, 9)
-    params = twonn.Params(
-        w=np.stack([size, -size[::-1]], 1), b=np.zeros((9, 2)), v=np.tile([1.0, -1.0], (9, 1))
-    )
+    w = np.stack([size, -size[::-1]], 1)[:, :, np.newaxis]
+    params = twonn.Params(w=w, b=np.zeros((9, 2)), v=np.tile([1.0, -1.0], (9, 1)))
     schedule = np.array([0, 10, 3000, 4001])
     batch = optimizer_batch(problem, params, schedule, twonn.Adam(), TRANSITIONS_KEPT)
     assert batch.advance(2000) == 9
