@@ -75,7 +75,7 @@ scalar: $(VENV)/installed-test
 # that needs the other builds is not among them. They run beside the build, away from docs/faults.md, which counts
 # other forged files than these.
 SANITIZERS := -fsanitize=address,undefined,float-cast-overflow
-SANITIZED := elementary direct lanes leap sliding optimizers float32 trajectory run signals checkpoint forged
+SANITIZED := elementary direct lanes leap sliding optimizers optimizer_lanes float32 trajectory run signals checkpoint forged
 FORGERIES ?= 3000
 sanitize: $(VENV)/installed-test
 	export TWONN_BUILDS=baseline LDFLAGS="$(SANITIZERS)" \

@@ -211,7 +211,7 @@ FIELDS = (
         least=-_INF,
         most=_INF,
     ),
-    _state("powers", "beta1^t and beta2^t", 0, 1, of="other"),
+    _state("powers", "beta1^t and beta2^t, as long as they count beside 1", 0, 1, of="other"),
     _state("last_pattern", "activation pattern last noted; -1 before the first", of="all"),
     # what is recorded
     _state("n_samples", "n: number of samples", of="all"),
