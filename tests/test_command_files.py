@@ -402,7 +402,7 @@ def test_json_of_a_sweep_and_of_its_store(folder):
     assert said["statuses"]["completed"] == 4 and sum(said["statuses"].values()) == 4
     assert (said["horizon"], said["store"]) == (10_000, "store")
     shown = strict(done("inspect", "store", "--json"))
-    assert (shown["runs"], shown["done"], shown["faults"], shown["format"]) == (4, 4, [], "twonn sweep 2")
+    assert (shown["runs"], shown["done"], shown["faults"], shown["format"]) == (4, 4, [], "twonn sweep 3")
     (folder / "store" / "final_gap" / "c" / "0").write_bytes(b"")
     result = command("inspect", "store", "--json")
     assert result.exit_code == 1

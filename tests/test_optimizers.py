@@ -115,6 +115,20 @@ def test_normalized_steps_at_every_margin(loss, margin):
     assert np.abs(got - truth).max() < 2.0**-53 * (4 * (abs(margin) + 5) * steps * 0.01 + abs(margin) + 1)
 
 
+def test_adam_with_a_tiny_epsilon_where_gradients_are_tiny():
+    """Squares of gradients are below 2^-900, the gradients are not, and a step is their quotient."""
+    problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
+    start, optimizer, steps = twonn.Params(w=[313.0, -313.3]), twonn.Adam(epsilon=1e-200), 600
+    traj = twonn.run(problem, start, steps, optimizer=optimizer, sample_steps=[])
+    with mpmath.workdps(40):
+        truth = np.array([float(a) for a in textbook(problem, start, optimizer, steps)])
+    got = np.concatenate([traj.w[-1].ravel(), traj.b[-1], traj.v[-1]])
+    assert np.abs(got[:2] - start.w.ravel()).max() > 0.5
+    # A gradient is wrong by the rounding of its margin; a move of up to η = 0.01 by as much of itself. And the
+    # result is rounded.
+    assert np.abs(got - truth).max() < 2.0**-53 * (4 * (313 + 5) * steps * 0.01 + 313 + 1)
+
+
 def test_a_network_that_coasts_comes_to_rest():
     """Once no neuron is active, u falls by β a step; a geometric series takes p to where it stays."""
     problem = twonn.Problem(x=[1.0, 2.0], y=[-1, -1], step_size=0.5, bias=False)

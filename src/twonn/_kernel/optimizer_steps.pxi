@@ -198,12 +198,17 @@ cdef void notice(const OptimizerTask* task, OptimizerData* run, int pattern, int
 cdef void forget(const OptimizerTask* task, OptimizerData* run) noexcept nogil:
     """Let moments be 0 that are below 2^-900: they move nothing, but would become subnormal, which makes steps slow.
 
-    That is done at every 256th step, so that it does not depend on where blocks end.
+    That is done at every 256th step, so that it does not depend on where blocks end. A second moment is kept as long as
+    the first: with a tiny ε a step is their quotient, however small both are.
     """
+    cdef double* first = run.moving + 2 * task.size
+    cdef double* second = first + task.size
     cdef Py_ssize_t n
-    for n in range(2 * task.size, 4 * task.size):
-        if abs(run.moving[n]) < 1.1830521861667747e-271:
-            run.moving[n] = 0.0
+    for n in range(task.size):
+        if abs(first[n]) < 1.1830521861667747e-271:
+            first[n] = 0.0
+            if second[n] < 1.1830521861667747e-271:
+                second[n] = 0.0
 
 
 cdef bint goes_on(const OptimizerTask* task, OptimizerData* run) noexcept nogil:
