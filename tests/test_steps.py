@@ -241,7 +241,16 @@ def test_the_command_takes_them(tmp_path, monkeypatch):
         ("resume", "run.ckpt", "--steps", "10^99999999"): "steps: got '10^99999999'",
         ("resume", "run.ckpt", "--max-direct", "-1"): "max_direct: got '-1'",
         ("resume", "run.ckpt", "--checkpoint-every", "soon"): "checkpoint_every: got 'soon'",
-        ("plot", "run.npz", "--kind", "network", "--step", "10^16.5"): "steps[0]: got '10^16.5'",
+        (
+            "plot",
+            "run.npz",
+            "-o",
+            "x.png",
+            "--kind",
+            "network",
+            "--step",
+            "10^16.5",
+        ): "steps[0]: got '10^16.5'",
         ("reproduce", "paper", "--steps", "1.5"): "steps: got '1.5'",
     }
     for arguments, said in refusals.items():
