@@ -124,8 +124,8 @@ def test_adam_with_a_tiny_epsilon_where_gradients_are_tiny():
         truth = np.array([float(a) for a in textbook(problem, start, optimizer, steps)])
     got = np.concatenate([traj.w[-1].ravel(), traj.b[-1], traj.v[-1]])
     assert np.abs(got[:2] - start.w.ravel()).max() > 0.5
-    # A gradient is wrong by the rounding of its margin; a move of up to η = 0.01 by as much of itself. And the
-    # result is rounded.
+    # A gradient is wrong by the rounding of its margin, and a move of up to η = 0.01 by as much of itself.
+    # The result is rounded, too.
     assert np.abs(got - truth).max() < 2.0**-53 * (4 * (313 + 5) * steps * 0.01 + 313 + 1)
 
 
