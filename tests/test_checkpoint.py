@@ -31,7 +31,7 @@ from twonn.engine.checkpoint import digest, read, read_one
 from twonn.engine.fields import FIELDS
 from twonn.engine.kernel import prepared
 from twonn.engine.run import so_far
-from twonn.files import is_checkpoint, locked, previous
+from twonn.files import is_checkpoint, locked, make_durable, previous
 from twonn.problem.runspec import RunOptions, RunSpec
 
 ROOT = Path(__file__).parent.parent
@@ -763,6 +763,49 @@ def test_a_lock_whose_file_is_removed_meanwhile_is_claimed_again(path, monkeypat
     assert len(calls) == 2
 
 
+def failing_locks(monkeypatch, code, but=0):
+    """Let the file system refuse to lock, as some do on a network, after so many locks."""
+    genuine, calls = fcntl.flock, itertools.count()
+
+    def refusing(*arguments):
+        if next(calls) >= but:
+            raise OSError(code, os.strerror(code))
+        genuine(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", refusing)
+
+
+def open_files() -> int:
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("there is no /proc")
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_a_lock_that_fails_is_an_error_and_leaves_nothing_open(path, monkeypatch):
+    failing_locks(monkeypatch, errno.ENOLCK)
+    before = open_files()
+    with pytest.raises(OSError, match=os.strerror(errno.ENOLCK)), locked(path):
+        pass
+    assert open_files() == before
+
+
+def test_what_is_open_to_be_read_need_not_be_locked(path, monkeypatch):
+    """Network file systems lock only what is open to be written: that the name is held is enough."""
+    twonn.run(PAPER, START, 1000, checkpoint=path)
+    failing_locks(monkeypatch, errno.EBADF, but=1)
+    assert identical(twonn.resume(path, 10**6), twonn.run(PAPER, START, 10**6))
+
+
+def test_a_process_that_has_not_yet_written_its_id_is_waited_for_and_then_unknown(path, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    with open(path.with_name("run.twonn.lock"), "wb") as carrier:
+        fcntl.flock(carrier, fcntl.LOCK_EX)
+        with pytest.raises(twonn.CheckpointError, match=r"run\.twonn: process of unknown id is writing"):
+            twonn.run(PAPER, START, 10, checkpoint=path)
+    assert pauses == 100 * [0.01]
+
+
 def test_a_second_run_in_the_same_process_is_refused_too(path):
     errors = []
 
@@ -1071,6 +1114,51 @@ def test_a_file_that_twonn_did_not_write_is_refused(case, path, small):
         twonn.resume(path)
 
 
+def relisted(contents: bytes, change, data=lambda body: body) -> bytes:
+    """The bytes of a file with another directory of its fields, and other data behind it."""
+    size = struct.unpack_from("<I", contents, 12)[0]
+    listed = json.loads(contents[24 : 24 + size])
+    change(listed)
+    directory = json.dumps(listed, separators=(",", ":")).encode()
+    head = contents[:12] + struct.pack("<I", len(directory)) + contents[16:24]
+    return sealed(head + directory + data(contents[24 + size : -32]) + bytes(32))
+
+
+#: What the directory says -> how it is changed, what is changed of the data behind it.
+MISLISTED = {
+    "x does not fit": (lambda listed: listed[0].update(name="x", shape=[10**6]), lambda body: body),
+    "x does not fit (objects)": (lambda listed: listed[0].update(name="x", dtype="|O"), lambda body: body),
+    "8 bytes too many": (lambda listed: None, lambda body: body + bytes(8)),
+    "walked is there twice": (
+        lambda listed: listed.extend(2 * [{"name": "walked", "dtype": "<i8", "shape": [0]}]),
+        lambda body: body,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISLISTED)
+def test_a_directory_that_does_not_fit_the_data_is_refused(case, path, small):
+    whole = path.read_bytes()
+    assert relisted(whole, lambda listed: None) == whole
+    with pytest.raises(
+        twonn.CheckpointError, match=rf"not what a checkpoint has to be \({case.split(' (')[0]}\)"
+    ):
+        checkpoint._decoded(relisted(whole, *MISLISTED[case]))
+
+
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(path, monkeypatch):
+    path.touch()
+
+    def failing(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(checkpoint, "regular", failing)
+    with pytest.raises(
+        twonn.CheckpointError, match=rf"run\.twonn: cannot be read \({os.strerror(errno.EIO)}\)"
+    ):
+        read_one(path)
+
+
 def test_a_file_of_an_earlier_version_has_the_names_of_that_time(path, small):
     previous(path).unlink()
     values, _ = read(path)
@@ -1152,6 +1240,20 @@ def read_only(monkeypatch):
         return genuine(name, flags, *rest, **options)
 
     monkeypatch.setattr(os, "open", refusing)
+
+
+def test_a_folder_that_cannot_be_opened_is_not_made_durable_but_a_file_is(tmp_path, monkeypatch):
+    """Windows opens no folder."""
+
+    def refusing(name, *_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(name))
+
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setattr(os, "open", refusing)
+    make_durable(tmp_path)
+    with pytest.raises(PermissionError):
+        make_durable(file)
 
 
 def test_a_read_only_folder_is_refused_before_the_run(path, monkeypatch, faults):

@@ -145,3 +145,14 @@ def test_results_carry_their_provenance():
     traj = twonn.run(problem, twonn.Params(w=[1.0, -1.0]), steps=1)
     assert traj.provenance == config.provenance()
     assert {"twonn", "numpy", "compiler", "flags", "instruction set"} <= traj.provenance.keys()
+
+
+def test_a_package_that_is_missing_is_said_to_be():
+    assert config._version("a-package-of-nobody") == "not installed"
+
+
+@pytest.mark.parametrize("text", ["[]", '{"twonn": 1}', '{"twonn": "\\u001b[2J"}', '{"\\u001b[2J": "1"}'])
+def test_provenance_is_an_object_of_printable_texts(text):
+    assert config.provenance_of('{"twonn": "1"}') == {"twonn": "1"}
+    with pytest.raises(ValueError, match="provenance is not an object of printable texts"):
+        config.provenance_of(text)

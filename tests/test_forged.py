@@ -16,7 +16,7 @@ from forging import at_random, every_field, every_size, rewritten
 
 import twonn
 from twonn import _core
-from twonn.engine import pace
+from twonn.engine import fields, pace
 from twonn.engine.checkpoint import read, spec_of
 from twonn.engine.fields import RELATIONS
 from twonn.engine.kernel import prepared
@@ -227,6 +227,36 @@ def test_every_relation_is_needed(words, path, block_by_block):
     with pytest.raises(CheckpointError) as refused:
         read(path)
     assert f"it does not hold that {relation.meaning}" in str(refused.value)
+
+
+#: Episodes that are not open though each has a row: what of a sliding run's file is other than it was.
+NOT_OPEN = {
+    "a late row, but no row is late": {"episode": np.array([_core.SLIDES_KEPT, 1])},
+    "the other neuron's late row": {"episode": np.array([_core.SLIDES_KEPT + 1, 1])},
+    "a row behind the last": {"episode": np.array([_core.SLIDES_KEPT - 1, 1])},
+    "the neuron slides nowhere": {
+        "sliding_candidates": np.array(0, np.int32),
+        "mean_pairs": np.array(0, np.int32),
+    },
+}
+
+
+@pytest.mark.parametrize("case", NOT_OPEN)
+def test_an_episode_is_one_that_is_open(case, path, block_by_block):
+    values = paused(path, "sliding")
+    assert values["episode"].tolist() == [0, 1] and fields._are_open(values)
+    assert not fields._are_open({**values, **NOT_OPEN[case]})
+
+
+def test_an_episode_may_be_in_the_late_row_of_its_neuron(path, block_by_block):
+    """Once all other rows are taken."""
+    values = paused(path, "sliding")
+    late = {
+        "episode": np.array([_core.SLIDES_KEPT, 1]),
+        "n_slides": np.array(len(values["slides"]) + 1),
+        "late_slides": values["slides"][:2],
+    }
+    assert fields._are_open({**values, **late})
 
 
 def test_there_is_a_forgery_for_every_relation():

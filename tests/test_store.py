@@ -16,9 +16,9 @@ import xarray
 import zarr
 
 import twonn
-from twonn.sweeps import chunks, plan, summary
+from twonn.sweeps import chunks, plan, summary, writing
 from twonn.sweeps.backend import dataset_of
-from twonn.sweeps.metadata import MARKS, SEAL, seal
+from twonn.sweeps.metadata import MARKS, SEAL, json_in, seal
 from twonn.sweeps.store import Store
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
@@ -631,6 +631,87 @@ def test_results_can_be_pickled(kept, held, right):
     assert repr(again) == repr(result)
     assert again == result == copy.deepcopy(result)
     xarray.testing.assert_identical(again.to_xarray().compute(), result.to_xarray().compute())
+
+
+@pytest.mark.parametrize("error", [PermissionError, MemoryError, ImportError])
+def test_what_is_no_damage_is_not_called_damage(error, held, monkeypatch):
+    """The file may be read elsewhere, or later."""
+    opened = Store(held)
+
+    def failing(*_):
+        raise error("not for what is in the file")
+
+    monkeypatch.setattr(zarr.Array, "__getitem__", failing)
+    for reading in (opened.complete, lambda: opened._decoded("gap", 0, 5)):
+        with pytest.raises(error, match="not for what is in the file"):
+            reading()
+    monkeypatch.setattr(zarr.Group, "__getitem__", failing)
+    with pytest.raises(error, match="not for what is in the file"):
+        opened.array("gap")
+
+
+def test_an_array_that_zarr_does_not_have_is_damaged(held):
+    with pytest.raises(twonn.CheckpointError, match=f"nothing of runs 0 to {RUNS - 1} is damaged .KeyError"):
+        Store(held).array("nothing")
+
+
+def test_metadata_that_may_not_be_read_is_not_missing(tmp_path, monkeypatch):
+    def refusing(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    assert json_in(tmp_path / "nothing") is None
+    monkeypatch.setattr(Path, "read_bytes", refusing)
+    with pytest.raises(PermissionError):
+        json_in(tmp_path / "nothing")
+
+
+def test_a_store_that_cannot_be_put_in_its_place_is_an_error_and_leaves_nothing(tmp_path, monkeypatch):
+    def failing(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("twonn.sweeps.opening.os.replace", failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        twonn.sweep(**SMALL, store=tmp_path / "store")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_is_no_other_object(held):
+    columns = twonn.sweep(PAPER, STARTS, 10)._columns
+    assert Store(held) == Store(held) and (Store(held) == "store") is False
+    assert columns == columns and (columns == Store(held)) is False
+
+
+def test_a_chunk_that_was_finished_before_it_was_claimed_is_not_computed_again(
+    held, pristine, right, monkeypatch
+):
+    writing.unmark(Store(held), 1)
+    genuine = chunks.claimed
+
+    @contextlib.contextmanager
+    def late(*arguments):
+        shutil.copytree(pristine, held, dirs_exist_ok=True)  # as another process does
+        with genuine(*arguments) as mine:
+            yield mine
+
+    def ran(*_, **__):
+        raise AssertionError("it is computed again")
+
+    monkeypatch.setattr(chunks, "claimed", late)
+    monkeypatch.setattr(chunks, "run_batch", ran)
+    assert_same(twonn.sweep(**SMALL, store=held), right)
+
+
+def test_what_fails_without_anything_saved_is_not_tried_again_from_there(monkeypatch):
+    tried = []
+
+    def failing(*_, **__):
+        tried.append(1)
+        raise ValueError("a fault of the program")
+
+    monkeypatch.setattr(chunks, "run_batch", failing)
+    result = twonn.sweep(PAPER, STARTS, 10, chunk_size=6, executor="threads:1", retries=0)
+    assert result.failures == {range(6): "ValueError: a fault of the program"}
+    assert len(tried) == 1
 
 
 def test_results_are_values(held):

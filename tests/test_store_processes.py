@@ -1,7 +1,9 @@
 """Stores of sweeps under several processes, killed processes, full disks and chunks that take long."""
 
 import errno
+import fcntl
 import json
+import math
 import os
 import signal
 import subprocess
@@ -212,6 +214,55 @@ with claims.claimed(Path(sys.argv[1]), 0) as mine:
         assert not left.exists()
     claims.clear(tmp_path)
     assert not (tmp_path / MARKS / "under_way").exists()
+
+
+def test_a_folder_that_is_removed_meanwhile_is_made_again(tmp_path, monkeypatch):
+    genuine, calls = os.open, []
+
+    def removing(name, *rest, **options):
+        calls.append(name)
+        if len(calls) == 1:  # as whoever finds it empty does
+            Path(name).parent.rmdir()
+        return genuine(name, *rest, **options)
+
+    monkeypatch.setattr(claims.os, "open", removing)
+    with claims.claimed(tmp_path, 3) as mine:
+        assert mine and calls[0].exists()
+    assert len(calls) == 2
+
+
+def test_a_lock_whose_file_is_removed_meanwhile_is_claimed_again(tmp_path, monkeypatch):
+    genuine, lock, calls = fcntl.flock, claims._folder(tmp_path) / "3.lock", []
+
+    def removing(*arguments):
+        genuine(*arguments)
+        if not calls:  # as its former holder does
+            lock.unlink()
+        calls.append(1)
+
+    monkeypatch.setattr(fcntl, "flock", removing)
+    with claims.claimed(tmp_path, 3) as mine:
+        assert mine and lock.exists()
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_chunk_that_is_stopped_saves_what_is_done_if_it_can(full, tmp_path, monkeypatch):
+    claims._folder(tmp_path).mkdir(parents=True)
+    part, stop = claims.Part(tmp_path, 0, "a chunk"), threading.Event()
+    watch = chunks._Watch(part, (math.inf, None), stop)
+    watch.look(1, dict)
+    assert part.read() is None
+    stop.set()
+    if full:
+
+        def fails(self, values):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(claims.Part, "write", fails)
+    with pytest.raises(chunks.Stopped):
+        watch.look(1, lambda: {"steps": np.array(7)})
+    assert (part.read() is None) if full else (part.read()["batch_steps"] == 7)
 
 
 @pytest.mark.parametrize("reason", ["no fcntl", errno.ENOLCK, errno.ENOTSUP])

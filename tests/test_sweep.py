@@ -635,6 +635,48 @@ def test_an_executor_that_breaks_for_good_ends_the_sweep():
     assert "the executor takes no more tasks" in result.message
 
 
+class Dead(ThreadPoolExecutor):
+    """Takes no task at all, as a pool does whose worker died while nothing ran."""
+
+    def submit(self, *_, **__):
+        raise BrokenExecutor("dead")
+
+
+def test_an_executor_that_is_found_broken_is_replaced(serial):
+    made = []
+
+    def make():
+        made.append((ThreadPoolExecutor if made else Dead)(1))
+        return made[-1]
+
+    assert_same(columns(twonn.sweep([PAPER, SLIDING], STARTS, 10**7, executor=make)), serial)
+    assert len(made) == 2
+
+
+def test_without_dask_it_is_said_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dask", None)
+    monkeypatch.setitem(sys.modules, "dask.distributed", None)
+    with pytest.raises(ImportError, match=r"pip install 'dask\[distributed\]'"):
+        twonn.sweep(PAPER, STARTS, 10, executor="dask:tcp://127.0.0.1:8786")
+
+
+def test_a_worker_lets_one_ctrl_c_pass():
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        executors._let_one_ctrl_c_pass()
+        signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_saved_runs_of_another_batch_are_refused():
+    ended = {"status": np.zeros(3, np.int64)}
+    for given in (np.zeros(2, np.int64), np.zeros(3)):
+        with pytest.raises(ValueError, match=r"status: expected int64 of shape \(3,\)"):
+            batch._taken_up(ended, {"status": given, "ended": np.array(0)})
+
+
 def test_a_function_that_makes_executors_has_them_replaced(serial):
     made = []
 

@@ -191,6 +191,12 @@ def test_missing_numbers_are_equal_to_missing_numbers():
     assert np.isnan(one.limit) and one == other
 
 
+@pytest.mark.parametrize("other", [np.zeros(3), np.zeros((1, 2)), np.zeros(2, np.float32), [0.0, 0.0]])
+def test_arrays_of_another_shape_or_type_are_not_the_same(other):
+    assert twonn.values.are_same(np.zeros(2), np.zeros(2))
+    assert twonn.values.are_same(np.zeros(2), other) is False
+
+
 def test_arrays_that_are_a_part_of_another_leave_it_as_it_is():
     whole = np.zeros((3, 4))
     frozen = twonn.values.frozen((whole[1], {"a": whole[:, 1]}))

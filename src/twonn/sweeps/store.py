@@ -348,9 +348,7 @@ class Store:
     # Checking
 
     def is_sound(self, chunk: int) -> bool:
-        """Whether a chunk is complete and has what was computed."""
-        if not self.checked:
-            return chunk in self.complete()
+        """Whether a chunk of a store of the present format is complete and has what was computed."""
         self.forget(chunk)
         if (self.path / self.key(MARKS, chunk)).exists():
             self._take_marks([chunk])
