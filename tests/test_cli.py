@@ -1,7 +1,9 @@
 """The command: what it prints, what it writes, how it refuses and with which exit code."""
 
+import errno
 import json
 import re
+import signal
 import subprocess
 import sys
 import warnings
@@ -646,6 +648,20 @@ def test_ctrl_c_reports_the_finished_runs_and_exits_130(tmp_path):
     rows = (tmp_path / "reproduction" / "runs.csv").read_text(encoding="utf-8").splitlines()
     # The runs that were under way are finished: some chunks of a few.
     assert 0 < int(match[1]) == len(rows) - 1 < 40
+
+
+def test_a_reader_who_has_left_is_told_nothing(command, monkeypatch, tmp_path):
+    def left(*_):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(spec.Spec, "run", left)
+    result = command("run", write(tmp_path, SPEC))
+    assert result.exit_code == 1
+    assert result.stderr == ""
+
+
+def test_the_exit_code_after_a_signal_is_that_of_a_shell():
+    assert [cli._exit_code(number) for number in (0, signal.SIGINT, signal.SIGTERM)] == [130, 130, 143]
 
 
 def test_ctrl_c_anywhere_else_exits_130(command, monkeypatch, tmp_path):

@@ -17,7 +17,8 @@ from scipy.integrate import quad
 
 import twonn
 from twonn import plot
-from twonn.plot.parts import number_text, power_of_ten, round_decades, styled
+from twonn.plot.parts import decades, nearest_sample, note, number_text, power_of_ten, round_decades, styled
+from twonn.plot.ribbons import _active_fraction
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
 START = twonn.Params(w=[0.4309350268754409, -1.470759627697770])
@@ -917,3 +918,27 @@ def test_a_backend_may_switch_interactive_mode_on(switched):
         assert mpl.is_interactive() == switched
     finally:
         mpl.interactive(before)
+
+
+def test_step_0_is_the_start():
+    traj = twonn.run(PAPER, START, 1000)
+    assert [nearest_sample("step", step, traj) for step in (0, 0.0, "0")] == [0, 0, 0]
+
+
+def test_a_note_is_for_empty_axes():
+    empty, full = pyplot.subplots(1, 2)[1]
+    full.plot([0, 1], [0, 1])
+    for ax in (empty, full):
+        note(ax, "there is nothing to see")
+    assert [text.get_text() for text in empty.texts] == ["there is nothing to see"]
+    assert not full.texts and len(full.get_xticks())
+
+
+def test_an_episode_between_two_samples_has_the_fraction_of_its_record():
+    problem = twonn.Problem(x=[2.0, 1.0], y=[1, -1], step_size=0.05, reduction="sum")
+    traj = twonn.run(problem, twonn.Params(w=[0.6, -0.4], b=[0.3, 0.9]), 10**9)
+    x = decades(traj.log_t)
+    start, stop = x[-2] + (x[-1] - x[-2]) * np.array([0.25, 0.75])
+    got, fraction = _active_fraction(traj, traj.slides[0], start, stop)
+    assert got.tolist() == [start, stop]
+    assert fraction.tolist() == 2 * [traj.slides[0]["active_fraction"]]

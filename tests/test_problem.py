@@ -36,10 +36,11 @@ from twonn.arguments import (
     real_number,
     whole_number,
 )
-from twonn.problem.horizon import horizon, power_of_ten, sample_schedule, steps_of_log
+from twonn.problem.horizon import _late_indices, horizon, power_of_ten, sample_schedule, steps_of_log
 from twonn.problem.losses import LOSSES
 from twonn.problem.params import Params, check_compatible, single_run
 from twonn.problem.problem import REDUCTIONS, Problem
+from twonn.problem.runspec import RunOptions
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -933,3 +934,18 @@ def test_what_is_no_path_is_refused(path):
 def test_empty_and_unwritable_names_are_refused(path):
     with pytest.raises(ValueError, match=r"path: got .* expected a file name"):
         checked_path(path)
+
+
+@pytest.mark.parametrize("power", [30, 57, 60, 63, 114, 120])
+def test_a_late_sample_is_before_the_horizon_whatever_the_rounding(power):
+    """Here 10^power is its own last sample by the first estimate."""
+    log_steps = power * math.log(10)
+    assert math.ceil(log_steps / math.log(10)) == power + 1
+    assert list(_late_indices(1.0, log_steps, 1)) == list(range(19, power))
+
+
+def test_options_whose_steps_are_no_list_are_refused():
+    written = RunOptions(1000, sample_steps=[5]).to_dict()
+    assert RunOptions.from_dict(written).to_dict() == written
+    with pytest.raises(ValueError, match="sample_steps is not a list"):
+        RunOptions.from_dict({**written, "sample_steps": {"0x5": 1}})

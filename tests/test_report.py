@@ -13,18 +13,19 @@ from importlib import resources
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from oracle import textbook
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
 import twonn
-from twonn import initializers
+from twonn import _core, initializers
 from twonn.engine.bars import LateProgress
 from twonn.report import SECTIONS, fits, make, reproduce, runs
-from twonn.report.figures import KINDS, draw_figures
+from twonn.report.figures import KINDS, NO_SUCCESS, draw_figures
 from twonn.report.page import page
 from twonn.report.section import Claim, Column, ExperimentResult, PageTable, Section, Setting
-from twonn.report.sections import chosen, law, paper
+from twonn.report.sections import chosen, data, law, paper, trained
 from twonn.report.summary import summary
 from twonn.report.text import looked_up, written
 
@@ -532,6 +533,44 @@ def test_figures_without_a_successful_run(tmp_path):
     for name in FIGURES_OF_THE_PAPER:
         assert f'id="figure-{name}"' in (tmp_path / "index.html").read_text(encoding="utf-8")
         assert (tmp_path / f"{name}.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("draw", [law._draw, trained._draw, data._draw_boundary, data._draw_constants])
+def test_figures_of_no_run_say_so(draw):
+    ax = Figure().subplots()
+    draw(ax, {})
+    assert [text.get_text() for text in ax.texts] == [NO_SUCCESS]
+
+
+@pytest.mark.parametrize(
+    ("status", "margins", "pattern", "words"),
+    [
+        (_core.DIVERGED, [1.0, 1.0], 15, "diverged: the parameters stopped being finite"),
+        (_core.OBSTRUCTED, [1.0, 1.0], 15, "obstructed: the engine gave up"),
+        (_core.RUNNING, [1.0, 1.0], 15, paper.SUCCESS),
+        (_core.RUNNING, [1.0, -1.0], 15, "misclassified at the last step"),
+    ],
+)
+def test_what_became_of_a_run_in_words(status, margins, pattern, words):
+    assert paper.outcome(status, np.array(margins), pattern).endswith(words)
+
+
+def test_of_many_runs_some_are_shown_from_the_least_constant_to_the_largest(monkeypatch):
+    monkeypatch.setattr(paper, "SHOWN", 3)
+    result = twonn.sweep(
+        twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01),
+        initializers.sample("he_normal", 5, 42),
+        100,
+        trajectories=["gap"],
+    )
+    c = np.array([5.0, 1.0, 4.0, 2.0, 3.0])
+    shown = paper._shown_gaps(result, np.arange(5), c)
+    assert list(dict.fromkeys(np.asarray(shown["c"]).tolist())) == [1.0, 3.0, 5.0]
+    assert list(dict.fromkeys(np.asarray(shown["run"]).tolist())) == [1, 4, 0]
+
+
+def test_what_is_too_early_has_no_law():
+    assert fits.fitted_law(np.array([0.0, 1.0]), np.array([0.5, 0.4])) is None
 
 
 def test_the_same_question_gives_the_same_bytes(tmp_path):

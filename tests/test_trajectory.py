@@ -247,6 +247,25 @@ def test_a_file_that_is_no_trajectory_is_refused(traj, tmp_path):
             twonn.load(rewritten(path, **change))
 
 
+def test_arrays_that_no_run_records_are_refused_as_such(traj, tmp_path):
+    path = tmp_path / "run.npz"
+    traj.save(path)
+    for name, value in (("pattern", traj.pattern + 16), ("states", traj.states * math.nan)):
+        with pytest.raises(twonn.CheckpointError, match=f"{name} has entries that no run records"):
+            twonn.load(rewritten(path, **{name: value}))
+
+
+def test_arrays_in_another_version_of_npy_are_refused(traj, tmp_path):
+    path, other = tmp_path / "run.npz", tmp_path / "other.npz"
+    traj.save(path)
+    with np.load(path, allow_pickle=False) as file, zipfile.ZipFile(other, "w") as archive:
+        for name in file.files:
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, file[name], version=(2, 0))
+    with pytest.raises(twonn.CheckpointError, match=r"not of the version that Trajectory\.save writes"):
+        twonn.load(other)
+
+
 def test_damage_anywhere_in_a_file_never_gives_a_wrong_trajectory(tmp_path, faults):
     fault = faults("Saved trajectories", "a byte is inverted")
     one = twonn.run(LINE, twonn.Params(w=[0.5, -1.0]), steps=20, sample_steps=[10])
