@@ -744,6 +744,17 @@ def test_a_sweep_of_one_problem_and_of_several_optimizers(command, tmp_path):
     assert twonn.load(tmp_path / "paired").to_xarray().optimizer.values.tolist() == ["gd", "adam"]
 
 
+def test_a_sweep_of_listed_starts(command, tmp_path):
+    text = (
+        SWEEP.partition("[initializer]")[0]
+        + "[params]\nw = [[[1.0], [-2.0]], [[0.5], [-0.25]]]\n[run]\nsteps = 100\n"
+    )
+    assert command("sweep", write(tmp_path, text), "--store", "store").exit_code == 0
+    result = twonn.load(tmp_path / "store")
+    assert result.params == twonn.Params(w=[[[1.0], [-2.0]], [[0.5], [-0.25]]])
+    assert len(result["success"]) == 4
+
+
 def test_sweep_takes_a_limit(command, tmp_path):
     name = write(
         tmp_path, SWEEP.replace("10_000", "100_000").replace('engine = "direct"', "max_direct = 500")

@@ -158,6 +158,19 @@ def test_an_interrupted_batch_keeps_what_there_is():
     assert np.all(batch.sample_steps[np.arange(40), batch.n_samples - 1] == batch.last_step)
 
 
+def test_a_state_that_is_out_of_bounds_is_not_restored():
+    problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.02)
+    params = twonn.Params(w=[[[1.0], [-2.0]], [[0.5], [-0.25]]])
+    batch, other = (begun(problem, params, [0, 10], engine=_core.DIRECT) for _ in range(2))
+    batch.advance(3)
+    state = batch.state()
+    other.restore(state)
+    wild = np.array(state["state"])
+    wild[1, 0] = 6e299
+    with pytest.raises(ValueError, match="state is out of bounds"):
+        other.restore({**state, "state": wild})
+
+
 def test_no_runs_and_wrong_shapes():
     problem = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.02)
     none = twonn.Params(w=np.zeros((1, 2, 1)), b=np.zeros((1, 2)), v=np.ones((1, 2)))

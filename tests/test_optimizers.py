@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import twonn
+from twonn import _core
 from twonn.spec import Spec
 
 PAPER = twonn.Problem(x=[-1.0, 1.0], y=[-1, 1], step_size=0.01)
@@ -265,3 +266,15 @@ def test_spec_files_have_it_too(tmp_path):
     path.write_text(path.read_text().replace("beta1", "beta7"))
     with pytest.raises(ValueError, match=r"spec.toml, line 9, \[run\]: optimizer: got the option 'beta7'"):
         Spec(path).run()
+
+
+def test_the_kernel_refuses_what_is_no_optimizer_and_no_record_of_one():
+    x, labels, steps = np.array([[-1.0], [1.0]]), np.array([-1.0, 1.0]), np.array([0, 1])
+    start = np.ones((2, 1)), np.zeros(2), np.ones(2)
+    for kind in (-1, 99):
+        with pytest.raises(ValueError, match="kind: expected MOMENTUM, NORMALIZED or ADAM"):
+            _core.OptimizerRun(x, labels, 0.1, 1.0, True, 0, False, *start, steps, kind, np.zeros(3))
+    for points, size in ((x, 11), (x[:1], 12)):
+        with pytest.raises(ValueError, match=r"x, states: expected shapes \(2, d\), \(n, 4 d \+ 8\)"):
+            _core.own_preactivations(points, np.zeros((5, size)))
+    assert _core.own_preactivations(x, np.zeros((5, 12))).shape == (5, 2, 2)

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 import twonn
+from twonn.analysis.intervals import _hull
 from twonn.analysis.laws import FITTED, Law
 from twonn.analysis.shapes import margin
 
@@ -543,3 +544,9 @@ def test_arguments_are_checked():
     equal = twonn.Problem(x=[-1.0, 1.0], y=[1, 1], step_size=0.01)
     with pytest.raises(ValueError, match="equal labels"):
         twonn.fit_rate(twonn.run(equal, FIRST, 100))
+
+
+def test_no_interval_is_within_none():
+    assert _hull([(1.0, 2.0), (math.nan, 5.0), (-1.0, 0.5)]) == (-1.0, 2.0)
+    for none in ([], [(math.nan, 1.0)], [(1.0, math.nan), (math.nan, math.nan)]):
+        assert all(map(math.isnan, _hull(none)))

@@ -666,12 +666,16 @@ def test_metadata_that_may_not_be_read_is_not_missing(tmp_path, monkeypatch):
 
 
 def test_a_store_that_cannot_be_put_in_its_place_is_an_error_and_leaves_nothing(tmp_path, monkeypatch):
-    def failing(*_):
+    tried = []
+
+    def failing(source, target):
+        tried.append(target)
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("twonn.sweeps.opening.os.replace", failing)
     with pytest.raises(OSError, match="Input/output error"):
         twonn.sweep(**SMALL, store=tmp_path / "store")
+    assert tried == [tmp_path / "store"]
     assert not list(tmp_path.iterdir())
 
 
