@@ -670,13 +670,6 @@ def test_a_worker_lets_one_ctrl_c_pass():
         signal.signal(signal.SIGINT, before)
 
 
-def test_saved_runs_of_another_batch_are_refused():
-    ended = {"status": np.zeros(3, np.int64)}
-    for given in (np.zeros(2, np.int64), np.zeros(3)):
-        with pytest.raises(ValueError, match=r"status: expected int64 of shape \(3,\)"):
-            batch._taken_up(ended, {"status": given, "ended": np.array(0)})
-
-
 def test_a_function_that_makes_executors_has_them_replaced(serial):
     made = []
 
