@@ -225,6 +225,9 @@ def state_weights(
     b: NDArray[float64],
     states: NDArray[float64],
 ) -> tuple[NDArray[float64], NDArray[float64]]: ...
+def values(
+    w: NDArray[float64], b: NDArray[float64], v: NDArray[float64], x: NDArray[float64]
+) -> NDArray[float64]: ...
 def margins(labels: NDArray[float64], v: NDArray[float64], z: NDArray[float64]) -> NDArray[float64]: ...
 def distances(
     labels: NDArray[float64], w: NDArray[float64], v: NDArray[float64], z: NDArray[float64]

@@ -442,6 +442,25 @@ cdef int check_networks(const double[::1] labels, const double[:, :, ::1] w, con
     return 0
 
 
+def values(const double[:, :, ::1] w, const double[:, ::1] b, const double[:, ::1] v, const double[:, ::1] x):
+    """Return f(x_i) of networks at points, shape (n, points); near overflow as a plain sum."""
+    cdef Py_ssize_t n, i, d = x.shape[1]
+    cdef double first, second, plain
+    if not (w.shape[1] == b.shape[1] == v.shape[1] == 2 and w.shape[0] == b.shape[0] == v.shape[0]
+            and w.shape[2] == d):
+        raise ValueError("w, b, v, x: expected shapes (n, 2, d), (n, 2), (n, 2), (points, d)")
+    result = np.empty((w.shape[0], x.shape[0]))
+    cdef double[:, ::1] out = result
+    with nogil:
+        for n in range(w.shape[0]):
+            for i in range(x.shape[0]):
+                first = maximum(lifted_dot(&w[n, 0, 0], b[n, 0], &x[i, 0], d).high, 0.0)
+                second = maximum(lifted_dot(&w[n, 1, 0], b[n, 1], &x[i, 0], d).high, 0.0)
+                plain = v[n, 0] * first + v[n, 1] * second
+                out[n, i] = finite_or(exactly(combined(&v[n, 0], first, second)), plain).high
+    return result
+
+
 def margins(const double[::1] labels, const double[:, ::1] v, const double[:, :, ::1] z):
     """Return m_i = y_i f(x_i) of networks, shape (n, 2); nan where a number is not finite."""
     cdef Network net

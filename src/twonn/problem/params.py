@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from twonn import _core
 from twonn.arguments import (
     ArgumentTypeError,
     ArgumentValueError,
@@ -19,7 +20,6 @@ from twonn.arguments import (
     finite_array,
     real_array,
 )
-from twonn.arithmetic import lifted_dot, weighted_sum
 from twonn.problem.problem import checked_problem
 from twonn.problem.pytorch import module_of, read_from_torch
 from twonn.values import frozen_array, public, set_fields
@@ -167,11 +167,9 @@ class Params:
             If `x` does not have the shape of such points, or is not made of finite real numbers.
         """
         points = _points(x, self.dimension)
-        flat = points.reshape(-1, 1, self.dimension)
-        with np.errstate(all="ignore"):
-            z = lifted_dot(self.w[..., None, :, :], self.b[..., None, :], flat)
-            values = weighted_sum(self.v[..., None, :], np.maximum(z, 0))
-        return np.asarray(values.reshape(self.w.shape[:-2] + points.shape[:-1]))[()]
+        w, b, v = self.w.reshape(-1, 2, self.dimension), self.b.reshape(-1, 2), self.v.reshape(-1, 2)
+        values = _core.values(w, b, v, np.ascontiguousarray(points.reshape(-1, self.dimension)))
+        return values.reshape(self.w.shape[:-2] + points.shape[:-1])[()]
 
     @property
     def dimension(self) -> int:
