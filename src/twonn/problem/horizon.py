@@ -267,7 +267,11 @@ def listed_steps(sample_steps: object, steps: int) -> list[int]:
         sample_steps = sample_steps.tolist()
     if not isinstance(sample_steps, Sequence) or isinstance(sample_steps, (str, bytes)):
         raise ArgumentTypeError("sample_steps", sample_steps, expected, "Give a list of numbers of steps.")
-    chosen = [whole_steps(f"sample_steps[{i}]", step) for i, step in enumerate(sample_steps)]
+    chosen = [
+        # As a rule they are ints within the horizon, of which nothing has to be asked.
+        step if type(step) is int and 0 <= step <= steps else whole_steps(f"sample_steps[{i}]", step)
+        for i, step in enumerate(sample_steps)
+    ]
     for i, step in enumerate(chosen):
         if step > steps or (i > 0 and step <= chosen[i - 1]):
             fix = "Sort them, remove repetitions, and stay within the horizon."
