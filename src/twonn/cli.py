@@ -573,12 +573,13 @@ def _part(text: str) -> tuple[int, int]:
 
 def _inspect_store(path: Path, as_json: bool) -> None:
     """Print the contents of the store of a sweep, and what is damaged in it."""
+    from twonn.sweeps.axes import runs_of
     from twonn.sweeps.result import outcomes_of
     from twonn.sweeps.store import Store
 
     store = Store(path)
     complete = store.complete()
-    done = sum(len(range(*store.bounds(chunk))) for chunk in complete)
+    done = len(runs_of(store, complete))
     faults = list(store.faults())
     checked = "against the digests of what was computed"
     if not store.checked:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import enum
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twonn.analysis.asymptote import Asymptote
 from twonn.analysis.fit_rate import RateFit
@@ -24,6 +23,7 @@ from twonn.optimizers import optimizer_dict
 from twonn.problem.params import Params
 from twonn.problem.problem import problem_dict
 from twonn.results.trajectory import Trajectory
+from twonn.sweeps.axes import stretches
 from twonn.sweeps.result import SweepResult
 from twonn.sweeps.summary import STATUSES
 
@@ -150,13 +150,6 @@ def of_sweep(result: SweepResult) -> dict[str, Any]:
         "dimensions": result.dimensions,
         "store": result.store,
     }
-
-
-def stretches(runs: NDArray[np.int64]) -> Iterator[range]:
-    """Give the stretches that numbers of runs consist of."""
-    for one in np.split(runs, np.flatnonzero(np.diff(runs) > 1) + 1):
-        if len(one):
-            yield range(int(one[0]), int(one[-1]) + 1)
 
 
 def of_fit(fit: RateFit) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,25 @@ RUN = "run"
 PRODUCT = ("problem", "start", "optimizer")
 
 Indices = NDArray[np.int64]
+
+
+class Chunked(Protocol):
+    """What has its runs in chunks."""
+
+    def bounds(self, chunk: int) -> tuple[int, int]:
+        """Return the first run of a chunk, and the one after its last."""
+        ...
+
+
+def runs_of(columns: Chunked, chunks: Iterable[int]) -> Indices:
+    """Return the runs of some chunks."""
+    return np.concatenate([np.empty(0, np.int64), *(np.arange(*columns.bounds(chunk)) for chunk in chunks)])
+
+
+def stretches(runs: Indices) -> list[range]:
+    """Return the stretches that increasing numbers of runs consist of."""
+    parts = np.split(runs, np.flatnonzero(np.diff(runs) > 1) + 1)
+    return [range(int(part[0]), int(part[-1]) + 1) for part in parts if len(part)]
 
 
 @dataclass(frozen=True)

@@ -66,13 +66,13 @@ class _Backend(BackendEntrypoint):
         self, filename_or_obj: Any, *, drop_variables: Any = None, axes: Axes | None = None
     ) -> xarray.Dataset:
         store: Store = filename_or_obj
-        numbers = _numbers(store.axes if axes is None else axes)
-        dimensions = (store.axes if axes is None else axes).dimensions
+        axes = store.axes if axes is None else axes
+        numbers = _numbers(axes)
         variables = {}
         for name in store.readable:
             inner, shape, dtype, attributes = store.described(name)
             column = indexing.LazilyIndexedArray(_Column(store, name, numbers, shape, dtype))
-            variables[name] = xarray.Variable((*dimensions, *inner), column, attributes)
+            variables[name] = xarray.Variable((*axes.dimensions, *inner), column, attributes)
         return xarray.Dataset(variables)
 
 

@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from twonn.arguments import checked_path
 from twonn.results.saved import load_trajectory
 from twonn.results.trajectory import Trajectory
@@ -52,12 +50,12 @@ def open_result(path: Path) -> SweepResult:
     CheckpointError
         If it is none, or its metadata is damaged.
     """
-    from twonn.sweeps.result import SweepResult  # a trajectory is opened without all that sweeps need
+    from twonn.sweeps.axes import runs_of  # a trajectory is opened without all that sweeps need
+    from twonn.sweeps.result import SweepResult
     from twonn.sweeps.store import Store
 
     store = Store(path)
     asked, complete = store.asked, store.complete()
-    lost = [np.arange(*store.bounds(chunk)) for chunk in range(store.chunks) if chunk not in complete]
     return SweepResult(
         problems=asked.problems,
         optimizers=asked.optimizers,
@@ -67,7 +65,7 @@ def open_result(path: Path) -> SweepResult:
         interrupted=False,
         failures={},
         abandoned="",
-        missing=np.concatenate([np.empty(0, dtype=np.int64), *lost]),
+        missing=runs_of(store, (chunk for chunk in range(store.chunks) if chunk not in complete)),
         _axes=asked.axes,
         _columns=store,
     )

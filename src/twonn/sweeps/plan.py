@@ -36,8 +36,6 @@ from twonn.sweeps.asked import MEANINGS
 from twonn.sweeps.axes import PRODUCT, RUN, Axes
 from twonn.sweeps.chunks import Chunk, Group
 from twonn.sweeps.layout import Layout
-from twonn.sweeps.memory import Memory
-from twonn.sweeps.store import Store
 from twonn.sweeps.summary import SIZES, columns_of, exponent_steps
 from twonn.values import number_of
 
@@ -334,9 +332,3 @@ def _digest(*arrays: NDArray[Any]) -> str:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def length(layout: Layout | Memory | Store, chunk: int) -> int:
-    """Return the number of runs of a chunk."""
-    first, stop = layout.bounds(chunk)
-    return stop - first

@@ -17,7 +17,7 @@ from twonn.optimizers import Optimizer
 from twonn.problem.horizon import sample_schedule, thinned_spacing, written_steps
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
-from twonn.sweeps.axes import PRODUCT, Axes
+from twonn.sweeps.axes import PRODUCT, Axes, runs_of, stretches
 from twonn.sweeps.bands import Band, bands_of
 from twonn.sweeps.fits import Fitted, chosen_runs, fitted_runs
 from twonn.sweeps.memory import Memory
@@ -182,7 +182,7 @@ class SweepResult(Shown, Value):
     @property
     def message(self) -> str:
         columns, (i, n) = self._columns, self.part
-        asked = sum(len(range(*columns.bounds(chunk))) for chunk in range(i, columns.chunks, n))
+        asked = len(runs_of(columns, range(i, columns.chunks, n)))
         runs = number_of(asked, "run") + ("" if n == 1 else f" of part {i}/{n}")
         if self.complete:
             return f"The {runs.removeprefix('1 ')} is done." if asked == 1 else f"All {runs} are done."
@@ -253,8 +253,7 @@ def outcomes_of(columns: Memory | Store) -> dict[str, str]:
 
 def _listed(missing: NDArray[np.int64]) -> str:
     """Return ranges of runs: 0 to 99, 300 to 399."""
-    breaks = np.flatnonzero(np.diff(missing) > 1) + 1
-    stretches = np.split(missing, breaks)
-    shown = [f"{stretch[0]} to {stretch[-1]}" for stretch in stretches[:_STRETCHES_SHOWN]]
-    more = len(stretches) - len(shown)
+    found = stretches(missing)
+    shown = [f"{one[0]} to {one[-1]}" for one in found[:_STRETCHES_SHOWN]]
+    more = len(found) - len(shown)
     return ", ".join(shown) + (f" and {more:,} more stretches" if more else "")

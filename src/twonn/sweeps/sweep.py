@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from twonn import config
 from twonn.arguments import ArgumentTypeError, flag, suggesting, whole_number
 from twonn.engine.watching import Progressing, first_signal, reporting_runs
@@ -16,13 +14,14 @@ from twonn.optimizers import Optimizer, OptimizerName, chosen
 from twonn.problem.params import Params
 from twonn.problem.problem import Problem
 from twonn.problem.runspec import RUN_SYNONYMS, Engine, RunOptions, Sliding
+from twonn.sweeps.axes import runs_of
 from twonn.sweeps.chunks import Chunk, Report
 from twonn.sweeps.claims import clear
 from twonn.sweeps.executors import Abandoned, Choice, Pool, carried_out, opened, said
 from twonn.sweeps.layout import Layout
 from twonn.sweeps.memory import Memory
 from twonn.sweeps.opening import open_store
-from twonn.sweeps.plan import Chunking, Plan, length, planned
+from twonn.sweeps.plan import Chunking, Plan, planned
 from twonn.sweeps.result import SweepResult
 from twonn.sweeps.store import Store
 from twonn.values import public
@@ -217,8 +216,8 @@ def _carry_out(
     wanted = [chunk for chunk in plan.chunks if chunk not in marked or verify]
     failures: dict[int, BaseException] = {}
     abandoned = ""
-    asked = sum(length(layout, chunk) for chunk in plan.chunks)
-    done = sum(length(layout, chunk) for chunk in plan.chunks if chunk in marked)
+    asked = len(runs_of(layout, plan.chunks))
+    done = len(runs_of(layout, (chunk for chunk in plan.chunks if chunk in marked)))
     with first_signal() as pressed, reporting_runs(progress, done, asked) as report:
 
         def interrupted() -> bool:
@@ -244,13 +243,12 @@ def _carry_out(
                     kept.put(chunk, outcome.result)
                 if outcome.result is Report.STOPPED or (outcome.result is Report.FOUND and chunk in marked):
                     continue
-                done += 0 if chunk in marked else length(layout, chunk)
+                done += 0 if chunk in marked else len(runs_of(layout, [chunk]))
                 report(done, asked)
         except Abandoned as error:
             abandoned = str(error)
         there = kept.complete()
-        lost = [np.arange(*layout.bounds(chunk)) for chunk in plan.chunks if chunk not in there]
-        missing = np.concatenate([np.empty(0, dtype=np.int64), *lost])
+        missing = runs_of(layout, (chunk for chunk in plan.chunks if chunk not in there))
         if plan.chunking.store is not None and len(there) == layout.chunks:
             clear(plan.chunking.store)
         return SweepResult(
