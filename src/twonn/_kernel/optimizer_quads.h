@@ -13,15 +13,7 @@ typedef int64_t quad_mask __attribute__((vector_size(32)));
 #define WIDTH 4
 #define CHAINS 1
 #define PATTERNS quad_mask
-#include "real.h"
-#include "residuals.h"
-#include "optimizer_steps.h"
-#undef REAL
-#undef MASK
-#undef NAME
-#undef WIDTH
-#undef CHAINS
-#undef PATTERNS
+#include "optimizer_width.h"
 
 /* Exchanges the points, or the neurons. */
 static inline quad other_point(quad a) { return (quad)_mm256_permute_pd((__m256d)a, 5); }

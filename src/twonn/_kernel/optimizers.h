@@ -41,15 +41,7 @@ enum { MOST_UNROLLED = 2 }; /* coordinates of a point for which steps are compil
 #define WIDTH 1
 #define CHAINS 1
 #define PATTERNS int64_t
-#include "real.h"
-#include "residuals.h"
-#include "optimizer_steps.h"
-#undef REAL
-#undef MASK
-#undef NAME
-#undef WIDTH
-#undef CHAINS
-#undef PATTERNS
+#include "optimizer_width.h"
 
 #ifdef TWONN_NO_VECTOR_TYPES
 typedef int64_t half_mask;
@@ -70,15 +62,7 @@ typedef int64_t half_mask __attribute__((vector_size(4 * LANES)));
 #endif
 #define CHAINS 2
 #define PATTERNS half_mask
-#include "real.h"
-#include "residuals.h"
-#include "optimizer_steps.h"
-#undef REAL
-#undef MASK
-#undef NAME
-#undef WIDTH
-#undef CHAINS
-#undef PATTERNS
+#include "optimizer_width.h"
 
 #include "optimizer_quads.h"
 

@@ -11,7 +11,6 @@ import numpy as np
 from twonn.geometry.optimal import optimal_margin
 from twonn.plot.families import Member, draw_families
 from twonn.plot.parts import (
-    checked_axes,
     decades,
     far_scale,
     legend_above,
@@ -24,11 +23,10 @@ from twonn.plot.parts import (
 from twonn.plot.runs import (
     MOST_COLOURS,
     Curve,
-    checked_curves,
+    begun,
     draw_curve,
     leave_diverged_out_of_view,
     note_until_joined,
-    placed,
 )
 from twonn.results.trajectory import Trajectory
 from twonn.values import Floats
@@ -69,9 +67,7 @@ def loss(
     TypeError, ValueError
         If a keyword is not one of Line2D.
     """
-    curves = checked_curves(traj, line)
-    ax = checked_axes(ax)
-    curves, _ = placed(ax, curves)
+    ax, curves, _ = begun(traj, ax, line)
     draw_losses(ax, curves)
     legend_above(ax)
     return ax
@@ -106,9 +102,7 @@ def margins(
     TypeError, ValueError
         If a keyword is not one of Line2D.
     """
-    curves = checked_curves(traj, line, most=MOST_COLOURS)
-    ax = checked_axes(ax)
-    curves, several = placed(ax, curves)
+    ax, curves, several = begun(traj, ax, line, MOST_COLOURS)
     ax.set_ylabel("margins $y_i f(x_i)$")
     draw_families(ax, curves, several, lambda one: _of_points(one.margins), [0.0])
     return ax
@@ -143,9 +137,7 @@ def distances(
     TypeError, ValueError
         If a keyword is not one of Line2D.
     """
-    curves = checked_curves(traj, line, most=MOST_COLOURS)
-    ax = checked_axes(ax)
-    curves, several = placed(ax, curves)
+    ax, curves, several = begun(traj, ax, line, MOST_COLOURS)
     ax.set_ylabel("distances (units of $x$)")
     optimal = sorted({optimal_margin(curve.traj.problem) for curve in curves} - {math.inf})
     draw_families(ax, curves, several, lambda one: _of_points(one.distances), optimal, "optimal margin")

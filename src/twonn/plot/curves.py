@@ -32,6 +32,7 @@ from twonn.plot.runs import (
     MOST_COLOURS,
     Curve,
     are_group,
+    begun,
     checked_curves,
     draw_curve,
     joined_by_others,
@@ -206,9 +207,7 @@ def local_exponent(
     TypeError, ValueError
         If a keyword is not one of Line2D.
     """
-    curves = checked_curves(traj, line)
-    ax = checked_axes(ax)
-    curves, _ = placed(ax, curves)
+    ax, curves, _ = begun(traj, ax, line)
     draw_local_exponents(ax, curves)
     legend_above(ax)
     return ax
@@ -244,9 +243,7 @@ def parameters(
     TypeError, ValueError
         If a keyword is not one of Line2D.
     """
-    curves = checked_curves(traj, line, most=MOST_COLOURS)
-    ax = checked_axes(ax)
-    curves, several = placed(ax, curves)
+    ax, curves, several = begun(traj, ax, line, MOST_COLOURS)
     ax.set_ylabel(r"parameters ($w$ in 1/[$x$])")
     draw_families(ax, curves, several, _parameters_of)
     return ax

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary, WeakSet
 
 from twonn.arguments import ArgumentTypeError, ArgumentValueError, Verbatim, closest
-from twonn.plot.parts import checked_trajectory, marker_of, written_note
+from twonn.plot.parts import checked_axes, checked_trajectory, marker_of, written_note
 from twonn.results.records import Status
 from twonn.results.trajectory import Trajectory
 from twonn.values import Floats, number_of
@@ -107,6 +107,15 @@ def checked_curves(
     return [
         Curve(traj, name, first, look) for traj, name, first in zip(trajectories, labels, leads, strict=True)
     ]
+
+
+def begun(
+    runs: Runs, ax: Axes | None, line: Mapping[str, Any], most: int = MOST_TOLD_APART
+) -> tuple[Axes, list[Curve], bool]:
+    """Return the axes, the curves that are about to be drawn there, and whether there are several."""
+    curves = checked_curves(runs, line, most=most)
+    ax = checked_axes(ax)
+    return ax, *placed(ax, curves)
 
 
 def checked_trajectories(runs: Runs) -> list[Trajectory]:
