@@ -12,6 +12,7 @@ import numpy as np
 from twonn.arguments import ArgumentValueError
 from twonn.engine.bars import LateProgress
 from twonn.engine.execution import Execution
+from twonn.engine.kernel import prepared
 from twonn.optimizers import Custom, NormalizedGD
 from twonn.problem.horizon import LARGEST_COUNT, horizon, written_steps
 from twonn.problem.params import Params
@@ -139,18 +140,14 @@ def _state_at(traj: Trajectory, index: int) -> Mapping[str, Any] | None:
     moving = np.zeros((4, len(state) // 2))
     moving[:2] = state.reshape(2, -1)
     return {
+        **prepared(traj.spec).state(),  # at step 0, without records
         "step": int(traj.t[index]),
-        "powers": np.ones(2),
         "last_pattern": traj.pattern[index],
-        "n_samples": 1,
-        "n_transitions": 0,
         "moving": moving,
+        "n_samples": 1,
         "steps": np.zeros(1, np.int64),
         "states": traj.states[:1],
         "patterns": traj.pattern[:1],
-        "transition_times": np.zeros((0, 4)),
-        "transition_patterns": np.zeros((0, 2), np.uint8),
-        "counts": np.zeros((16, 16), np.int64),
     }
 
 

@@ -169,11 +169,11 @@ def run(
     if place is not None:
         _refuse_existing(place)
     interval(checkpoint_every)
-    if callable(optimizer) and place is not None:
-        expected = "None with an optimizer of your own, of which no file can hold the state"
-        raise ArgumentValueError("checkpoint", str(place), expected, "Leave it out.")
     watcher = Watcher(progress, on_block)
     if callable(optimizer):
+        if place is not None:
+            expected = "None with an optimizer of your own, of which no file can hold the state"
+            raise ArgumentValueError("checkpoint", str(place), expected, "Leave it out.")
         return stepped(spec, optimizer, watcher)
     execution = Execution(spec)
     if place is None:

@@ -17,8 +17,8 @@ from twonn.geometry.distances import arrays_of
 from twonn.geometry.objective import gradient_of
 from twonn.problem.params import Params, check_compatible, single_run
 from twonn.problem.runspec import RunSpec
-from twonn.results.external import pattern_of, samples
-from twonn.results.records import TRANSITION, Status
+from twonn.results.external import pattern_of, samples, transitions_at
+from twonn.results.records import Status
 from twonn.results.trajectory import Trajectory
 from twonn.values import Floats
 
@@ -100,13 +100,8 @@ class _Steps:
         if self._sampled[-1][0] != self.step:  # it ended early: the last sample is where it did
             self._record()
         steps, networks, patterns = zip(*self._sampled, strict=True)
-        dates = np.array([step for step, _, _ in self._transitions], np.float64)
-        transitions = np.empty(len(dates), TRANSITION)
-        for name in ("t", "t_low", "t_high"):
-            transitions[name] = dates
-        transitions["log_t"] = np.log(dates)
-        transitions["before"] = [before for _, before, _ in self._transitions]
-        transitions["after"] = [after for _, _, after in self._transitions]
+        dates, before, after = np.array(self._transitions, np.int64).reshape(-1, 3).T
+        t = dates.astype(np.float64)
         return Trajectory(
             spec=self.spec,
             status=status,
@@ -118,7 +113,7 @@ class _Steps:
                 ),
                 np.array(patterns, np.uint8),
             ),
-            transitions=transitions,
+            transitions=transitions_at(t, t, before, after),
             n_transitions=int(self._counts.sum()),
             n_transitions_exact=True,
             transition_counts=self._counts,

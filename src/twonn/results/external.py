@@ -64,6 +64,15 @@ def pattern_of(z: Floats) -> NDArray[np.uint8]:
     return np.asarray((z > 0) @ np.array([1, 2]) @ np.array([1, 4])).astype(np.uint8)
 
 
+def transitions_at(t: Floats, t_low: Floats, before: ArrayLike, after: ArrayLike) -> NDArray[np.void]:
+    """Return transitions that show at `t`, somewhere after `t_low`, or exactly there if these are equal."""
+    transitions = np.empty(len(t), TRANSITION)
+    transitions["t"] = transitions["t_high"] = t
+    transitions["t_low"], transitions["log_t"] = t_low, np.log(t)
+    transitions["before"], transitions["after"] = before, after
+    return transitions
+
+
 def counts_of(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return how often one pattern was followed by another, shape (16, 16)."""
     counts = np.zeros((16, 16), np.int64)
@@ -110,9 +119,4 @@ def _check_output(problem: Problem, networks: Params) -> None:
 def _transitions(t: Floats, pattern: NDArray[np.uint8]) -> NDArray[np.void]:
     """Return the changes from sample to sample, each somewhere between the two."""
     later = np.flatnonzero(pattern[1:] != pattern[:-1]) + 1
-    transitions = np.empty(len(later), TRANSITION)
-    transitions["t"] = transitions["t_high"] = t[later]
-    transitions["log_t"] = np.log(t[later])
-    transitions["t_low"] = t[later - 1]
-    transitions["before"], transitions["after"] = pattern[later - 1], pattern[later]
-    return transitions
+    return transitions_at(t[later], t[later - 1], pattern[later - 1], pattern[later])
